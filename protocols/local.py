@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from protocols import _native
@@ -41,6 +41,7 @@ def run_local(
     randomness: Mapping[str, Randomness] | None = None,
     allowances: Mapping[str, Allowance] | None = None,
     clusters: Mapping[str, Cluster] | None = None,
+    may_leave: Collection[str] = (),
     deadline: float = 3600.0,
 ) -> dict[str, Any]:
     """Runs `programs` (one a party) and returns what each returned; raises the first cause if a party fails.
@@ -48,7 +49,8 @@ def run_local(
     An interrupt of the caller ends all parties before it is raised.
 
     inputs: a digest of each party's own input; randomness: replaces the derived one, allowances: what a party agrees to
-    disclose (tests); clusters: the workers of parties that have some.
+    disclose (tests); clusters: the workers of parties that have some; may_leave: parties that have no result if they
+    fail, where the others end well without them.
     """
     network = MemoryNetwork(roles.all)
     results: dict[str, Any] = {}
@@ -92,6 +94,6 @@ def run_local(
     except BaseException:  # Ctrl-C, or "interrupt" of a notebook: nobody computes on behind the caller's back
         _interrupt(network, [ended[name] for name, thread in zip(started, threads, strict=False) if thread.ident])
         raise
-    if failures:
+    if not failures.keys() <= set(may_leave):
         raise min(failures.values(), key=lambda e: isinstance(e, PeerAborted))
     return results

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from protocols import errors
     from vfl.api.align import Aligned, align
     from vfl.api.federation import Federation
+    from vfl.api.members import Members
     from vfl.api.search import FederatedSearch, GridSearchCV
+    from vfl.models.averaging.joint import AveragedModel
+    from vfl.models.averaging.spec import Averaging
     from vfl.models.evaluation import Evaluation, evaluate
     from vfl.models.joint_files import load_model
     from vfl.models.regression.joint import FederatedModel
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Aligned",
+    "AveragedModel",
+    "Averaging",
     "BoostedTrees",
     "Evaluation",
     "FederatedModel",
@@ -44,6 +49,7 @@ __all__ = [
     "GridSearchCV",
     "LinearRegression",
     "LogisticRegression",
+    "Members",
     "PoissonRegression",
     "Preprocessing",
     "Scorecard",
@@ -61,6 +67,9 @@ _NAMES = {
     "protocols": ("errors",),
     "vfl.api.align": ("Aligned", "align"),
     "vfl.api.federation": ("Federation",),
+    "vfl.api.members": ("Members",),
+    "vfl.models.averaging.joint": ("AveragedModel",),
+    "vfl.models.averaging.spec": ("Averaging",),
     "vfl.api.search": ("FederatedSearch", "GridSearchCV"),
     "vfl.models.regression.spec": ("LinearRegression", "LogisticRegression", "PoissonRegression"),
     "vfl.models.trees.spec": ("BoostedTrees",),

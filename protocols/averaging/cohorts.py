@@ -19,6 +19,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -116,7 +117,8 @@ class Terms:
                 yield answered - {line[(first + k) % len(line)] for k in range(fewer)}
 
 
-def fewest(sums: Sequence[Members]) -> int:
+@lru_cache(maxsize=64)
+def fewest(sums: tuple[Members, ...]) -> int:
     """The fewest members that any linear combination of the sums involves, if it involves any.
 
     Members with the same history (which of the sums they are in) have the same coefficient in every combination.  A

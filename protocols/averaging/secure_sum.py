@@ -164,6 +164,15 @@ ASKED = (TurnBegins, TurnKeys, RelayedShares, Survivors, SurvivorSignatures)  # 
 ANSWERED = (TurnKey, SealedShares, MaskedUpdate, SurvivorsSigned, UnmaskingShares)
 
 
+@dataclass(frozen=True)
+class Sum:
+    """What a turn opened: the sum of the survivors' numbers, modulo 2^word_bits."""
+
+    turn: int
+    survivors: Members
+    words: Words
+
+
 class Member:
     """A member's side: answers what the aggregator asks, turn by turn."""
 
@@ -210,6 +219,13 @@ class Member:
         answer = self._steps[kind](message)
         self._heard.append(content)
         return answer
+
+    def opened(self, message: OpenedSum) -> Sum:
+        """The sum in a message.  Raises RemoteProtocolError."""
+        survivors, size = self.terms.named(message.survivors), self.terms.word_bits // 8
+        if survivors is None or len(message.words) % size:
+            raise self._broken("sent a malformed sum")
+        return Sum(message.turn, survivors, masks.words_of(message.words, self.terms.word_bits))
 
     # -- the steps of a turn
 
@@ -343,13 +359,13 @@ class _TurnSecrets:
     survivors: Members = frozenset()
 
 
-def take_part(session: Session, side: Member, opened: Callable[[Words], bool]) -> None:
+def take_part(session: Session, side: Member, opened: Callable[[Sum], bool]) -> None:
     """Answers turns; `opened` receives each sum, and returns whether another one follows."""
     aggregator, more = session.arbiter, True
     while more:
         message = aggregator.recv_of((*ASKED, OpenedSum))
         if isinstance(message, OpenedSum):
-            more = opened(masks.words_of(message.words, side.terms.word_bits))
+            more = opened(side.opened(message))
         elif (answer := side.answer(message)) is not None:
             aggregator.send(answer)
 

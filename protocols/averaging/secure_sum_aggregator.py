@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,13 +16,14 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from protocols.averaging import lists, masks, shamir
 from protocols.averaging.cohorts import Members, Terms
 from protocols.averaging.lists import Agreed
-from protocols.averaging.masks import BOX, Words
+from protocols.averaging.masks import BOX
 from protocols.averaging.secure_sum import (
     ANSWERED,
     MaskedUpdate,
     OpenedSum,
     RelayedShares,
     SealedShares,
+    Sum,
     Survivors,
     SurvivorSignatures,
     SurvivorsSigned,
@@ -43,15 +43,6 @@ from protocols.recovery.checkpoint import Arrays
 from protocols.session import Session
 
 TRIES = 3  # turns for one sum
-
-
-@dataclass(frozen=True)
-class Sum:
-    """What a turn opened: the sum of the survivors' numbers, modulo 2^word_bits."""
-
-    turn: int
-    survivors: Members
-    words: Words
 
 
 class Aggregator:
@@ -171,7 +162,7 @@ class Aggregator:
             raise TooFewMembers(
                 f"no sum of turn {self._turn} may be opened: with earlier sums each would involve fewer than "
                 f"{self.terms.min_members} members",
-                remedy="Nothing of this turn was opened. Wait until more members run, or agree on a smaller window",
+                remedy="Nothing of this turn was opened. Agree on a larger fraction, or wait until more members run",
                 party=self.me,
             )
         self._survivors = found

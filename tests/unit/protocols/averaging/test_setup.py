@@ -129,8 +129,8 @@ def member(session: Session, sums: int = 3) -> list[int]:
     side = secure_sum.Member(session.me, "trustee", TERMS, agreed, KNOWN, keys, session.seed, lambda turn: mine)
     heard: list[int] = []
 
-    def opened(words: Any) -> bool:
-        heard.append(int(words[0]))
+    def opened(found: secure_sum.Sum) -> bool:
+        heard.append(int(found.words[0]))
         return len(heard) < sums
 
     secure_sum.take_part(session, side, opened)

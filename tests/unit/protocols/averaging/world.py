@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from protocols.averaging import setup as joining
 from protocols.averaging.cohorts import Members, Terms
 from protocols.averaging.masks import Words
-from protocols.averaging.secure_sum import Member, RelayedShares
-from protocols.averaging.secure_sum_aggregator import Aggregator, Sum
+from protocols.averaging.secure_sum import Member, RelayedShares, Sum
+from protocols.averaging.secure_sum_aggregator import Aggregator
 from protocols.averaging.setup import Identities, Keys, Setup
 from protocols.cipher import Keyring
 from protocols.codec import decode, encode

@@ -1,0 +1,294 @@
+"""Members with the same columns in one process, for notebooks and tests: the same messages as between institutions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from protocols.averaging.setup import Identities
+from protocols.channel import Tap
+from protocols.cipher import Identity
+from protocols.errors import ConfigError, DataError, TransportError, VFLError
+from protocols.local import run_local
+from protocols.randomness import Randomness, run_seed
+from protocols.session import Observer, Roles, Session
+from vfl.data.arrow import AnyFrame, as_frame
+from vfl.metrics import binary_metrics, count_metrics, numeric_metrics
+from vfl.models.averaging import program
+from vfl.models.averaging.joint import AveragedModel, features
+from vfl.models.averaging.program import Rows
+from vfl.models.averaging.spec import Averaging
+from vfl.models.splitting import Split
+from vfl.schema.arguments import impossible, watched
+from vfl.schema.section import Complaint
+
+AGGREGATOR = "aggregator"
+PATIENCE = 600.0  # seconds for a step: in one process nobody is silent but who computes
+MEASURES = {
+    "binary": ("auc", "log_loss", "base_rate", "mean_predicted"),
+    "numeric": ("rmse", "r2"),
+    "count": ("deviance", "rmse"),
+}
+
+
+class Members:
+    """Institutions that hold the same columns of different customers, and their tables, in one process; make one with
+    `Members.local`.
+
+    Parameters
+    ----------
+    tables : dict of DataFrame
+        By member, as `Members.local` reads and checks them.
+    label : str
+        The column of labels.
+
+    Attributes
+    ----------
+    roles : Roles
+        Who takes part: the members and the aggregator.
+    columns : tuple of str
+        The features.
+
+    Notes
+    -----
+    The same messages and masks as between institutions. All data is in one process, so this protects nothing: it is for
+    notebooks, tests and planning. What each party would learn is said at `Averaging`. Cost: as between institutions,
+    without the network.
+
+    Examples
+    --------
+    >>> cut = {f"hospital-{k}": bank.iloc[k::4].drop(columns="id") for k in range(4)}
+    >>> members = vfl.Members.local(cut, label="default")
+    >>> model = members.fit(vfl.Averaging(rounds=20))
+    >>> model
+    AveragedModel(logistic: 20 rounds, 4 members in the last one)
+    >>> model.coef_.index.tolist()
+    ['age', 'limit']
+    """
+
+    def __init__(self, tables: Mapping[str, pd.DataFrame], label: str) -> None:
+        self._tables, self._label = dict(tables), label
+        self.roles = Roles.averaging(tuple(tables), AGGREGATOR)
+        self.columns = tuple(str(name) for name in next(iter(tables.values())).columns if name != label)
+
+    @classmethod
+    def local(cls, members: Mapping[str, AnyFrame], label: str) -> Members:
+        """Reads the tables of all members. All columns but the label are features, and hold numbers.
+
+        Parameters
+        ----------
+        members : dict of DataFrame
+            By name, the tables: frames of pandas or Polars, or any with Arrow's PyCapsule interface. Three at least.
+        label : str
+            The column of labels: 0 and 1, numbers or counts, as the estimator needs them.
+
+        Returns
+        -------
+        Members
+            Nothing is computed before `fit`.
+
+        Raises
+        ------
+        ConfigError
+            There are too few members, or a name is not possible.
+        DataError
+            A table has other columns than the others, or not only numbers.
+
+        Examples
+        --------
+        >>> vfl.Members.local(cut, label="default").roles.members
+        ('hospital-0', 'hospital-1', 'hospital-2', 'hospital-3')
+        """
+        if not isinstance(members, Mapping) or not all(isinstance(name, str) and name for name in members):
+            raise ConfigError("members are named tables", remedy="Pass a dict: by name, each member's table")
+        if len(members) < 3 or AGGREGATOR in members:
+            what = "there are fewer than 3 members" if len(members) < 3 else f"a member is called {AGGREGATOR}"
+            raise ConfigError(what, remedy="Two members could read each other's updates: name 3 or more")
+        tables = {name: as_frame(table, name) for name, table in members.items()}
+        found = cls(tables, label)
+        for name, table in tables.items():
+            more = [str(column) for column in table.columns if column not in (*found.columns, label)]
+            if label not in table.columns or more:
+                raise DataError(
+                    f"{name}: the table has {'no label' if not more else 'a column that others lack'}",
+                    remedy=f"All members have the label '{label}' and the same columns",
+                    party=name,
+                )
+            features(table, (*found.columns, label), name)
+        return found
+
+    def fit(
+        self,
+        estimator: Averaging,
+        *,
+        split: Split | None = None,
+        leaves: Mapping[str, int] | None = None,
+        taps: Mapping[str, Sequence[Tap]] | None = None,
+        observers: Mapping[str, Observer] | None = None,
+        randomness: Mapping[str, Randomness] | None = None,
+    ) -> AveragedModel:
+        """Averages, and returns the model that all members then have.
+
+        Parameters
+        ----------
+        estimator : Averaging
+            What is trained.
+        split : Split, default None
+            Each member holds this part of its rows out, and evaluates the model on them: `model.by_member_`.
+        leaves : dict of int, default None
+            By member, the round from which it is silent, to see what becomes of the others.
+        taps, observers, randomness : dict, default None
+            By party, what watches its channels and its progress, and where its randomness comes from.
+
+        Returns
+        -------
+        AveragedModel
+            The same weights at every member.
+
+        Raises
+        ------
+        ConfigError
+            What is asked is not possible.
+        DataError
+            A label does not fit the estimator; nothing was sent.
+        TooFewMembers
+            Too many members left.
+
+        Notes
+        -----
+        What each party learns, and the cost, is said at `Averaging`.
+
+        Examples
+        --------
+        >>> model = members.fit(vfl.Averaging(rounds=10), split=vfl.Split(test=0.2), leaves={"hospital-3": 99})
+        >>> model.by_member_.columns.tolist()
+        ['rows', 'held_out', 'auc', 'log_loss', 'base_rate', 'mean_predicted']
+        """
+        spec, away = self._asked(estimator, split, leaves)
+        given = watched(self.roles.all, taps, observers, randomness)
+        held = {name: self._held_out(name, split) for name in self.roles.members}
+        rows = {name: self._rows(name, spec, ~held[name]) for name in self.roles.members}
+        secrets = {name: Ed25519PrivateKey.from_private_bytes(run_seed()) for name in self.roles.members}
+        job = hashlib.sha256(repr((spec.model_dump(), self.roles, self.columns)).encode()).digest()
+        known = Identities(job, {name: key.public_key().public_bytes_raw() for name, key in secrets.items()})
+        left: dict[str, str] = {}
+        programs: dict[str, Any] = {
+            AGGREGATOR: partial(_aggregate, spec=spec, known=known, columns=len(self.columns)),
+            **{
+                name: partial(_take_part, spec=spec, known=known, secret=secrets[name], rows=rows[name], left=left)
+                for name in self.roles.members
+            },
+        }
+        watching = {**(given["observers"] or {}), **{name: _Leaves(name, at) for name, at in away.items()}}
+        ended = run_local(
+            self.roles,
+            programs,
+            Identity(),
+            inputs={name: hashlib.sha256(own.x.tobytes() + own.y.tobytes()).digest() for name, own in rows.items()},
+            taps=given["taps"],
+            observers=watching,
+            randomness=given["randomness"],
+            may_leave=self.roles.members,
+        )
+        model = AveragedModel.of(ended[AGGREGATOR], self.columns, pd.DataFrame(), left)
+        return model if split is None else self._evaluated(model, spec, held)
+
+    def _asked(self, estimator: object, split: object, leaves: object) -> tuple[Averaging, dict[str, int]]:
+        """What is asked, checked.  Raises ConfigError."""
+        if not isinstance(estimator, Averaging):
+            raise ConfigError(f"the estimator is a {type(estimator).__name__}", remedy="Pass vfl.Averaging(...)")
+        if split is not None and (not isinstance(split, Split) or split.cut_off or split.train):
+            raise ConfigError(
+                "split is not one that members can make",
+                remedy="Pass vfl.Split(test=...) without out_of_time and train",
+            )
+        remedy = "leaves names members, each with a round from 1"
+        away = {} if leaves is None else leaves
+        if not isinstance(away, Mapping) or not set(away) <= set(self.roles.members):
+            raise impossible("leaves", leaves, remedy)
+        if not all(isinstance(at, int) and at >= 1 for at in away.values()):
+            raise impossible("leaves", leaves, remedy)
+        estimator.terms(self.roles.members)
+        try:
+            estimator.unit(len(self.roles.members))
+        except Complaint as complaint:
+            raise ConfigError(f"Averaging: {complaint.key} {complaint.what}", remedy=complaint.remedy) from None
+        return estimator, dict(away)
+
+    def _held_out(self, name: str, split: Split | None) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """(n,) the rows that a member holds out."""
+        count = len(self._tables[name])
+        held = np.zeros(count, np.bool_)
+        if split is not None:
+            drawn = np.random.default_rng([split.seed, self.roles.members.index(name)]).permutation(count)
+            held[drawn[: round(split.test * count)]] = True
+        return held
+
+    def _rows(self, name: str, spec: Averaging, chosen: np.ndarray[Any, np.dtype[np.bool_]]) -> Rows:
+        """A member's rows.  Raises DataError."""
+        table = self._tables[name][chosen]
+        y = table[self._label].to_numpy(np.float64)
+        fits = {
+            "binary": np.isin(y, (0, 1)).all(),
+            "numeric": True,
+            "count": ((y >= 0) & (y == np.rint(y))).all(),
+        }[spec.label]
+        if not fits or not len(y):
+            wanted = {"binary": "0 or 1", "numeric": "numbers", "count": "whole numbers of at least 0"}[spec.label]
+            raise DataError(
+                f"{name}: the label does not fit estimator = '{spec.estimator}', or no row is left",
+                remedy=f"It takes labels that are {wanted}",
+                party=name,
+            )
+        return Rows(features(table, self.columns, name), y)
+
+    def _evaluated(self, model: AveragedModel, spec: Averaging, held: Mapping[str, Any]) -> AveragedModel:
+        found = {}
+        measure = {"binary": binary_metrics, "numeric": numeric_metrics, "count": count_metrics}[spec.label]
+        for name in self.roles.members:
+            out = self._tables[name][held[name]]
+            numbers: Mapping[str, Any] = measure(out[self._label].to_numpy(np.float64), model.predict_score(out))
+            sizes = {"rows": int((~held[name]).sum()), "held_out": len(out)}
+            found[name] = sizes | {key: numbers[key] for key in MEASURES[spec.label]}
+        by_member = pd.DataFrame.from_dict(found, orient="index")
+        return AveragedModel(**{**vars(model), "by_member_": by_member})
+
+    def __reduce__(self) -> str:
+        raise ConfigError(
+            "members hold the tables of all parties, and are never pickled or copied",
+            remedy="Pickle the model that they averaged, and make them again from the tables",
+        )
+
+    def __repr__(self) -> str:
+        return f"Members({', '.join(self.roles.members)})"
+
+
+class _Leaves(Observer):
+    """A member that is silent from a round on: it ends right before its update leaves."""
+
+    def __init__(self, name: str, at: int) -> None:
+        self._name, self._at = name, at
+
+    def step(self, phase: str, done: int, total: int) -> None:
+        if done >= self._at:
+            raise TransportError(f"{self._name} left in round {done}, as asked", party=self._name)
+
+
+def _aggregate(session: Session, *, spec: Averaging, known: Identities, columns: int) -> Any:
+    return program.aggregator(session, spec, known, columns, PATIENCE)
+
+
+def _take_part(
+    session: Session, *, spec: Averaging, known: Identities, secret: Ed25519PrivateKey, rows: Rows, left: dict[str, str]
+) -> Any:
+    try:
+        return program.member(session, spec, known, secret, rows)
+    except VFLError as error:
+        left[session.me] = str(error)
+        raise

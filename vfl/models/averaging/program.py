@@ -1,0 +1,158 @@
+"""What members and aggregator run: setup, then sums until the course is over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from protocols.averaging import secure_sum, setup
+from protocols.averaging.masks import Words
+from protocols.averaging.secure_sum_aggregator import Aggregator, add_up
+from protocols.averaging.setup import Identities
+from protocols.errors import DataError, PlaintextOverflow
+from protocols.session import Session
+from vfl.models.averaging.course import SCALE, Course, limbs
+from vfl.models.averaging.families import Floats
+from vfl.models.averaging.spec import Averaging
+
+PHASE = "averaging"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A member's training rows, as they are in its table."""
+
+    x: Floats  # (n, columns)
+    y: Floats  # (n,)
+
+
+def aggregator(session: Session, spec: Averaging, identities: Identities, columns: int, patience: float) -> Course:
+    """The aggregator's side: adds up, and learns the model as members do.  patience: seconds for each step of a turn.
+    Raises TooFewMembers."""
+    terms = spec.terms(session.roles.members)
+    side = Aggregator(session.me, terms, setup.aggregator(session, terms, identities), identities)
+    course = Course(spec, terms, columns)
+    with session.phase(PHASE):
+        while course.due is not None:
+            course.opened(add_up(session, side, course.length, patience))
+    return course
+
+
+def member(
+    session: Session, spec: Averaging, identities: Identities, identity: Ed25519PrivateKey, rows: Rows
+) -> Course:
+    """A member's side.  Raises DataError, PlaintextOverflow."""
+    terms = spec.terms(session.roles.members)
+    if len(rows.y) > spec.max_rows:
+        raise DataError(
+            f"{session.me} has more rows than max_rows = {spec.max_rows}",
+            remedy="Agree on a larger max_rows",
+            party=session.me,
+        )
+    agreed, keys = setup.member(session, terms, identities, identity)
+    own = Own(session, Course(spec, terms, rows.x.shape[1]), rows)
+    side = secure_sum.Member(
+        session.me, session.roles.arbiter, terms, agreed, identities, keys, session.seed, own.numbers
+    )
+    with session.phase(PHASE):
+        secure_sum.take_part(session, side, own.opened)
+    return own.course
+
+
+@dataclass
+class Own:
+    """A member's rows and what it keeps from round to round."""
+
+    session: Session
+    course: Course
+    rows: Rows
+    _due: Words | None = None  # the same numbers for every turn that tries to open the same sum
+    _rest: Floats = field(default_factory=lambda: np.zeros(0))  # what rounding cut off from earlier updates
+    _next_rest: Floats = field(default_factory=lambda: np.zeros(0))
+    _joins: bool = True
+    _last_loss: float | None = None  # when it last joined a round
+    _loss: float = 0.0
+
+    def numbers(self, turn: int) -> Words:
+        """This member's numbers for the sum that is due."""
+        if self._due is None:
+            course = self.course
+            self.session.observer.step(PHASE, course.number, course.spec.rounds)
+            self._due = {"scale": self._scale, "joins": self._join, "update": self._update}[str(course.due)]()
+        return self._due
+
+    def opened(self, found: secure_sum.Sum) -> bool:
+        """Takes a sum; returns whether another one follows."""
+        if self.course.due == "update" and self._due is not None and self.session.me in found.survivors:
+            self._rest = self._next_rest
+            if self._joins:
+                self._last_loss = self._loss
+        self._due = None
+        return self.course.opened(found)
+
+    @property
+    def _scaled(self) -> tuple[Floats, Floats]:
+        scaling = self.course.scaling
+        assert scaling is not None
+        return scaling.columns(self.rows.x), scaling.label(self.rows.y)
+
+    def _scale(self) -> Words:
+        every = np.column_stack([self.rows.x, self.rows.y])
+        sums = [*every.sum(axis=0), *(every**2).sum(axis=0)]
+        if not all(abs(one) < 2.0**80 for one in sums):
+            raise DataError(
+                f"{self.session.me}: a column is too large to be standardised",
+                remedy="Give its unit another size, such as thousands or millions",
+                party=self.session.me,
+            )
+        numbers = [round(float(one) * 2**SCALE) for one in sums]
+        return limbs([*numbers, len(self.rows.y)], self.course.terms.word_bits)
+
+    def _join(self) -> Words:
+        x, y = self._scaled
+        self._loss = self.course.family.loss(self.course.weights, x, y)
+        before, trigger = self._last_loss, self.course.spec.trigger
+        assert trigger is not None
+        self._joins = before is None or abs(self._loss - before) > trigger * abs(before)
+        return np.array([self._joins], f"<u{self.course.terms.word_bits // 8}")
+
+    def _update(self) -> Words:
+        course, weight = self.course, len(self.rows.y) if self._joins else 0
+        steps = np.zeros(course.family.size, np.int64)
+        rest = self._rest if len(self._rest) else np.zeros(course.family.size)
+        self._next_rest = rest
+        if weight:
+            change = self._trained() - course.weights
+            steps, self._next_rest = self._quantised(change + rest)
+        signed = np.append(steps * weight, weight)
+        return signed.astype(np.int64).view(np.uint64).astype(f"<u{course.terms.word_bits // 8}")
+
+    def _trained(self) -> Floats:
+        """The weights after local training from the common ones."""
+        course, spec = self.course, self.course.spec
+        (x, y), weights = self._scaled, course.weights.copy()
+        size, place = spec.batch_size or len(y), course.terms.members.index(self.session.me)
+        order = np.random.default_rng([spec.random_state, course.number, place])
+        with np.errstate(over="ignore", invalid="ignore"):  # what diverges is refused below
+            for _ in range(spec.local_epochs):
+                shuffled = order.permutation(len(y)) if size < len(y) else np.arange(len(y))
+                for first in range(0, len(y), size):
+                    batch = shuffled[first : first + size]
+                    gradient = course.family.gradient(weights, x[batch], y[batch])
+                    weights = weights - spec.learning_rate * (gradient + spec.mu * (weights - course.weights))
+        return weights
+
+    def _quantised(self, change: Floats) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], Floats]:
+        """An update in units, and what rounding and clip cut off."""
+        spec, unit = self.course.spec, self.course.unit
+        most = spec.largest
+        if not np.isfinite(change).all() or (spec.update_bits is None and (np.abs(change) > most).any()):
+            raise PlaintextOverflow(
+                f"{self.session.me}: local training moved a weight by more than {most:g}, or to no number",
+                remedy="Choose a smaller learning_rate, or fewer local_epochs",
+                party=self.session.me,
+            )
+        steps = np.rint(np.clip(change, -most, most) / unit).astype(np.int64)
+        return steps, (change - steps * unit) * (spec.update_bits is not None)

@@ -1,0 +1,134 @@
+"""What is averaged: parameters of the model, of its local training and of the rounds."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from protocols.averaging.cohorts import Terms
+from vfl.schema.declared import Declared
+from vfl.schema.described import Values
+from vfl.schema.section import Complaint
+
+Estimator = Literal["logistic", "linear", "poisson", "mlp"]
+WIDE, NARROW = 64, 32  # bits of the numbers that are added
+RANGE = 7  # bits before the point of an update that is not quantised
+MOST_FRACTION = 32  # bits behind it
+CLIP = 1.0
+
+
+class Averaging(Declared):
+    """A model that members with the same columns train together: each on its own rows, and in each round their updates are averaged.
+
+    With `mu=0` this is FedAvg (McMahan et al. 2017), above it FedProx (Li et al. 2020). Updates are weighted by rows.
+    Columns, and the label of `"linear"`, are standardised by the mean and standard deviation of all members' rows.
+
+    See Also
+    --------
+    Members : The members and their tables.
+
+    Notes
+    -----
+    With `local_epochs=1`, `batch_size=None` and all members, a round is one step of gradient descent on the rows of all.
+
+    What each party learns: members and aggregator learn the sums over the members that took part to the end of a round,
+    and who these are: before the first round of columns, their squares, the label and the number of rows, then of
+    updates. With `trigger` they also learn how many members joined a round. No sum involves fewer than `min_members`
+    members, nor does any linear combination of the last four sums. No noise is added: the model is computed from
+    everybody's rows, and says about them what any model says about its training rows. docs/protocols/averaging.md has
+    the protocol.
+
+    Cost: per round and member one update, and about 560 bytes for each other member of the round; `update_bits` halves
+    the bytes of the update. Local training is numpy's.
+
+    Examples
+    --------
+    >>> vfl.Averaging(estimator="mlp", hidden=8, rounds=30, local_epochs=2, fraction=0.5)
+    Averaging(estimator='mlp', hidden=8, rounds=30, local_epochs=2, fraction=0.5)
+    """  # noqa: E501
+
+    estimator: Estimator = Field(
+        default="logistic",
+        description="logistic, linear and poisson are regressions; mlp is a perceptron for a label of two values, "
+        "with one hidden layer of tanh",
+    )
+    hidden: int = Field(default=16, ge=1, le=1024, description="with mlp, the units of the hidden layer")
+    rounds: int = Field(default=50, ge=1, le=100_000, description="how often updates are averaged")
+    local_epochs: int = Field(
+        default=1, ge=1, le=1000, description="how often a member goes through its rows in a round"
+    )
+    batch_size: int | None = Field(
+        default=None, ge=1, description="rows per local step; None takes all rows of the member at once"
+    )
+    learning_rate: float = Field(default=0.5, gt=0, le=100, description="the length of a local step")
+    alpha: float = Field(
+        default=0.0, ge=0, le=1e6, description="the weight of the penalty alpha ||w||^2 / 2 on top of the mean loss"
+    )
+    mu: float = Field(default=0.0, ge=0, le=1e6, description="FedProx: what holds local training near the common model")
+    fraction: float = Field(default=1.0, gt=0, le=1, description="the part of the members drawn for each round")
+    min_members: int = Field(default=3, ge=3, le=4096, description="the fewest members that a sum involves")
+    trigger: float | None = Field(
+        default=None,
+        gt=0,
+        le=1e6,
+        description="a member joins a round only if its loss has changed by more than this part since it last did; "
+        "otherwise it sends an update of weight 0",
+    )
+    update_bits: Annotated[int | None, Values("a whole number from 4 to 24, or None")] = Field(
+        default=None,
+        ge=4,
+        le=24,
+        description="updates are rounded to this number of bits and added in 32-bit words; what rounding and clip cut "
+        "off is carried over to the member's next update",
+    )
+    clip: float = Field(default=CLIP, gt=0, le=1e6, description="with update_bits, the largest entry of an update")
+    max_rows: int = Field(default=1 << 20, ge=1, le=1 << 32, description="the most rows that a member may have")
+    random_state: int = Field(
+        default=0, ge=0, lt=2**63, description="the order of batches, and the weights from which mlp starts"
+    )
+
+    @model_validator(mode="after")
+    def _go_together(self) -> Averaging:
+        """What would do nothing is refused."""
+        defaults = type(self).model_fields
+        if self.estimator != "mlp" and self.hidden != defaults["hidden"].default:
+            raise Complaint(f'is given, and "{self.estimator}" has no hidden layer', "Leave it out", "hidden")
+        if self.update_bits is None and self.clip != CLIP:
+            raise Complaint("is given without update_bits: it would do nothing", "Set update_bits too", "clip")
+        if self.trigger is not None and self.fraction < 1:
+            what = "is given together with fraction: the members that join would not be those that are drawn next"
+            raise Complaint(what, "Leave one of them out", "trigger")
+        return self
+
+    @property
+    def label(self) -> Literal["binary", "numeric", "count"]:
+        """What the label must hold."""
+        if self.estimator in ("logistic", "mlp"):
+            return "binary"
+        return "numeric" if self.estimator == "linear" else "count"
+
+    def terms(self, members: tuple[str, ...]) -> Terms:
+        """What the members agree on.  Raises ConfigError."""
+        bits = WIDE if self.update_bits is None else NARROW
+        return Terms(members, self.min_members, self.fraction, word_bits=bits)
+
+    def unit(self, members: int) -> float:
+        """The step between two values of an update.  Raises Complaint where sums would not fit into the words."""
+        rows = math.ceil(math.log2(members * self.max_rows))
+        if self.update_bits is None:
+            return math.ldexp(1.0, -min(MOST_FRACTION, WIDE - 2 - RANGE - rows))
+        if self.update_bits + rows > NARROW - 1:
+            raise Complaint(
+                f"is {self.update_bits}, and {members} members of up to {self.max_rows} rows leave "
+                f"{NARROW - 1 - rows} bits for an entry",
+                "Choose fewer bits, or set max_rows to what the largest member has",
+                "update_bits",
+            )
+        return self.clip / (2.0 ** (self.update_bits - 1) - 1)
+
+    @property
+    def largest(self) -> float:
+        """The largest entry of an update."""
+        return 2.0**RANGE if self.update_bits is None else self.clip
