@@ -8,7 +8,7 @@ import itertools
 import threading
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,21 +25,44 @@ PLACED = 1 << 30  # bytes of arrays that a worker keeps for later calls; the one
 ATTEMPTS = 5  # of one call whose worker is lost each time
 
 
+Kept = Callable[[], bytes]  # reads what was kept
+
+
+def in_memory(data: bytes) -> Kept:
+    """Keeps ciphertexts that came from a peer, from which a lost worker's vector is made again."""
+    return lambda: data
+
+
 @dataclass(frozen=True, eq=False)
 class Made:
     """How something that a worker holds was made: from values and from what was made before."""
 
     operation: str
     values: tuple[Value | Made, ...]
-    ciphers: Sealed
+    ciphers: tuple[Kept, ...]
+
+
+class Name:
+    """What nothing else at a worker is called, in any run; the worker forgets it when it is gone here."""
+
+    def __init__(self, worker: int, name: bytes, forget: deque[tuple[int, bytes]]) -> None:
+        self.worker, self.name = worker, name
+        weakref.finalize(self, forget.append, (worker, name)).atexit = False
 
 
 class Held:
-    """Something at a worker, under a name that no other driver, run or object has."""
+    """Something at a worker, and how it was made."""
 
-    def __init__(self, worker: int, name: bytes, made: Made, forget: deque[tuple[int, bytes]]) -> None:
-        self.worker, self.name, self.made = worker, name, made
-        weakref.finalize(self, forget.append, (worker, name)).atexit = False
+    def __init__(self, at: Name, made: Made) -> None:
+        self.at, self.made = at, made
+
+    @property
+    def worker(self) -> int:
+        return self.at.worker
+
+    @property
+    def name(self) -> bytes:
+        return self.at.name
 
 
 class Step(NamedTuple):
@@ -54,11 +77,12 @@ class Step(NamedTuple):
 class Cluster:
     """A party's workers in one run; several sessions and threads may use it."""
 
-    def __init__(self, caller: Caller) -> None:
-        self.caller = caller
+    def __init__(self, caller: Caller, keep: Callable[[bytes], Kept] = in_memory) -> None:
+        """keep: keeps ciphertexts until a lost worker needs them again, or nobody does."""
+        self.caller, self._keep = caller, keep
         self._prefix, self._numbers = salt()[:16], itertools.count()
         self._forget = deque[tuple[int, bytes]]()
-        self._placed, self._bytes = OrderedDict[tuple[int, bytes], tuple[Held, int]](), [0] * caller.count
+        self._placed, self._bytes = OrderedDict[tuple[int, bytes], tuple[Name, int]](), [0] * caller.count
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -78,17 +102,17 @@ class Cluster:
         return held, self._run(steps, [(one.name,) for one in held])
 
     def place(self, worker: int, array: NDArray[np.int64]) -> Held:
-        """The array at this worker, sent only if it does not have it yet."""
+        """The array at this worker, sent only if it does not have it yet; not kept here."""
         array = np.ascontiguousarray(array, dtype=np.int64)
         key = worker, hashlib.sha256(repr(array.shape).encode() + array.tobytes()).digest()
         with self._lock:
             if key in self._placed:
                 self._placed.move_to_end(key)
-                return self._placed[key][0]
+                return Held(self._placed[key][0], Made("place", (array,), ()))
         ((held,), _) = self.hold([Step(worker, "place", (array,))])
         with self._lock:
             if key not in self._placed:
-                self._placed[key] = held, array.nbytes
+                self._placed[key] = held.at, array.nbytes
                 self._bytes[worker] += array.nbytes
             while self._bytes[worker] > PLACED:
                 self._evict(worker)
@@ -102,7 +126,8 @@ class Cluster:
     def _named(self, step: Step) -> Held:
         name = self._prefix + next(self._numbers).to_bytes(8, "big")
         values = tuple(v.made if isinstance(v, Held) else v for v in step.values)
-        return Held(step.worker, name, Made(step.operation, values, step.ciphers), self._forget)
+        made = Made(step.operation, values, tuple(map(self._keep, step.ciphers)))
+        return Held(Name(step.worker, name, self._forget), made)
 
     def _run(self, steps: Sequence[Step], names: Sequence[tuple[Value, ...]]) -> list[Answer]:
         calls = [
@@ -133,7 +158,7 @@ class Cluster:
             if isinstance(value, Made) and (worker, value) not in again:
                 ((again[worker, value],), _) = self.hold([self._step(worker, value, again)])
             operands.append(again[worker, value] if isinstance(value, Made) else value)
-        return Step(worker, made.operation, tuple(operands), made.ciphers)
+        return Step(worker, made.operation, tuple(operands), tuple(kept() for kept in made.ciphers))
 
     def _drops(self) -> list[Call]:
         """Calls that make workers forget what nothing here refers to any more."""

@@ -28,6 +28,7 @@ from protocols.recovery.checkpoint import END, START, Position
 from protocols.session import Session
 from protocols.workers.cluster import Cluster
 from vfl.compute.opening import Pool
+from vfl.compute.shelf import Shelf
 from vfl.ledger import LedgerBroken, LedgerWriter, Witness, continued
 from vfl.ledger.continuing import read_unfinished
 from vfl.run.budget import Budget
@@ -201,7 +202,7 @@ class Run:
         channels, keys = open_channels(ready, wires, recorder.counting, *taps)
         drawn = Randomness(ready.party.name, keeper.facts.seed, ready.input_digest())
         begin = START if goal == END else goal
-        cluster = Cluster(self._pool.caller(keeper.facts.id)) if self._pool else None
+        cluster = Cluster(self._pool.caller(keeper.facts.id), Shelf(self.folder).keep) if self._pool else None
         scheme = Counted(scheme_of(ready.job, cluster), recorder.counting.keys.append)
         allowance = self._budget.allowance(keeper.facts.id)
         me, roles = ready.party.name, ready.roles

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -272,6 +273,28 @@ def test_matrices_are_placed_once_and_leave_when_there_are_too_many(monkeypatch:
     vector.t_matmul(X + 1)
     vector.t_matmul(X)
     assert sum(job.operation == "place" for job in workers.jobs) == 6
+
+
+def test_the_driver_keeps_no_matrix_and_ciphertexts_only_where_it_is_told() -> None:
+    """What a peer sent goes to whoever keeps it, and comes from there when a worker is lost."""
+    asked, workers = list[int](), Workers(2)
+
+    def keep(data: bytes) -> Callable[[], bytes]:
+        return lambda: asked.append(len(data)) or data  # type: ignore[func-returns-value]
+
+    key = Sharded(512, Cluster(Caller(workers, SEAL), keep)).generate("arbiter", seed("key"))
+    there, matrix = Keyring(), X.copy()
+    there.add(key.public)
+    sent = key.encrypt(plain(VALUES), seed("a")).release(["host"], "test")
+    vector, gone = CipherVec.receive(key.public.fingerprint + sent, there, "guest"), weakref.ref(matrix)
+    due = key.open(vector.t_matmul(matrix), 100).to_ints()
+    del matrix
+    gc.collect()
+    assert gone() is None
+    assert asked == []
+    workers.replace(0)
+    assert key.open(vector.t_matmul(X), 100).to_ints() == due
+    assert asked == [vector.raw.portions[0].last * 128]  # type: ignore[attr-defined]
 
 
 def test_products_at_workers_are_counted() -> None:
