@@ -7,7 +7,7 @@ from typing import Any
 
 from vfl.report.words import number
 
-SAME = ("format", "job", "job_digest", "party", "role", "started", "phases", "disclosure", "resumed")
+SAME = ("format", "job", "job_digest", "party", "role", "started", "phases", "peak_memory", "disclosure", "resumed")
 
 
 def as_result(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -130,6 +130,8 @@ def _numbers(result: Result) -> Iterator[tuple[str, str, str, str, Any]]:
     yield from (("prediction", "", item, name, value) for item, name, value in prediction_numbers(result))
     for name, value in (result.get("encryption") or {}).items():
         yield "cost", "", "encryption", name, value
+    if "peak_memory" in result:
+        yield "cost", "", "process", "peak_memory", result["peak_memory"]
     stability, model = result.get("stability") or {}, result.get("model") or {}
     hosts = model.get("host_columns") or []
     lines = {

@@ -101,10 +101,20 @@ def _part(result: Mapping[str, Any], part: str, console: Console) -> None:
         delta = None if a is None or j is None else j - a
         known = sure.get(name) or {}
         bounds = [interval(known.get("low"), known.get("high"))] if sure else []
-        colour = "none" if not delta else "green" if delta * better > 0 else "red"
-        table.add_row(label, number(a), f"[bold]{number(j)}[/]", f"[{colour}]{change(delta)}[/]", *bounds)
+        table.add_row(
+            label, number(a), f"[bold]{number(j)}[/]", f"[{_colour(better, known)}]{change(delta)}[/]", *bounds
+        )
     _show(table, console)
     _matrix(result, part, console)
+
+
+def _colour(better: float, known: Mapping[str, Any]) -> str:
+    """That of a change: green or red only if all of its interval lies on one side of 0.  better: 1 where more is
+    better, -1 where less is."""
+    low, high = known.get("low"), known.get("high")
+    if low is None or high is None or low <= 0 <= high:
+        return "none"
+    return "green" if low * better > 0 else "red"
 
 
 def _matrix(result: Mapping[str, Any], part: str, console: Console) -> None:
@@ -166,6 +176,8 @@ def _phases(result: Mapping[str, Any], console: Console) -> None:
         numbers = duration(phase["seconds"]), size(phase["bytes_sent"]), size(phase["bytes_received"])
         table.add_row(escape(str(phase["name"])), *numbers, style="bold" if phase["name"] == "in all" else None)
     _show(table, console)
+    if "peak_memory" in result:
+        console.print(f"Memory: at most {size(result['peak_memory'])}", highlight=False)
 
 
 def _disclosure(results: Sequence[Mapping[str, Any]], console: Console) -> None:

@@ -51,7 +51,7 @@ from vfl.run.session import (
 from vfl.run.stored_run import LEDGER, Json, Run
 from vfl.screen.errors import Stopped
 from vfl.storage.files import sync_tree, written
-from vfl.taps.counting import CountingTap
+from vfl.taps.counting import CountingTap, peak_memory
 from vfl.taps.recorder import Recorder
 
 log = logging.getLogger("vfl.run.recovery")
@@ -71,9 +71,13 @@ class RunResult:
 
     @property
     def summary(self) -> Json:
-        """What the report says of the run: its phases, of this process alone where it was resumed, and all that was
-        disclosed."""
-        told = {"phases": self.counting.phases(), "disclosure": summarise(self.folder / LEDGER)}
+        """What the report says of the run: its phases and memory, of this process alone where it was resumed, and all
+        that was disclosed."""
+        told = {
+            "phases": self.counting.phases(),
+            "peak_memory": peak_memory(),
+            "disclosure": summarise(self.folder / LEDGER),
+        }
         return told | ({"resumed": True} if self.resumed else {})
 
 

@@ -1,8 +1,10 @@
-"""Counts what goes both ways, by phase and peer, and what encryption is made of: report.json's "phases" and
-"encryption"."""
+"""Counts what goes both ways, by phase and peer, what encryption is made of, and memory: report.json's "phases",
+"encryption" and "peak_memory"."""
 
 from __future__ import annotations
 
+import resource
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -40,6 +42,12 @@ class Counted:
         key = self.scheme.accept(n, proof, holder)
         self.watch(key)
         return key
+
+
+def peak_memory() -> int:
+    """The most memory that this process has held so far, in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024  # in which the system counts
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def pace(key: EncryptionKey, vector: CipherVec | None = None) -> float:

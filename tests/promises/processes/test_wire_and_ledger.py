@@ -46,6 +46,7 @@ ADDED_KEYS = {
     "job_file",
     "plots",
     "encryption",
+    "peak_memory",
 }  # docs/file-formats.md
 AGREEING = ["Standing", "Counted", "Counted"]  # what a host says before the run itself: to the guest, and to both
 MAYBE = {"cautions"}  # where this party's own table deserves a word
@@ -87,6 +88,7 @@ def check_report(path: Path, role: str) -> None:
     assert (report["format"], report["role"]) == (1, role)
     assert set(report["alignment"]) >= ({"guest_rows", "host_rows", "intersection"} if role != "arbiter" else set())
     assert all(set(p) >= {"name", "seconds", "bytes_sent", "bytes_received"} for p in report["phases"])
+    assert 50e6 < report["peak_memory"] < 4e9
     assert all(set(d) == {"message", "class", "to", "count", "bytes", "learns"} for d in report["disclosure"])
     if role == "guest":
         assert set(report["metrics"]) == {"test"}

@@ -216,10 +216,13 @@ class Report(Part, kw_only=True):
         says("the cut-off of the page's confusion matrices, if `vfl report --cutoff` named one"),
     ] = UNSET
     phases: Annotated[list[Phase] | UnsetType, says("what each phase took, see below")] = UNSET
+    peak_memory: Annotated[
+        int | UnsetType, says("for a run, bytes: the most memory that this party's process has held at once")
+    ] = UNSET
     resumed: Annotated[
         bool | UnsetType,
         says(
-            "true if this party's process resumed an interrupted run: `phases` and `encryption` "
+            "true if this party's process resumed an interrupted run: `phases`, `peak_memory` and `encryption` "
             "then cover only that process; absent otherwise"
         ),
     ] = UNSET

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -104,3 +105,30 @@ def test_a_chosen_cut_off_has_its_matrices_and_without_one_there_are_none(guest_
     assert ["Flagged", "from", "0.5", "up"] in lines
     assert ["joint", "20", "10", "7", "63", "74.1", "%", "66.7", "%"] in lines
     assert max(map(len, printed(told | {"cutoff": 0.5}))) <= 80
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high", "colour"),
+    [
+        ("auc", 0.01, 0.03, "32"),
+        ("auc", -0.03, -0.01, "31"),
+        ("auc", -0.01, 0.03, None),
+        ("log_loss", -0.03, -0.01, "32"),
+        ("log_loss", 0.01, 0.03, "31"),
+        ("log_loss", -0.03, 0.0, None),
+    ],
+)
+def test_a_change_has_a_colour_only_if_its_interval_leaves_out_0(guest_result, name, low, high, colour):
+    part = {"level": 0.95, "measures": {name: {"low": low, "high": high}}}
+    file = io.StringIO()
+    print_summary(guest_result | {"uplift": {"test": part}}, Console(file=file, width=100, force_terminal=True), "out")
+    label = {"auc": "AUC", "log_loss": "Log-loss"}[name]
+    (line,) = (line for line in file.getvalue().splitlines() if line.strip().startswith(label))
+    assert [code for code in ("31", "32") if f"\x1b[{code}m" in line] == ([colour] if colour else [])
+
+
+def test_memory_is_said_on_the_terminal_and_on_the_page(guest_result):
+    result = guest_result | {"peak_memory": 412_000_000}
+    assert "Memory: at most 412 MB" in printed(result)
+    assert re.search(r"held at most\s412\s?MB\sof memory", render(result).replace("&nbsp;", " "))
+    assert "Memory" not in " ".join(printed(guest_result))

@@ -1,0 +1,100 @@
+"""How much memory the processes of a job take.
+
+    python -m benchmarks.memory [--kind KIND] [--rows N ...] [--columns GUEST HOST] [--bits N] [--iterations N]
+
+Generated tables, all rows common; three processes from CSV files to reports.  Printed by party: the most memory that
+its process has held, in MiB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vfl.demo.run import ARBITER, free_ports
+from vfl.job import starter_job
+from vfl.job.setup import init_party, trust_peer
+
+NAMES = {"bank": "guest", "telecom": "host", ARBITER: "arbiter"}
+
+
+def tables(rows: int, guest: int, host: int) -> dict[str, pd.DataFrame]:
+    """The parties' tables by name: correlated normal columns, about 22% events."""
+    rng = np.random.default_rng(11)
+    common = rng.normal(size=(rows, 1))
+    x = 0.8 * rng.normal(size=(rows, guest + host)) + 0.6 * common
+    ids = pd.Series(np.char.add("c", np.arange(rows).astype(str)), name="id")
+    own = pd.DataFrame(x[:, :guest].round(4)).add_prefix("x").assign(id=ids)
+    own["label"] = (rng.random(rows) < 1 / (1 + np.exp(1.5 - common[:, 0]))).astype(int)
+    other = pd.DataFrame(x[:, guest:].round(4)).add_prefix("y").assign(id=ids)
+    return {"bank": own, "telecom": other}
+
+
+def lay_out(folder: Path, frames: dict[str, pd.DataFrame], kind: str, bits: int, iterations: int) -> None:
+    """The folders of three parties and the job."""
+    listening = [name for name, role in NAMES.items() if role != "host"]
+    addresses = {n: f"127.0.0.1:{p}" for n, p in zip(listening, free_ports(len(listening)), strict=True)}
+    for name, role in NAMES.items():
+        settings: dict[str, Any] = {"listen": addresses[name]} if name in addresses else {}
+        settings |= {"label": "label"} if role == "guest" else {}
+        init_party(folder / name, role, name, kind=kind, **settings)  # type: ignore[arg-type]
+        if name in frames:
+            frames[name].to_csv(folder / name / "customers.csv", index=False)
+    for name in NAMES:
+        for peer in NAMES:
+            if peer != name:
+                dials = (NAMES[name], NAMES[peer]) in {("host", "guest"), ("host", "arbiter"), ("arbiter", "guest")}
+                trust_peer(folder / name, folder / peer / "identity" / "cert.pem", addresses[peer] if dials else None)
+    given: dict[str, Any] = {"n_estimators": iterations} if kind == "boosted-trees" else {"max_iter": iterations}
+    job = starter_job(guest="bank", hosts=["telecom"], arbiter=ARBITER, keys=["id"], kind=kind, key_bits=bits, **given)
+    (folder / "job.toml").write_text(job, encoding="utf-8")
+
+
+def measured(folder: Path) -> dict[str, int]:
+    """Runs the job; each party's peak in bytes."""
+    running = {
+        name: subprocess.Popen(
+            [sys.executable, "-m", "vfl", "run", str(folder / "job.toml"), str(folder / name / "party.toml")],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for name in NAMES
+    }
+    for name, process in running.items():
+        _, said = process.communicate()
+        if process.returncode:
+            raise SystemExit(f"{name}: {said}")
+    peaks = {}
+    for name in NAMES:
+        (report,) = (folder / name).rglob("report.json")
+        peaks[name] = json.loads(report.read_text())["peak_memory"]
+    return peaks
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kind", default="logistic-regression")
+    parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--columns", type=int, nargs=2, default=[5, 18])
+    parser.add_argument("--bits", type=int, default=2048)
+    parser.add_argument("--iterations", type=int, default=10)
+    options = parser.parse_args()
+    for rows in options.rows:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            lay_out(folder, tables(rows, *options.columns), options.kind, options.bits, options.iterations)
+            for party, peak in measured(folder).items():
+                print(f"{rows:>10,} {options.columns} {options.kind} {party:>8}: {peak / 2**20:,.0f} MiB", flush=True)
+
+
+if __name__ == "__main__":
+    main()
