@@ -25,6 +25,7 @@ from protocols.cipher import Keyring, Scheme
 from protocols.errors import VFLError
 from protocols.randomness import Randomness, Seed
 from protocols.recovery.checkpoint import ANYWHERE, START, Arrays, CheckpointLog, Growing, Keeper, Position, State
+from protocols.recovery.pad_store import PadStore
 from protocols.workers import look_ups
 from protocols.workers.cluster import Cluster
 from protocols.workers.run import Caller
@@ -85,10 +86,14 @@ class Session:
         goal: Position = START,
         allowance: Allowance | None = None,
         cluster: Cluster | None = None,
+        pads: PadStore | None = None,
+        ahead: int | None = None,
     ) -> None:
         """keeper: where checkpoints are stored, if the run can be interrupted; goal: the checkpoint from which it
         resumes; allowance: what this party agrees to disclose; cluster: its own workers, if it has some, on which its
-        `scheme` may be too (`protocols.cipher.sharded`)."""
+        `scheme` may be too (`protocols.cipher.sharded`); pads: where numbers that serve once are stored; ahead: a run
+        that only prepares such numbers, for this many iterations (0: for all)."""
+        self.pads, self.ahead = pads, ahead
         self.me, self.roles, self.channels = me, roles, channels
         self.allowance, self.cluster = allowance or Allowance(), cluster
         self.keys, self.scheme, self.observer = keys, scheme, observer or Observer()

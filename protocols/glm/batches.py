@@ -10,6 +10,8 @@ hold no number of a batch, so that an order does not help them.
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,6 +37,11 @@ class Batches:
     def __init__(self, rows: int, count: int = 1, seed: Seed | None = None, hold: int = 1) -> None:
         self.rows, self.count, self._seed, self._hold = rows, count, seed, hold
         self._kept: tuple[int, NDArray[np.int64]] | None = None  # a pass and its order
+
+    def digest(self) -> bytes:
+        """SHA-256 of what decides which rows a step takes."""
+        parts = (self.rows, self.count, self._hold, b"" if self._seed is None else self._seed.secret)
+        return hashlib.sha256(repr(parts).encode()).digest()
 
     def of(self, step: Step) -> Rows:
         """The rows of a step."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from protocols.glm import preparation
 from protocols.glm.links import Link
 from protocols.glm.links_on_shares import on_shares
 from protocols.glm.plan import Plan, Step
@@ -18,6 +17,7 @@ from protocols.glm.slots import LIFT, Slots
 from protocols.session import Session
 
 Prepare = Callable[[Slots, Sequence[Step], bytes], list[Pads]]  # the pads of each batch of a chunk
+Begin = Callable[["Chunk"], tuple[bytes, list[Pads]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,24 +35,42 @@ def layouts(plan: Plan, link: Link) -> list[Slots]:
     return Slots.of_all(plan.plain_bits, z_bits, plan.gradient_bits, plan.passes)
 
 
+@dataclass(frozen=True, eq=False)
+class Chunk:
+    """One chunk of a run.  number: it has no other's, of any model; first: how many iterations of its model come
+    before it."""
+
+    number: int
+    first: int
+    slots: Slots
+    steps: list[Step]
+
+
+def chunks_of(plan: Plan, layouts: Sequence[Slots], model: int) -> list[Chunk]:
+    """Those of a model's training."""
+    steps, found, first = plan.steps(), list[Chunk](), 0
+    for k, slots in enumerate(layouts):
+        last = first + slots.passes
+        own = steps[first * plan.batches : last * plan.batches]
+        found.append(Chunk(model * len(layouts) + k, first, slots, own))
+        first = last
+    return found
+
+
 def iterate(
-    session: Session, plan: Plan, progress: Progress, chunks: Sequence[Slots], prepare: Prepare, model_id: bytes
+    session: Session, plan: Plan, progress: Progress, chunks: Sequence[Chunk], begin: Begin
 ) -> Iterator[tuple[Step, Ready | None]]:
-    """The steps of a training, and what is ready for each: nothing where no chunks are prepared."""
+    """The steps of a training, and what is ready for each: nothing where no chunks are prepared.  begin: names an
+    attempt at a chunk, and has its pads."""
     steps = plan.steps()
     if not chunks:
         for planned in session.steps("train", steps, progress, progress.is_over):
             yield planned, None
         return
-    parts, first = list[tuple[Slots, list[Step]]](), 0
-    for slots in chunks:
-        parts.append((slots, steps[first : first + slots.passes * plan.batches]))
-        first += slots.passes * plan.batches
-    for slots, part in session.steps("train", parts, progress, progress.is_over, size=lambda one: len(one[1])):
-        name = preparation.begin(session, model_id)
-        pads = prepare(slots, part[: plan.batches], name)
-        for k, planned in enumerate(part):
+    for chunk in session.steps("train", chunks, progress, progress.is_over, size=lambda one: len(one.steps)):
+        name, pads = begin(chunk)
+        for k, planned in enumerate(chunk.steps):
             if progress.is_over():
                 break
             session.observer.step("train", planned.number, len(steps))
-            yield planned, Ready(slots, pads[k % plan.batches].spend(k // plan.batches), name)
+            yield planned, Ready(chunk.slots, pads[k % plan.batches].spend(k // plan.batches), name)

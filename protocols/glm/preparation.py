@@ -61,18 +61,23 @@ NONCE = 16  # bytes
 
 
 class ChunkNonce(
-    Message, disclosure=PUBLIC, learns="a new random number, which becomes a part of this attempt's name", most_bytes=32
+    Message,
+    disclosure=PUBLIC,
+    learns="a new random number, which becomes a part of this attempt's name, and whether the sender has pads stored",
+    most_bytes=96,
 ):
     nonce: bytes  # (16,)
+    stored: bytes  # (32,) the name of pads that it has stored for this chunk, or none
 
 
 class ChunkNonces(
     Message,
     disclosure=PUBLIC,
-    learns=("the random numbers of all parties, which are this attempt's name"),
+    learns="the random numbers of all parties, which are this attempt's name, and whether all have the pads stored",
     most_bytes=1 << 16,
 ):
     nonces: bytes  # (16,) of each party, in the job's order
+    stored: bytes  # (32,) the name of the pads that all have stored, or none
 
 
 class PreparedWeights(
@@ -163,9 +168,12 @@ class Pad:
     residual: PlainVec | None = field(repr=False)
 
 
-def begin(session: Session, model_id: bytes) -> bytes:
+def begin(session: Session, model_id: bytes, stored: bytes = b"") -> tuple[bytes, bool]:
     """Step 0: the name of this attempt, which no other has, and which is on this party's disk as spent when this
-    returns.  Raises LocalProtocolError where the training is over already, or pads would be used twice."""
+    returns.  stored: the name of pads that this party has stored for it; also returned: whether all have these, which
+    are spent then.  Pads that not all have are never used.
+
+    Raises LocalProtocolError where the training is over already, or pads would be used twice."""
     if session.course.is_spent(over(model_id)):
         raise LocalProtocolError(
             "a party would repeat iterations of a training that had ended at all parties; nothing was sent",
@@ -175,25 +183,35 @@ def begin(session: Session, model_id: bytes) -> bytes:
     everyone, own = session.roles.all, run_seed()[:NONCE]
     if session.me == session.roles.guest:
         others = [session.channels[p] for p in everyone if p != session.me]
-        found = {channel.peer: channel.recv(ChunkNonce).nonce for channel in others} | {session.me: own}
+        said = {channel.peer: channel.recv(ChunkNonce) for channel in others}
+        found = {party: one.nonce for party, one in said.items()} | {session.me: own}
         nonces = b"".join(found[party] for party in everyone)
-        broadcast(others, ChunkNonces(nonces))
+        agreed = stored if all(one.stored == stored for one in said.values()) else b""
+        broadcast(others, ChunkNonces(nonces, agreed))
     else:
-        session.guest.send(ChunkNonce(own))
-        nonces = session.guest.recv(ChunkNonces).nonces
+        session.guest.send(ChunkNonce(own, stored))
+        told = session.guest.recv(ChunkNonces)
+        nonces, agreed = told.nonces, told.stored
     place = NONCE * everyone.index(session.me)
-    if len(nonces) != NONCE * len(everyone) or nonces[place : place + NONCE] != own:
+    if len(nonces) != NONCE * len(everyone) or nonces[place : place + NONCE] != own or agreed not in (b"", stored):
         raise RemoteProtocolError(
-            f"{session.roles.guest} names an attempt without this party's random number", party=session.roles.guest
+            f"{session.roles.guest} names an attempt without this party's random number, or pads that this party has "
+            "not stored",
+            party=session.roles.guest,
         )
     name = hashlib.sha256(b"vfl attempt|" + nonces).digest()
-    if not session.course.spend(name):
+    if not session.course.spend(name) or not (spent(session, stored) or not agreed):
         raise LocalProtocolError(
             "an attempt has the name of an earlier one: its pads would be used twice; nothing was sent",
             remedy="The random numbers of all parties repeat, as where copies of their machines were restored: start "
             "all parties again with --fresh",
         )
-    return name
+    return name, bool(agreed)
+
+
+def spent(session: Session, stored: bytes) -> bool:
+    """Spends stored pads, if there are any; whether they were not spent before."""
+    return not stored or session.pads is None or session.pads.spend(stored)
 
 
 def end(session: Session, model_id: bytes) -> None:

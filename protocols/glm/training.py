@@ -63,6 +63,7 @@ from protocols.glm import (
     settling,
     stopping,
 )
+from protocols.glm.ahead import Ahead
 from protocols.glm.block import Block, Share
 from protocols.glm.links import Link, Weighted
 from protocols.glm.pair_masks import PairMasks
@@ -71,6 +72,7 @@ from protocols.glm.progress import Comparing, End, Judging, Progress
 from protocols.glm.sealed_link import refuse_beyond
 from protocols.glm.shares import WeightShares, Words, words_of
 from protocols.glm.slots import Slots
+from protocols.glm.stored_pads import digest_of
 from protocols.glm.terms import Terms, announce, receive_start
 from protocols.message import BLINDED, PUBLIC, REVEALED, SEALED, Message
 from protocols.parts import parts
@@ -187,6 +189,10 @@ def guest(
         session.allowance.label_numbers(name, dict.fromkeys(columns, len(targets)), len(x))
     pair_masks.relay(session)
     trained, ended = list[Share](), list[Comparing]()
+    prepare = prepared.of_guest(session, block, order)
+    ahead = Ahead.of(
+        session, plan, layouts, len(targets), prepare, lambda: key.fingerprint + digest_of(block, order), model_id
+    )
     for model, y in enumerate(targets):
         row_weights = None if weights is None else weights[model]
         if isinstance(link, Weighted):
@@ -196,8 +202,7 @@ def guest(
             first[-1] = round(link.start(y, row_weights) * 2**WEIGHT)
         share = Share.start(PlainVec.from_i64(first))
         progress = Comparing({session.me: share}, told.stopping, settles=terms.settles, key=key)
-        prepare = prepared.of_guest(session, block, order)
-        for planned, ready in chunks.iterate(session, plan, progress, layouts, prepare, model_id):
+        for planned, ready in chunks.iterate(session, plan, progress, *ahead.model(model)):
             rows, step = order.of(planned), progress.step(planned)
             here = link.take(rows), block.take(rows), share, y[rows]
             if ready is not None:
@@ -235,11 +240,14 @@ def host(
     look = stopping.Look.of(session, told.stopping, plan, told.link, block, held_out)
     masks = pair_masks.agree(session, "predictor")
     trained, ended, model_id = list[Share](), list[Progress](), told.start.model_id
+    prepare = prepared.of_host(session, block, order)
+    ahead = Ahead.of(
+        session, plan, layouts, told.start.models, prepare, lambda: key.fingerprint + digest_of(block, order), model_id
+    )
     for model in range(told.start.models):
         share = Share.start(PlainVec.zeros(block.width))
         progress = Progress({session.me: share}, told.stopping, settles=terms.settles)
-        prepare = prepared.of_host(session, block, order)
-        for planned, ready in chunks.iterate(session, plan, progress, layouts, prepare, model_id):
+        for planned, ready in chunks.iterate(session, plan, progress, *ahead.model(model)):
             use, step = model * plan.passes * plan.batches + planned.number, progress.step(planned)
             between = masks if ready is None else masks.apart(ready.name.hex())
             here = told.link, block.take(order.of(planned)), share, between, use
@@ -273,11 +281,12 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> Kept:
     columns = {channel.peer: receive_columns(session, channel.peer) for channel in parties}
     penalised = {party: count - (terms.intercept and party == session.roles.guest) for party, count in columns.items()}
     trained = []
-    for _ in range(told.start.models):
+    prepare = prepared.of_arbiter(session, key, plan, columns)
+    ahead = Ahead.of(session, plan, layouts, told.start.models, prepare, lambda: key.public.fingerprint, model_id)
+    for model in range(told.start.models):
         shares = {party: Share.start(PlainVec.zeros(count)) for party, count in columns.items()}
         progress = Judging(shares, told.stopping, settles=terms.settles)
-        prepare = prepared.of_arbiter(session, key, plan, columns)
-        for planned, ready in chunks.iterate(session, plan, progress, layouts, prepare, model_id):
+        for planned, ready in chunks.iterate(session, plan, progress, *ahead.model(model)):
             step = progress.step(planned)
             if ready is not None:
                 settling.meet(

@@ -162,6 +162,11 @@ class CheckpointLog:
         self._stage += 1
         self._approach()
 
+    @property
+    def skips(self) -> bool:
+        """Whether the run resumes from a later stage than this one."""
+        return self._goal is not None
+
     def renew(self) -> None:
         """What follows up to the next checkpoint is drawn again in each attempt (`spend`)."""
         for channel in self._channels.values():

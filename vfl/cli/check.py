@@ -12,7 +12,7 @@ from protocols.alignment.outcome import most_common
 from protocols.errors import ConfigError
 from vfl.cli.jobs import disclosed_by, print_disclosed
 from vfl.cli.results import Check
-from vfl.cost import estimate
+from vfl.cost import ahead, estimate
 from vfl.data import Table
 from vfl.data.schema import ColumnType, Schema
 from vfl.data.shapes import Profile
@@ -130,7 +130,9 @@ def _passes_and_time(job: Job, table: Table | None, workers: int) -> dict[str, s
     passes = kind.usual_passes(plan_of(planned), roles_of(planned), table) if table and planned else None
     facts = {"iterations": f"about {passes} by these labels; the common rows decide"} if passes else {}
     size = (len(table), table.features.shape[1]) if table else None
-    return facts | {"time": estimate.in_words(job, size, passes, workers)}
+    facts |= {"time": estimate.in_words(job, size, passes, workers)}
+    stored = ahead.in_words(job, None if table is None else len(table))
+    return facts | ({"ahead": stored} if stored else {})
 
 
 def _check_alignment(job: AlignmentJob, party: Party) -> tuple[Check, Ready[Any]]:

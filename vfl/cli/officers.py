@@ -13,7 +13,7 @@ from vfl.cli.results import Budget, Limit, Partner, Purge
 from vfl.job import Party
 from vfl.report.words import number, size
 from vfl.run.budget.used import budgets_used, told_by_partner
-from vfl.run.purge import Purged, purge_budgets, purge_customer, purge_runs, rules_of
+from vfl.run.purge import Purged, purge_budgets, purge_customer, purge_pads, purge_runs, rules_of
 from vfl.screen.console import Console
 from vfl.screen.tables import grid, say
 
@@ -68,7 +68,7 @@ def purged(
         raise ConfigError(f"{what} goes with --before", remedy="Add --before DAY, or leave it out")
     directory, found = party.run.directory, list[Purged]()
     if before is not None:
-        found.append(purge_runs(directory, before, models, erase))
+        found += [purge_runs(directory, before, models, erase), purge_pads(directory, erase)]
         found += [purge_budgets(directory, before, erase)] if budgets else []
     if cells:
         found.append(purge_customer(party, cells, rules_of(party), erase))

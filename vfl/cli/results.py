@@ -83,6 +83,13 @@ class Align(Result, tag="align"):
     by_key: dict[str, Number]
 
 
+class Prepare(Result, tag="prepare"):
+    folder: str
+    iterations: Annotated[Number, Meta(description="of each model, prepared at all parties")]
+    bytes: Annotated[Number, Meta(description="what the pads take on this disk")]
+    valid_until: Annotated[str | None, Meta(description="ISO 8601; null where no pads are stored")]
+
+
 class Run(Result, tag="run"):
     folder: str
     report: str

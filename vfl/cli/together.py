@@ -1,4 +1,4 @@
-"""The commands that all parties run at the same time: `vfl align`, `run`, `predict`."""
+"""The commands that all parties run at the same time: `vfl align`, `prepare`, `run`, `predict`."""
 
 from __future__ import annotations
 
@@ -78,6 +78,50 @@ def align(
     if found is not None:
         told.rows, told.common, told.by_key = found.rows, found.common, found.by_key
     answer(told, as_json, show)
+
+
+@together_app.command(epilog=examples("prepare"))
+def prepare(
+    job: JobFile,
+    party: PartyFile,
+    iterations: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="At least this number, of each model; without it, all that the job may make. The party that wants "
+            "fewest decides.",
+            show_default=False,
+        ),
+    ] = None,
+    fresh: Fresh = False,
+    connect_timeout: ConnectTimeout = 600.0,
+    progress: ProgressKind = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Prepare a regression's iterations, so that vfl run takes less time later.
+
+    Every party gives this command, the night before for instance.  It aligns, draws the split, standardises, and leaves
+    encrypted one-time numbers (pads) for the iterations in the run's folder, for seven days; vfl run of the same job
+    continues from there.
+    """
+    from vfl.cli.prepare import prepared, print_prepared
+    from vfl.job import load_job, load_party
+    from vfl.run.announce import announced
+    from vfl.run.prepare import check_prepares, prepare_ahead
+    from vfl.run.train import prepare as checked
+    from vfl.screen.progress import watching
+
+    one_output(progress, as_json)
+    console = Console(stderr=True)
+    agreed, own = load_job(job), load_party(party)
+    with announced(agreed, own, "prepare"):
+        check_prepares(agreed)
+        ready = checked(agreed, own)
+    print_cautions(console, ready.cautions)
+    with stoppable(console), watching(progress, console) as watch:
+        found = prepare_ahead(ready, watch, iterations=iterations or 0, connect_timeout=connect_timeout, fresh=fresh)
+    answer(prepared(found), as_json, lambda: print_prepared(found, stderr=progress == "lines"))
 
 
 @together_app.command(epilog=examples("run"))

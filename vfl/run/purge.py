@@ -10,6 +10,7 @@ import datetime
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ from vfl.job import Party
 from vfl.run.budget.runs import month
 from vfl.run.budget.table import BudgetFile
 from vfl.storage.files import private, written
+from vfl.storage.pad_store import PADS, expired
 from vfl.storage.run_store import FILE, RunStore
 from vfl.storage.runs import RECORD, STAMP, folders
 
@@ -41,6 +43,8 @@ NOT_HERE = {
     "says who it was, train again without the row",
     "budget.sqlite": "keyed hashes of customers that were scored this month, and of 256 that stand for a set of "
     "labels: without them the limits could not be kept; those of the month go with it (--budgets)",
+    "spent.sqlite": "random names of pads that were used, for sixty days: without it a copy of a run's folder that is "
+    "put back could use them again; it holds no id",
     "ledgers, events, reports": "they hold no id",
     "partners": "what they learnt is theirs: each has its own rows in common, the guest its scores; ask them to erase "
     "the customer too",
@@ -74,6 +78,18 @@ def purge_runs(directory: Path, before: datetime.date, models: bool, erase: bool
                 if erase:
                     with written(folder):
                         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    return found
+
+
+def purge_pads(directory: Path, erase: bool) -> Purged:
+    """Pads that were prepared for runs and have expired: no run may use them, whenever it began."""
+    found = Purged()
+    for folder in folders(directory):
+        for path in expired(folder / PADS, time.time()):
+            found.erased[str(path)] = "pads that have expired"
+            if erase:
+                with written(folder):
+                    path.unlink(missing_ok=True)
     return found
 
 

@@ -17,7 +17,7 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from protocols.errors import (
 )
 from protocols.recovery.checkpoint import END
 from protocols.recovery.finish import confirm
+from protocols.recovery.pad_store import Paused
 from protocols.session import Observer
 from vfl.compute.opening import opened
 from vfl.ledger import LedgerTap, summarise
@@ -55,6 +56,7 @@ from vfl.taps.counting import CountingTap, peak_memory
 from vfl.taps.recorder import Recorder
 
 log = logging.getLogger("vfl.run.recovery")
+PREPARE, PREPARED = "prepare", "prepared"  # the command, and how a ledger ends after it
 REPORTS = {"run": "report.json", "predict": "report.json", "align": "alignment.json"}  # by purpose
 AFTERWARDS = 20.0  # seconds for which a party whose run is over waits for others that need it
 GONE = (PeerClosed.code, PeerTimeout.code)
@@ -103,16 +105,12 @@ def take_part(
     this job up.  taps: see every message too (tests, `vfl chaos`).
     Raises any VFLError, after telling the peers its code.
     """
-    with contextlib.ExitStack() as stack:
-        with announced(ready.job, ready.party, purpose):  # what keeps this party from beginning, such as a budget
-            pool = stack.enter_context(opened(ready.party.compute, memory_of(ready)))
-            run = Run(ready, purpose, peers, seed, fresh, pool)
-        return _to_its_end(run, watch, work, report, connect_timeout=connect_timeout, taps=taps)
+    with begun(ready, purpose, peers, watch, seed=seed, fresh=fresh) as party:
+        return _to_its_end(party, work, report, connect_timeout=connect_timeout, taps=taps)
 
 
 def _to_its_end(
-    run: Run,
-    watch: Observer,
+    party: Begun,
     work: Callable[[RunSession], Json],
     report: Callable[[RunResult], object],
     *,
@@ -120,20 +118,62 @@ def _to_its_end(
     taps: Sequence[Tap],
 ) -> RunResult:
     """Attempt after attempt."""
-    ready, purpose = run.ready, run.purpose
-    for sentence in certificates(ready, purpose):
-        log.warning("%s", sentence)
-    counting = CountingTap()
-    events = Events(ready.job.name, ready.party.name, purpose, counting, watch)
-    recorder, timeout = Recorder(counting, events), connect_timeout
-    deadline = Deadline(ready.party.run.reconnect_seconds)
+    run, events, timeout = party.run, party.events, connect_timeout
     if run.kept:
         publish(run.folder)
         timeout = min(timeout, AFTERWARDS)
+    result = until_over(party, work, timeout, taps)
+    assert not isinstance(result, Paused)  # this run trains
+    taken = RunResult(run.folder, result, party.counting, run.resumed)
+    report(taken)
+    run.over()
+    events.over("done", report=run.folder / REPORTS[run.purpose])
+    return taken
+
+
+@dataclass(frozen=True)
+class Begun:
+    """This party's run, its counters and its events."""
+
+    run: Run
+    counting: CountingTap
+    events: Events
+
+    @property
+    def recorder(self) -> Recorder:
+        return Recorder(self.counting, self.events)
+
+
+@contextlib.contextmanager
+def begun(
+    ready: Ready[Any],
+    purpose: str,
+    peers: Sequence[str],
+    watch: Observer,
+    *,
+    seed: bytes | None = None,
+    fresh: bool = False,
+    ahead: int | None = None,
+) -> Iterator[Begun]:
+    """The run in which this party takes part, and its workers until it leaves; ahead: as of `Run`."""
+    command = purpose if ahead is None else PREPARE
+    with contextlib.ExitStack() as stack:
+        with announced(ready.job, ready.party, command):  # what keeps this party from beginning, such as a budget
+            pool = stack.enter_context(opened(ready.party.compute, memory_of(ready)))
+            run = Run(ready, purpose, peers, seed, fresh, pool, ahead)
+        for sentence in certificates(ready, purpose):
+            log.warning("%s", sentence)
+        counting = CountingTap()
+        yield Begun(run, counting, Events(ready.job.name, ready.party.name, command, counting, watch))
+
+
+def until_over(party: Begun, work: Callable[[RunSession], Json], timeout: float, taps: Sequence[Tap]) -> Json | Paused:
+    """Attempts until the run is over, or what it prepares is there; raises what ends it."""
+    run, events, recorder = party.run, party.events, party.recorder
+    deadline = Deadline(run.ready.party.run.reconnect_seconds)
     while True:
         try:
-            result = attempt(run, recorder, events, work, timeout, taps)
-            break
+            return attempt(run, recorder, events, work, timeout, taps)
         except VFLError as error:
             if is_gone(error) and (timeout := deadline.left(run.standing)) > 0:
                 events.waits(error.party, error.code)
@@ -144,8 +184,7 @@ def _to_its_end(
                     "this run is over and its results are here, but %s; ask there whether it has its results too",
                     error.what,
                 )
-                result = run.alone()
-                break
+                return run.alone()
             events.over("failed", code=error.code)
             run.failed(error)
             raise
@@ -158,11 +197,6 @@ def _to_its_end(
             if isinstance(error, Stopped):
                 error.resumes = run.store is not None
             raise error
-    taken = RunResult(run.folder, result, counting, run.resumed)
-    report(taken)
-    run.over()
-    events.over("done", report=run.folder / REPORTS[purpose])
-    return taken
 
 
 def attempt(
@@ -172,8 +206,8 @@ def attempt(
     work: Callable[[RunSession], Json],
     timeout: float,
     taps: Sequence[Tap],
-) -> Json:
-    """One meeting of all parties, to the end of the run or to the first error."""
+) -> Json | Paused:
+    """One meeting of all parties, to the end of the run, to that of what it prepares, or to the first error."""
     ready = run.ready
     events.meets(run.peers)
     if run.store is not None:
@@ -198,7 +232,11 @@ def attempt(
                 with written(run.folder):
                     shutil.rmtree(draft, ignore_errors=True)
                     draft.mkdir(mode=0o700)
-                result = work(RunSession(session, run.folder, draft, run.started, recorder.counting))
+                try:
+                    result = work(RunSession(session, run.folder, draft, run.started, recorder.counting))
+                except Paused as paused:
+                    writer.close(PREPARED)
+                    return paused
                 with written(run.folder):
                     sync_tree(draft)
                 session.course.finished({"result": np.frombuffer(json.dumps(result).encode(), np.uint8)})

@@ -41,13 +41,14 @@ from vfl.run.session import (
     scheme_of,
     session_digest,
 )
+from vfl.storage.pad_store import DAYS, PadFolder, Sealing
 from vfl.storage.run_store import RunFacts, RunStore, folder_name, unfinished
 from vfl.taps.counting import Counted
 from vfl.taps.recorder import Recorder
 from vfl.version import __version__
 
 log = logging.getLogger("vfl.run.recovery")
-LEDGER = "ledger.jsonl"
+LEDGER, SEED = "ledger.jsonl", "run seed"
 Json = dict[str, Any]
 
 
@@ -63,9 +64,12 @@ class Run:
         seed: bytes | None,
         fresh: bool,
         pool: Pool | None = None,
+        ahead: int | None = None,
     ) -> None:
-        """pool: this party's workers."""
+        """pool: this party's workers; ahead: the run only prepares this number of iterations (0: all), and resumes
+        later."""
         self.ready, self.purpose, self.peers, self._seed, self._pool = ready, purpose, tuple(peers), seed, pool
+        self._ahead = ahead
         self._budget = budget_of(ready, purpose)
         directory, job = ready.party.run.directory, ready.job
         self.store = unfinished(directory, purpose, job.name, job.digest)
@@ -78,6 +82,8 @@ class Run:
             new_folder(directory, f".{ready.job.name}").rmdir()  # results can be written
         elif not self.store.kept:
             self._check(self.store)
+            if dropped := self.pads.drop_expired():
+                log.warning("the pads of %d chunks, prepared more than %d days ago, are erased", dropped, DAYS)
 
     def _check(self, store: RunStore) -> None:
         """Raises DataError, ConfigError or LedgerBroken unless the store's run can resume here."""
@@ -98,6 +104,12 @@ class Run:
                 party=name,
             )
 
+        if self.ready.identity.unseal(store.facts.seed, SEED) is None:
+            store.close()
+            raise ConfigError(
+                f"{name}: the run in {store.folder} was begun with another key of this party, or its store is damaged",
+                remedy=f"Put the former key back and give the same command, or {remedy}",
+            )
         if store.ledger:
             try:
                 read_unfinished(store.folder / LEDGER, store.ledger)
@@ -108,7 +120,15 @@ class Run:
     @property
     def session_digest(self) -> bytes:
         """What a connection is bound to: the job, and which command it is for."""
-        return session_digest(self.ready.job, self.purpose)
+        return session_digest(self.ready.job, self.purpose if self._ahead is None else "prepare")
+
+    @property
+    def pads(self) -> PadFolder:
+        """What was prepared ahead for this run."""
+        facts, identity = self.opened.facts, self.ready.identity
+        binding = facts.job + facts.input + facts.id
+        sealing = Sealing(identity.seal, identity.unseal)
+        return PadFolder(self.folder, self.ready.party.run.directory, binding, sealing)
 
     @property
     def opened(self) -> RunStore:
@@ -171,7 +191,7 @@ class Run:
             ready.job.digest,
             ready.input_digest(),
             name,
-            self._seed or run_seed(),
+            ready.identity.seal(self._seed or run_seed(), SEED),
             now.isoformat(),
         )
         self.store = RunStore(folder, facts)
@@ -200,13 +220,17 @@ class Run:
         """What the role function is given, at `goal`."""
         ready, keeper = self.ready, self.opened
         channels, keys = open_channels(ready, wires, recorder.counting, *taps)
-        drawn = Randomness(ready.party.name, keeper.facts.seed, ready.input_digest())
+        seed = bytes(32) if keeper.kept else ready.identity.unseal(keeper.facts.seed, SEED)
+        assert seed is not None  # `_check`
+        drawn = Randomness(ready.party.name, seed, ready.input_digest())
         begin = START if goal == END else goal
         cluster = Cluster(self._pool.caller(keeper.facts.id), Shelf(self.folder).keep) if self._pool else None
         scheme = Counted(scheme_of(ready.job, cluster), recorder.counting.keys.append)
         allowance = self._budget.allowance(keeper.facts.id)
-        me, roles = ready.party.name, ready.roles
-        return Session(me, roles, channels, drawn, keys, scheme, recorder, keeper, begin, allowance, cluster)
+        me, roles, pads, ahead = ready.party.name, ready.roles, self.pads, self._ahead
+        return Session(
+            me, roles, channels, drawn, keys, scheme, recorder, keeper, begin, allowance, cluster, pads, ahead
+        )
 
     def keep(self) -> None:
         """Every party has its results on its disk."""

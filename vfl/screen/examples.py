@@ -13,6 +13,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "job schema": ("vfl job schema",),
     "check": ("vfl check job.toml bank/party.toml", "vfl check job.toml bank/party.toml --connect"),
     "align": ("vfl align job.toml bank/party.toml", "vfl align job.toml bank/party.toml --format csv"),
+    "prepare": ("vfl prepare job.toml bank/party.toml", "vfl prepare job.toml bank/party.toml --iterations 60"),
     "run": ("vfl run job.toml bank/party.toml", "vfl run job.toml bank/party.toml --connect-timeout 3600 --progress lines"),  # noqa: E501
     "predict": (
         "vfl predict job.toml bank/party.toml --model RUN/model --data new.csv --out scores.csv",

@@ -22,6 +22,7 @@ from vfl.screen.events import Event, Watch
 PHASES = {
     "connect": "connecting",
     "align": "aligning ids",
+    "prepare": "preparing iterations",
     "train": "training",
     "score": "scoring rows",
     "finish": "waiting for all to finish",

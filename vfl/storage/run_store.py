@@ -4,8 +4,10 @@ folder (mode 0600).
 It holds the run's name, the party's run seed, which job and table they belong to, the checkpoints of
 protocols/recovery/checkpoint.py and the messages that were received before a stage began, among them the keys that
 sealed trees share with one other party; and the names of attempts whose pads are spent.  No label, feature, id or
-other key; but the run seed and the shares of weights are secrets of this party.  Each change is on disk before the run
-continues, or has not happened (SQLite's transactions).  The file is removed when every party keeps its result.
+other key; but the shares of weights are secrets of this party.  The run seed, from which the arbiter's key follows, is
+sealed for this party's identity.  Each change is on disk before the run continues, or has not happened (SQLite's
+transactions).  The file is removed when every party keeps its result, and with it the pads that were prepared for the
+run (`pad_store`).
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,8 +29,9 @@ from protocols.channel import Count
 from protocols.errors import ConfigError
 from protocols.recovery.checkpoint import END, Arrays, Checkpoint, Position
 from vfl.storage.files import sync_folder
+from vfl.storage.pad_store import PADS
 
-FILE, FORMAT = "run.sqlite", 3
+FILE, FORMAT = "run.sqlite", 4
 HALF = FILE + ".new"  # while it is made
 TABLES = """
 CREATE TABLE run (format INTEGER, version TEXT, purpose TEXT, job BLOB, input BLOB, id BLOB, seed BLOB, started TEXT, kept INTEGER, ledger TEXT);
@@ -47,7 +51,7 @@ AND messages NOT IN (SELECT DISTINCT messages FROM marks WHERE stage < ? ORDER B
 @dataclass(frozen=True)
 class RunFacts:
     """Which run this is.  version: of the engine; purpose: which command; job, input: digests of the job and of this
-    party's table; started: ISO 8601."""
+    party's table; seed: the run's, sealed; started: ISO 8601."""
 
     version: str
     purpose: str
@@ -197,6 +201,8 @@ class RunStore:
         with self._checked():
             self._path.with_name(f"{FILE}-journal").unlink(missing_ok=True)
             self._path.unlink(missing_ok=True)
+            if (pads := self.folder / PADS).exists():
+                shutil.rmtree(pads)
 
     def _mark(self, query: str, values: Sequence[int]) -> Checkpoint:
         with self._checked():

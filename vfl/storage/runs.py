@@ -18,7 +18,8 @@ RESULTS = {"report.json": "", "alignment.json": "align"}  # of a run that is don
 
 @dataclass(frozen=True)
 class Listed:
-    """One run of this party.  outcome: "done", "unfinished" (the same command resumes it), or the code of the error
+    """One run of this party.  outcome: "done", "unfinished" (the same command resumes it), "prepared"
+    (vfl run resumes it), or the code of the error
     that ended it; "purged" where vfl purge has left the record alone, "unknown" for another folder without events."""
 
     folder: str
@@ -50,7 +51,8 @@ def _listed(folder: Path) -> Listed:
     if result is not None:
         outcome = "done"
     elif (folder / "run.sqlite").exists():
-        outcome = "unfinished"
+        prepared = (last.get("command"), last.get("event")) == ("prepare", "done")
+        outcome = "prepared" if prepared else "unfinished"
     elif RECORD[0] in (names := {path.name for path in folder.iterdir()}) and names <= {*RECORD, "model"}:
         outcome = "purged"
     else:

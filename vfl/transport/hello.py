@@ -77,7 +77,10 @@ _TEXTS = {
         "party files",
     ),
     Reason.ROLE: ("the role differs", "Check `role` in the party files against [parties] in the job file"),
-    Reason.SESSION: ("the job differs", "Compare `vfl job digest job.toml` at both parties and use the same file"),
+    Reason.SESSION: (
+        "the job differs, or the command",
+        "Compare `vfl job digest job.toml` at both parties and use the same file, and give the same command",
+    ),
     Reason.RELEASE: (
         "the job differs, and so does the release",
         "Install the same release at both parties: what a job file leaves out has the default of the "

@@ -16,6 +16,7 @@ from protocols.message import Message
 from protocols.randomness import Randomness
 from protocols.recovery import resume
 from protocols.recovery.checkpoint import START, Checkpoint, Position
+from protocols.recovery.pad_store import Paused
 from protocols.session import Roles, Session
 from vfl.testing.chaos import memory
 
@@ -68,6 +69,8 @@ class Interrupted:
     seeds: dict[str, bytes] = field(default_factory=dict)
     goals: list[Position] = field(default_factory=list)
     sent: list[tuple[str, type[Message], bytes]] = field(default_factory=list)  # of all attempts, by sender
+    pads: dict[str, memory.MemoryPads] = field(default_factory=dict)
+    ahead: int | None = None  # the next attempt only prepares: so many iterations, 0 for all
 
     def attempt(self, victim: str | None = None, at: int | None = None) -> dict[str, Any] | None:
         network, results, failures = MemoryNetwork(tuple(self.programs)), dict[str, Any](), dict[str, BaseException]()
@@ -78,6 +81,8 @@ class Interrupted:
             try:
                 session = self._meet(me, wires)
                 results[me] = self.programs[me](session)
+            except Paused as paused:
+                results[me] = paused
             except BaseException as error:
                 failures[me] = error
                 for wire in wires.values():
@@ -120,6 +125,8 @@ class Interrupted:
             None,
             keeper,
             goal,
+            pads=self.pads.setdefault(me, memory.MemoryPads()),
+            ahead=self.ahead,
         )
 
 

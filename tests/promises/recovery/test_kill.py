@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from vfl.testing.chaos.federation import MODELS
+
 
 def chaos(*options: str, seconds: float = 100) -> str:
     """`vfl chaos kill` in a process of its own, which forks safely: it has no threads."""
@@ -30,9 +32,15 @@ def test_a_party_killed_at_a_message_changes_nothing() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("model", ["logistic-regression", "logistic-regression, direct", "boosted-trees"])
+@pytest.mark.parametrize("model", [*MODELS])
 def test_a_party_killed_at_any_fifth_message_or_moment_changes_nothing(model: str) -> None:
     chaos("--model", model, "--every", "5", "--instants", "200", seconds=3500)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_run_of_prepared_iterations_is_killed_at_any_message() -> None:
+    chaos("--model", "logistic-regression, prepared", "--every-boundary", seconds=1700)
 
 
 @pytest.mark.slow

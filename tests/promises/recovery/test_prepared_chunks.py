@@ -23,6 +23,7 @@ from tests.harness import TOY
 from tests.promises.recovery.interrupted import Interrupted, MemoryKeeper
 
 ROWS, PASSES = 20, 5
+TRAIN = 1  # the stage after that of the pads that are prepared ahead
 PADS = (
     preparation.PreparedWeights,
     preparation.PreparedPredictor,
@@ -89,7 +90,7 @@ def test_a_party_stopped_within_a_chunk_repeats_it_with_other_pads(link: str, ho
             assert np.abs(found - expected).max() <= units, (party, at)
             assert twice(run) == [], (party, at)
             starts.add(run.goals[-1])
-    assert starts >= {Position(0, 0), Position(0, 1)}
+    assert starts >= {Position(TRAIN, 0), Position(TRAIN, 1)}
     assert max(starts).item < PASSES
 
 
@@ -104,7 +105,7 @@ def stopped(party: str = "host1", part: float = 0.93) -> Interrupted:
     whole.attempt()
     run = regression()
     assert run.attempt(party, int(whole.killers[party].seen * part)) is None
-    assert Position(0, 1) <= max(run.keepers[party].checkpoints) < max(whole.keepers[party].checkpoints)
+    assert Position(TRAIN, 1) <= max(run.keepers[party].checkpoints) < max(whole.keepers[party].checkpoints)
     return run
 
 

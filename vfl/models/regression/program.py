@@ -136,7 +136,7 @@ def guest(
     wanted = targets_of(plan, aligned.take(np.concatenate([rows, decide])), n)
     model_id = session.seed("model id").secret[:16]
     steps, binned = features.fit_guest(session, train, plan.preprocess, open_names=plan.open_names)
-    with session.phase("train"):
+    with session.phase("train" if session.ahead is None else "prepare"):
         standardiser = Standardiser.fit(train.features, plan.spec.clip, steps, party=session.me)
         x, clipped = limited(standardiser, train, session.me)
         (y, row_weights), others = wanted.of(slice(n)), wanted.of(slice(n, None))
@@ -227,7 +227,7 @@ def host(
         searched = search.host(session, train, asked, lambda one, rows: fold_host(session, train, one, rows, in_folds))
         plan = asked.candidates[searched.best]
     steps = features.fit_host(session, train, plan.preprocess, open_names=plan.open_names)
-    with session.phase("train"):
+    with session.phase("train" if session.ahead is None else "prepare"):
         standardiser = Standardiser.fit(train.features, plan.spec.clip, steps, party=session.me)
         x, clipped = limited(standardiser, train, session.me)
         watched = (
@@ -258,7 +258,7 @@ def arbiter(session: Session, plan: Plan[Regression], asked: Search[Plan[Regress
     if asked is not None:
         plan = search.arbiter(session, asked, lambda one: fold_arbiter(session, key, one))
     features.fit_arbiter(session, plan.preprocess)
-    with session.phase("train"):
+    with session.phase("train" if session.ahead is None else "prepare"):
         kept = glm.arbiter(session, key, terms_of(plan))
     return score_arbiter(session, key, kept) if plan.scores else kept
 

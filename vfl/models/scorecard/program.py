@@ -77,7 +77,7 @@ def guest(session: Session, table: Table, plan: Plan[Scorecard]) -> Fitted:
     model_id = session.seed("model id").secret[:16]
     steps, binned = features.fit_guest(session, train, plan.spec.preprocessing, open_names=plan.spec.open_names)
     assert steps is not None
-    with session.phase("train"):
+    with session.phase("train" if session.ahead is None else "prepare"):
         standardiser = Standardiser.fit(train.features, CLIP, steps, party=session.me)
         trained = glm.guest(
             session, standardiser.transform(train.features, session.me), y[np.newaxis], terms_of(plan), model_id
@@ -129,7 +129,7 @@ def host(session: Session, table: Table, plan: Plan[Scorecard]) -> Fitted:
     train, scored = aligned.take(np.flatnonzero(~held_out)), held_out | plan.measure_train
     steps = features.fit_host(session, train, plan.spec.preprocessing, open_names=plan.spec.open_names)
     assert steps is not None
-    with session.phase("train"):
+    with session.phase("train" if session.ahead is None else "prepare"):
         standardiser = Standardiser.fit(train.features, CLIP, steps, party=session.me)
         trained = glm.host(session, standardiser.transform(train.features, session.me), terms_of(plan))
     part = own_part(session, plan, trained, steps, standardiser, train.schema)
@@ -144,7 +144,7 @@ def arbiter(session: Session, plan: Plan[Scorecard]) -> glm.Kept:
         alignment.serve(session, plan.min_intersection, keys=plan.keys)
         key = session.scheme.generate(session.me, session.seed("key"))
     features.fit_arbiter(session, plan.spec.preprocessing)
-    with session.phase("train"):
+    with session.phase("train" if session.ahead is None else "prepare"):
         kept = glm.arbiter(session, key, terms_of(plan))
     return score_arbiter(session, key, kept) if plan.scores else kept
 

@@ -47,7 +47,8 @@ def chaos_kill(
         str,
         typer.Option(
             metavar="MODEL",
-            help='"logistic-regression", "logistic-regression, direct", "boosted-trees", "align" or "predict".',
+            help='"logistic-regression", "logistic-regression, direct", "logistic-regression, prepared" (after vfl '
+            'prepare), "boosted-trees", "align" or "predict".',
         ),
     ] = "logistic-regression",
     every_boundary: Annotated[

@@ -36,6 +36,7 @@ from vfl.run import align as alignment_run
 from vfl.run.align import align
 from vfl.run.budget import Budget
 from vfl.run.predict import predict
+from vfl.run.prepare import prepare_ahead
 from vfl.run.scoring import prepare as prepare_scoring
 from vfl.run.train import prepare, run
 from vfl.screen.errors import ended
@@ -45,11 +46,13 @@ ROLES: dict[str, Any] = {"bank": "guest", "telecom": "host", "trustco": "arbiter
 MODELS: dict[str, dict[str, Any]] = {
     "logistic-regression": {"max_iter": 5, "C": 1.0},
     "logistic-regression, direct": {"max_iter": 5, "C": 1.0, "preparation": "none"},
+    "logistic-regression, prepared": {"max_iter": 5, "C": 1.0},  # after vfl prepare
     "boosted-trees": {"n_estimators": 2, "max_depth": 2, "max_bin": 4, "membership": "sealed"},
 }
 COMMANDS = ("align", "predict")  # a regression's job; its other commands, between the guest and the host
 RUNS = (*MODELS, *COMMANDS)
-REDRAWN = "logistic-regression"  # whose attempts draw new pads: its messages and last digits are others
+AHEAD = "logistic-regression, prepared"
+REDRAWN = ("logistic-regression", AHEAD)  # whose attempts draw new pads: their messages and last digits are others
 RESULTS = {"run": "model/*", "align": "aligned.csv", "predict": "scores.csv"}
 PATIENCE = 120  # seconds, for everything
 
@@ -101,7 +104,7 @@ class Federation:
     def __init__(self, folder: Path, what: str, key_bits: int = 2048) -> None:
         self.folder, self.job = folder, folder / "job.toml"
         model = "logistic-regression" if what in COMMANDS else what
-        self.redraws = what == REDRAWN
+        self.redraws, self.ahead = what in REDRAWN, what == AHEAD
         rng = np.random.default_rng(4)
         x = rng.normal(size=(40, 5))
         ids = [f"customer {i:03d}" for i in range(40)]
@@ -133,6 +136,8 @@ class Federation:
         self._begin("run")
         if what == "predict":
             self._train()
+        if self.ahead:
+            self._prepare()
         if what in COMMANDS:
             self._begin(what)
             self.clear()
@@ -143,17 +148,31 @@ class Federation:
 
     def _train(self) -> None:
         """Makes the model that is to predict."""
-        ended = {name: self.start(name) for name in self.roles}
-        if any(process.wait(time.monotonic() + PATIENCE) for process in ended.values()):
-            raise LocalProtocolError("the training of the model did not end well", remedy="Report this")
+        self._together("the training of the model")
         for name in self.roles:
             (self.run_of(name) / "model").rename(self.folder / name / "trained")
+
+    def _prepare(self) -> None:
+        """Makes the pads with which every run begins."""
+        self.command = "prepare"
+        self._together("the preparation")
+        for name in self.roles:
+            (self.folder / name / "runs").rename(self.folder / f"prepared-{name}")
+        self._begin("run")
+        self.clear()
+
+    def _together(self, what: str) -> None:
+        ended = {name: self.start(name) for name in self.roles}
+        if any(process.wait(time.monotonic() + PATIENCE) for process in ended.values()):
+            raise LocalProtocolError(f"{what} did not end well", remedy="Report this")
 
     def clear(self) -> None:
         """As before the first run."""
         for name in ROLES:
             shutil.rmtree(self.folder / name / "runs", ignore_errors=True)
             shutil.rmtree(self.folder / name / "model", ignore_errors=True)
+            if self.ahead:
+                shutil.copytree(self.folder / f"prepared-{name}", self.folder / name / "runs")
             if self.command == "predict":  # which moves shares of weights on
                 shutil.copytree(self.folder / name / "trained", self.folder / name / "model")
 
@@ -178,6 +197,8 @@ class Federation:
         seed, taps = name.encode().ljust(32, b"."), (Kill(kill_at, self.folder / name / "messages.txt"),)
         if self.command == "run":
             run(prepare(job, party), Observer(), connect_timeout=PATIENCE, seed=seed, taps=taps)
+        elif self.command == "prepare":
+            prepare_ahead(prepare(job, party), Observer(), connect_timeout=PATIENCE, seed=seed, taps=taps)
         elif self.command == "align":
             lists.CHUNK, lists.BLOCK = 4, 2  # in this process alone: a few rows then have several checkpoints
             align(alignment_run.prepare(job, party, "csv"), Observer(), connect_timeout=PATIENCE, seed=seed, taps=taps)

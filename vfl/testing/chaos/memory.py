@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from safetensors.numpy import load, save
 
-from protocols.recovery.checkpoint import Checkpoint, Position
+from protocols.recovery.checkpoint import Arrays, Checkpoint, Position
 
 
 class MemoryKeeper:
@@ -51,3 +51,31 @@ class MemoryKeeper:
     def is_spent(self, name: bytes) -> bool:
         """As `protocols.recovery.checkpoint.Keeper`."""
         return name in self.spent
+
+
+class MemoryPads:
+    """Pads as bytes, as `vfl.storage.pad_store` has them; `spent` is a file next to the run's folder."""
+
+    def __init__(self) -> None:
+        self.files: dict[bytes, tuple[bytes, bytes]] = {}
+        self.spent = set[bytes]()
+
+    def put(self, name: bytes, belongs: bytes, pads: Arrays) -> None:
+        """As `protocols.recovery.pad_store.PadStore`."""
+        self.files[name] = belongs, save(pads)
+
+    def get(self, name: bytes, belongs: bytes) -> Arrays | None:
+        """As `protocols.recovery.pad_store.PadStore`."""
+        bound, packed = self.files.get(name, (b"", b""))
+        return load(packed) if self.holds(name) and bound == belongs else None
+
+    def holds(self, name: bytes) -> bool:
+        """As `protocols.recovery.pad_store.PadStore`."""
+        return name in self.files and name not in self.spent
+
+    def spend(self, name: bytes) -> bool:
+        """As `protocols.recovery.pad_store.PadStore`."""
+        new = name not in self.spent
+        self.spent |= {name}
+        self.files.pop(name, None)
+        return new

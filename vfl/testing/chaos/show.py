@@ -84,7 +84,7 @@ def print_kills(model: str, every: int, instants: int, seed: int, console: Conso
             )
             wrong += found.wrong
     same = "the results and the messages of the undisturbed run"
-    if model == REDRAWN:
+    if model in REDRAWN:
         same = f"the weights of the undisturbed run, to {ERROR:g} of the largest one"
     say(
         console,

@@ -1,0 +1,24 @@
+"""What `vfl prepare` would leave on a party's disk, in words."""
+
+from __future__ import annotations
+
+from protocols.glm.stored_pads import bytes_of
+from vfl.cost.estimate import PASSES, ROWS
+from vfl.job import Job
+from vfl.job.plan import plan_of
+from vfl.models.registry import kind_of
+from vfl.report.words import size
+from vfl.storage.pad_store import DAYS
+
+
+def in_words(job: Job, rows: int | None) -> str:
+    """rows: of this party's table, None at the arbiter; "" where nothing of the job can be prepared ahead."""
+    if not job.model.prepares or job.crypto.preparation != "batched" or job.search is not None:
+        return ""
+    kind, plan, most = kind_of(job.model), plan_of(job), getattr(job.model, "passes", None)
+    (first, *_) = kind.chunks(plan, 1 + len(job.parties.hosts), rows or ROWS, PASSES)
+    bits = [first.z_bits] + ([first.g_bits] if rows is None else [])
+    taken = size(bytes_of(rows or ROWS, bits) * (most or PASSES) * job.model.vectors)
+    made = f"for every {PASSES} iterations" if most is None else f"for all {most:,} iterations"
+    given = f"every {ROWS:,} common rows" if rows is None else "as many common rows as the table has"
+    return f"vfl prepare can leave pads on this disk, {taken} {made} and {given}, which vfl run uses within {DAYS} days"

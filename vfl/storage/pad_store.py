@@ -1,0 +1,209 @@
+"""Pads that `vfl prepare` left for a later `vfl run`: `pads/` in the run's folder, a file (mode 0600) per chunk; and
+`spent.sqlite` in the run directory, the names of those that were used.
+
+A file is encrypted with AES-256-GCM under a key of its own, which lies in its header, sealed for this party's identity.
+Header and frames are bound to the job, this party's table, the run, the rows in their order, the arbiter's key and the
+chunk: a file of anything else, or one with a changed byte, is as good as lost.  It expires after seven days, and is
+erased when it is used.  `spent.sqlite` outlives the run's folder, so that a copy of the folder that is put back brings
+no pads back.
+
+    file    header | frame 0 | frame 1 | ..               frame   16 MiB of the tensors (safetensors), and 16 bytes of GCM
+    header  "vfl pads 1" | when (8) | name (32) | key, sealed (48)      nonce of a frame: its number; its associated data: header, binding, number, whether it is the last
+"""  # noqa: E501
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from protocols.errors import ConfigError
+from protocols.randomness import run_seed
+from protocols.recovery.checkpoint import Arrays
+from vfl.storage.files import sync_folder, written
+
+log = logging.getLogger("vfl.storage.pad_store")
+PADS, SPENT, SUFFIX = "pads", "spent.sqlite", ".pads"
+MAGIC, NAME, SEALED, TAG, FRAME = b"vfl pads 1", 32, 48, 16, 16 << 20
+HEADER = len(MAGIC) + 8 + NAME + SEALED
+DAYS = 7  # for which pads are valid
+REMEMBERED = 60  # days for which a spent name is kept: pads of that name have expired long before
+DAY = 86_400
+
+
+@dataclass(frozen=True)
+class Sealing:
+    """How a key is sealed for this party's own disk: `vfl.transport.identity.Identity`."""
+
+    seal: Callable[[bytes, str], bytes]
+    unseal: Callable[[bytes, str], bytes | None]
+
+
+class PadFolder:
+    """A `PadStore` on disk.  folder: the run's; directory: this party's run directory; binding: what all its pads are
+    of.  Raises ConfigError where it cannot be read or written."""
+
+    def __init__(
+        self,
+        folder: Path,
+        directory: Path,
+        binding: bytes,
+        sealing: Sealing,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._folder, self._spent, self._now = folder / PADS, directory / SPENT, now
+        self._binding, self._sealing = binding, sealing
+
+    # -- as a PadStore
+
+    def put(self, name: bytes, belongs: bytes, pads: Arrays) -> None:
+        key = run_seed()
+        header = MAGIC + int(self._now()).to_bytes(8, "big") + name + self._sealing.seal(key, PADS)
+        bound, cipher, data = self._bound(header, belongs), AESGCM(key), memoryview(save(pads))
+        path = self._path(name)
+        draft = path.with_name(f".{path.name}.part")
+        with written(self._folder):
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            draft.unlink(missing_ok=True)
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(header)
+                for number, first in enumerate(range(0, max(len(data), 1), FRAME)):
+                    last = first + FRAME >= len(data)
+                    frame = bytes(data[first : first + FRAME])
+                    file.write(cipher.encrypt(_nonce(number), frame, _associated(bound, number, last=last)))
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(draft, path)
+            sync_folder(self._folder)
+            sync_folder(self._folder.parent)
+
+    def get(self, name: bytes, belongs: bytes) -> Arrays | None:
+        found = self._read(name, belongs) if self.holds(name) else None
+        if found is None:
+            log.warning("pads that were prepared for a chunk are lost, expired or damaged here: it is prepared now")
+        return found
+
+    def _read(self, name: bytes, belongs: bytes) -> Arrays | None:
+        try:
+            with self._path(name).open("rb") as file:
+                header, found = file.read(HEADER), bytearray()
+                key = self._sealing.unseal(header[-SEALED:], PADS)
+                if key is None:
+                    return None
+                bound, cipher, frame = self._bound(header, belongs), AESGCM(key), file.read(FRAME + TAG)
+                for number in range(1 << 32):
+                    following = file.read(FRAME + TAG)
+                    associated = _associated(bound, number, last=not following)
+                    found += cipher.decrypt(_nonce(number), frame, associated)
+                    if not following:
+                        break
+                    frame = following
+            arrays: Arrays = load(bytes(found))
+        except (OSError, InvalidTag, ValueError, SafetensorError):
+            return None
+        return arrays
+
+    def holds(self, name: bytes) -> bool:
+        made = made_at(self._path(name))
+        return made is not None and made[1] == name and self._valid(made[0]) and not self._is_spent(name)
+
+    def spend(self, name: bytes) -> bool:
+        with self._names() as store:
+            store.execute("DELETE FROM spent WHERE at < ?", (int(self._now()) - REMEMBERED * DAY,))
+            new = store.execute("INSERT OR IGNORE INTO spent VALUES (?, ?)", (name, int(self._now()))).rowcount == 1
+        with written(self._folder):
+            self._path(name).unlink(missing_ok=True)
+            if self._folder.is_dir():
+                sync_folder(self._folder)
+        return new
+
+    # -- of all pads
+
+    def total(self) -> tuple[int, float]:
+        """How many bytes valid pads take, and when the first of them expire."""
+        with written(self._folder):
+            found = [(path.stat().st_size, made_at(path)) for path in _files(self._folder)]
+        valid = [(size, made[0]) for size, made in found if made is not None and self._valid(made[0])]
+        return sum(size for size, _ in valid), min((made + DAYS * DAY for _, made in valid), default=0.0)
+
+    def drop_expired(self) -> int:
+        """Erases pads that nobody may use any more; returns how many chunks."""
+        dropped = 0
+        with written(self._folder):
+            for path in expired(self._folder, self._now()):
+                path.unlink(missing_ok=True)
+                dropped += 1
+        return dropped
+
+    def _valid(self, made: float) -> bool:
+        return made <= self._now() < made + DAYS * DAY
+
+    def _path(self, name: bytes) -> Path:
+        return self._folder / (name.hex() + SUFFIX)
+
+    def _bound(self, header: bytes, belongs: bytes) -> bytes:
+        return hashlib.sha256(header + hashlib.sha256(self._binding).digest() + belongs).digest()
+
+    def _is_spent(self, name: bytes) -> bool:
+        with self._names() as store:
+            return store.execute("SELECT 1 FROM spent WHERE name = ?", (name,)).fetchone() is not None
+
+    @contextlib.contextmanager
+    def _names(self) -> Iterator[sqlite3.Connection]:
+        """The names of spent pads, in one transaction."""
+        try:
+            self._spent.touch(mode=0o600)
+            with contextlib.closing(sqlite3.connect(self._spent, timeout=10, isolation_level=None)) as store:
+                for setting in ("synchronous = EXTRA", "trusted_schema = OFF"):
+                    store.execute(f"PRAGMA {setting}")
+                store.execute("BEGIN IMMEDIATE")
+                store.execute("CREATE TABLE IF NOT EXISTS spent (name BLOB PRIMARY KEY, at INTEGER NOT NULL)")
+                yield store
+                store.execute("COMMIT")
+        except (sqlite3.Error, OSError) as error:
+            raise ConfigError(
+                f"the names of spent pads in {self._spent} cannot be read or written ({error})",
+                remedy="Make room there, or put back the file of this party; without it no stored pad is used",
+            ) from None
+
+
+def made_at(path: Path) -> tuple[float, bytes] | None:
+    """When a file of pads was written, and their name, as its header says; None for anything else."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(HEADER)
+    except OSError:
+        return None
+    if len(header) != HEADER or not header.startswith(MAGIC):
+        return None
+    rest = header[len(MAGIC) :]
+    return float(int.from_bytes(rest[:8], "big")), rest[8 : 8 + NAME]
+
+
+def expired(folder: Path, now: float) -> list[Path]:
+    """The files of `pads/` that no run may use any more, and what is none."""
+    found = [(path, made_at(path)) for path in _files(folder)]
+    return [path for path, made in found if made is None or not made[0] <= now < made[0] + DAYS * DAY]
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+
+
+def _nonce(number: int) -> bytes:
+    return number.to_bytes(12, "big")
+
+
+def _associated(bound: bytes, number: int, *, last: bool) -> bytes:
+    return bound + number.to_bytes(8, "big") + bytes([last])
