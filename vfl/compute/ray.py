@@ -18,6 +18,10 @@ from vfl.data.extras import needed
 
 NAME = "Ray"
 STORE_BYTES = 256 << 20  # of a local cluster's object store, where blocks lie on their way
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # Ray reports to its makers otherwise
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # and prints what happened to workers among the command's own output
+}
 OPEN_LINE = (
     "the line to the Ray cluster is not encrypted: set RAY_USE_TLS=1 and RAY_AUTH_MODE=token on all its machines, "
     "since whoever reaches its ports runs code there"
@@ -28,7 +32,7 @@ class RayEngine:
     """One actor for each worker.  Ray places them, and replaces one that died."""
 
     def __init__(self, address: str, count: int, key_file: str) -> None:
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # Ray reports to its makers otherwise
+        os.environ |= QUIET
         self._ray = needed("ray", 'engine = "ray" in [compute]')
         self._address, self.count = address, count
         self.cautions: tuple[str, ...] = (

@@ -21,12 +21,13 @@ os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "7b" * 16, "RAY_USAGE
 
 @dataclass(frozen=True)
 class Cluster:
-    """engine, where it is, where it writes, and a key file."""
+    """engine, where it is, where it writes, a key file, and its first process."""
 
     engine: str
     address: str
     folder: Path
     key: Path
+    pid: int
 
     def compute(self, workers: int) -> Compute:
         """[compute] of a party that uses it."""
@@ -38,6 +39,20 @@ class Cluster:
             f'\n[compute]\nengine = "{self.engine}"\naddress = "{self.address}"\nworkers = {workers}\n'
             f'key = "{self.key}"\n'
         )
+
+
+def children(pid: int) -> list[int]:
+    """Every process below one, with its children's."""
+    told = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False).stdout
+    direct = [int(line) for line in told.split()]
+    return [*direct, *(one for child in direct for one in children(child))]
+
+
+def name(pid: int) -> str:
+    """A process's command line; "" of one that has ended."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return ""
 
 
 @contextlib.contextmanager
@@ -57,7 +72,7 @@ def started(engine: str, workers: int, folder: Path, path: Path = ROOT) -> Itera
     assert process.stdout is not None
     try:
         address, its_own = json.loads(process.stdout.readline())
-        yield Cluster(engine, address, Path(its_own), key)
+        yield Cluster(engine, address, Path(its_own), key, process.pid)
     finally:
         process.stdin.close()
         process.stdout.close()

@@ -1,0 +1,58 @@
+"""`vfl align` on a cluster: a worker dies, the command dies, the next one has other workers, and the rows are right."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+from pathlib import Path
+
+import pandas as pd
+
+from tests.promises.clusters.clusters import Cluster, children, name
+from tests.promises.processes.institutions import KEY, Ended, Institutions, institutions, tables
+
+ROWS = 30_000
+ALONE = {"PYTHONUNBUFFERED": "1"}  # as a process of its own, since engines start threads
+
+
+def section(there: Institutions, text: str) -> None:
+    file = there.file("bank")
+    file.write_text(file.read_text().split("\n[compute]")[0] + text)
+
+
+def rows(ended: Ended) -> list[str]:
+    assert ended.code == 0, ended.err
+    assert all(json.loads(line) for line in ended.out.splitlines() if line.startswith("{"))
+    return pd.read_parquet(ended.folder / "aligned.parquet")[KEY].tolist()
+
+
+def end_workers(cluster: Cluster) -> int:
+    """Kills the processes of all workers; how many there were."""
+    found = [pid for pid in children(cluster.pid) if name(pid).startswith("ray::Cell")]
+    if cluster.engine == "dask":  # below each nanny, of which only workers have no children but a tracker
+        found = [pid for pid in children(cluster.pid) if "spawn_main" in name(pid)]
+    for pid in found:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return len(found)
+
+
+def test_workers_die_the_command_dies_and_others_go_on(cluster: Cluster, tmp_path: Path) -> None:
+    expected = sorted(set(tables(ROWS)["telecom"][KEY]))
+    with institutions(tmp_path) as there:
+        there.lay_out(tables(ROWS), reconnect=40)
+        section(there, cluster.section(2))
+        telecom = there.start("telecom", command="align", timeout=90)
+        bank = there.start("bank", command="align", timeout=90, environment=ALONE)
+        bank.until(lambda events: any(event["phase"] == "align" for event in events))
+        assert end_workers(cluster) >= 2
+        bank.until(lambda events: any(event["phase"] == "align" and (event["step"] or 0) > 1 for event in events))
+        bank.kill()
+        bank.wait()
+        section(there, cluster.section(3))
+        again = there.start("bank", command="align", timeout=90, environment=ALONE).wait()
+        assert rows(again) == rows(telecom.wait())
+        assert sorted(rows(again)) == expected
+        assert "ray" not in again.err.lower()
