@@ -2,34 +2,49 @@
 against the same vector in one process on one thread; and seconds, for how much faster two workers are than one.
 
     RAYON_NUM_THREADS=1 python -m benchmarks.cluster [--rows 65536] [--bits 2048] [--workers 1 2] [--repeat 3]
+        [--engine processes] [--only PART]
 
-Workers are processes of one thread each, and a call is two messages over a pipe.  The ways take turns; figures are the
-least of the repeats.  Run it on a quiet machine: two workers need two cores.
+Workers are processes of one thread each.  --engine: processes (a call is two messages over a pipe), ray or dask.
+--only: operations whose name holds this text.  Lists of ids are four times as long as vectors.  The ways take turns;
+figures are the least of the repeats.  Run it on a quiet machine: two workers need two cores.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
 from protocols import parts
 from protocols._native import DpfKeys, PlainVec
+from protocols.alignment.ids import Ids
+from protocols.alignment.lists import CHUNK
+from protocols.alignment.pieces import Hands
 from protocols.cipher import CipherVec, Keyring, Paillier
 from protocols.cipher.sharded import Sharded
 from protocols.randomness import Seed
+from protocols.ristretto import PointVec
+from protocols.tags import order
 from protocols.workers.calls import Job, Sealed, State
 from protocols.workers.cluster import Cluster
 from protocols.workers.look_ups import look_up
 from protocols.workers.run import Caller, execute
 from protocols.workers.seal import Seal
+from tests.promises.clusters.clusters import Cluster as Running
+from tests.promises.clusters.clusters import started
+from vfl.compute.opening import opened
 
 SECRET, RUN = b"a benchmark's secret of 32 bytes", b"benchmark"
 COLUMNS, BINS, BITS_OF_KEYS = 10, 32, 13
@@ -87,16 +102,39 @@ class Processes:
         return answer
 
 
+class OnEngine:
+    """Workers of a Ray or Dask cluster on this machine."""
+
+    def __init__(self, cluster: Running, count: int) -> None:
+        self._stack = ExitStack()
+        pool = self._stack.enter_context(opened(cluster.compute(count)))
+        assert pool is not None
+        self.count, self._workers = count, pool.workers(RUN)
+        self._pids = [json.loads(one)["pid"] for one in pool.engine.greet(b"nonce")]
+
+    def call(self, jobs: Sequence[Job]) -> list[Sealed]:
+        return self._workers.call(jobs)
+
+    def seconds(self) -> float:
+        """CPU seconds of all workers so far."""
+        stats = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self._pids)
+        return sum(int(stat[11]) + int(stat[12]) for stat in stats) / os.sysconf("SC_CLK_TCK")
+
+    def end(self) -> None:
+        self._stack.close()
+
+
 @dataclass
 class Way:
     """No workers, or some, and the keys of a holder and of a party that only has the public one."""
 
     name: str
-    workers: Processes | None
+    workers: Processes | OnEngine | None
     bits: int
 
     def __post_init__(self) -> None:
         self.cluster = None if self.workers is None else Cluster(Caller(self.workers, Seal(SECRET, RUN)))
+        self.hands = Hands(self.cluster and self.cluster.caller)
         scheme = Paillier(self.bits) if self.cluster is None else Sharded(self.bits, self.cluster)
         self.key = scheme.generate("holder", Seed("holder", b"k" * 32))
         self.public = scheme.accept(self.key.public.raw.n, self.key.prove(), "holder")
@@ -137,19 +175,49 @@ def operations(way: Way, rows: int) -> Iterator[tuple[str, Callable[[], object]]
     yield "look-up", lambda: way.look_up(keys, points, tables)
 
 
+def on_ids(way: Way, rows: int) -> Iterator[tuple[str, Callable[[], object]]]:
+    """What an alignment does with the lists of both sides."""
+    scalar, ids = seed("scalar").scalar(), Ids.of([b"customer-%09d" % row for row in range(rows)])
+    chunks = [ids.at(np.arange(rows)[start : start + CHUNK]) for start in range(0, rows, CHUNK)]
+    theirs = [(PointVec.hash_to_group(chunk, b"theirs") * scalar).to_bytes() for chunk in chunks]
+    tags = np.random.default_rng(0).integers(0, 2**64, (2 * rows, 2), dtype=np.uint64)
+    left, right = tags[:rows][order(tags[:rows])], tags[rows // 2 : rows // 2 + rows]
+
+    def groups(of: list[Any]) -> Iterator[list[Any]]:
+        return (of[start : start + way.hands.lanes] for start in range(0, len(of), way.hands.lanes))
+
+    def blind() -> None:
+        for group in groups(chunks):
+            for points in way.hands.blind(group, b"domain", scalar):
+                points.to_bytes()  # as they are sent
+
+    def tag() -> None:
+        for group in groups(theirs):
+            way.hands.tags([PointVec.receive(data, "peer") for data in group], scalar)
+
+    yield "ids: hash and exponentiate", blind
+    yield "ids: receive, exponentiate, tag", tag
+    yield "ids: match tags", lambda: way.hands.match(left, right)
+
+
 def sent(vector: CipherVec, other: CipherVec, mask: PlainVec) -> bytes:
     total = (vector + other).add_plain(mask)
     return total.rerandomise(seed(total.digest().hex()[:16])).release(["host"], "benchmark")
 
 
 @contextmanager
-def ways(bits: int, counts: Sequence[int]) -> Iterator[list[Way]]:
-    workers = [Processes(count) for count in counts]
-    try:
-        yield [Way("none", None, bits), *(Way(f"{w.count}", w, bits) for w in workers)]
-    finally:
+def ways(bits: int, counts: Sequence[int], engine: str) -> Iterator[list[Way]]:
+    workers = list[Processes | OnEngine]()
+    with ExitStack() as stack:
+        if engine == "processes":
+            workers += [Processes(count) for count in counts]
+        else:
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="vfl")))
+            cluster = stack.enter_context(started(engine, sum(counts), folder, key=SECRET))
+            workers += [OnEngine(cluster, count) for count in counts]
         for each in workers:
-            each.end()
+            stack.callback(each.end)
+        yield [Way("none", None, bits), *(Way(f"{w.count}", w, bits) for w in workers)]
 
 
 def main() -> None:
@@ -158,11 +226,16 @@ def main() -> None:
     parser.add_argument("--bits", type=int, default=2048)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--engine", choices=("processes", "ray", "dask"), default="processes")
+    parser.add_argument("--only", default="")
     options = parser.parse_args()
     if os.environ.get("RAYON_NUM_THREADS") != "1":
         parser.error("set RAYON_NUM_THREADS=1: this process and each worker then have one thread")
-    with ways(options.bits, options.workers) as compared:
-        for steps in zip(*(operations(way, options.rows) for way in compared), strict=True):
+    with ways(options.bits, options.workers, options.engine) as compared:
+        each = (chain(on_ids(way, 4 * options.rows), operations(way, options.rows)) for way in compared)
+        for steps in zip(*each, strict=True):
+            if options.only not in steps[0][0]:
+                continue
             best = {way.name: (np.inf, np.inf) for way in compared}
             for turn in range(1 + options.repeat):
                 for way, (_, work) in zip(compared, steps, strict=True):

@@ -13,7 +13,7 @@ from typing import Any
 
 from protocols.errors import ComputeError, ConfigError
 from protocols.randomness import salt
-from protocols.workers.calls import Job
+from protocols.workers.calls import Job, Workers
 from protocols.workers.run import Caller
 from protocols.workers.seal import Seal
 from vfl.compute.cell import FAULT, proof_of, read_key
@@ -36,9 +36,13 @@ class Pool:
     def count(self) -> int:
         return self.engine.count
 
+    def workers(self, run: bytes) -> Workers:
+        """Those of one run."""
+        return _OfRun(self.engine, run)
+
     def caller(self, run: bytes) -> Caller:
         """What a run's session calls."""
-        return Caller(_OfRun(self.engine, run), Seal(self.key, run))
+        return Caller(self.workers(run), Seal(self.key, run))
 
     def __repr__(self) -> str:
         return f"<Pool of {self.count} workers>"

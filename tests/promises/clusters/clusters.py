@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 from tests.places import ROOT
 from vfl.job.compute import Compute
 
-KEY = "5a" * 32
+KEY = hashlib.sha256(b"a key for tests").digest()
 # Ray's own token: every process of a cluster and everybody who connects has the same.
 os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "7b" * 16, "RAY_USAGE_STATS_ENABLED": "0"}
 
@@ -56,10 +57,10 @@ def name(pid: int) -> str:
 
 
 @contextlib.contextmanager
-def started(engine: str, workers: int, folder: Path, path: Path = ROOT) -> Iterator[Cluster]:
+def started(engine: str, workers: int, folder: Path, path: Path = ROOT, key: bytes = KEY) -> Iterator[Cluster]:
     """A cluster whose workers find our packages in `path`."""
-    key = folder / "compute.key"
-    key.write_text(KEY)
+    file = folder / "compute.key"
+    file.write_text(key.hex())
     process = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("head.py")), engine, str(workers)],
         stdin=subprocess.PIPE,
@@ -72,7 +73,7 @@ def started(engine: str, workers: int, folder: Path, path: Path = ROOT) -> Itera
     assert process.stdout is not None
     try:
         address, its_own = json.loads(process.stdout.readline())
-        yield Cluster(engine, address, Path(its_own), key, process.pid)
+        yield Cluster(engine, address, Path(its_own), file, process.pid)
     finally:
         process.stdin.close()
         process.stdout.close()

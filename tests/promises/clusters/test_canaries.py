@@ -18,7 +18,7 @@ from vfl.compute.opening import opened
 ROWS = 40_000  # so that a call is too long to travel inside a message of the engine
 IDS = b"".join(b"CANARY-%06d" % i for i in range(ROWS))
 SCALAR = b"canaryscalar".ljust(31, b"s") + bytes(1)
-SECRETS = (b"CANARY-0", SCALAR, bytes.fromhex(KEY), KEY.encode())
+SECRETS = (b"CANARY-0", SCALAR, KEY, KEY.hex().encode())
 
 
 def memory(pid: int) -> Iterator[bytes]:
@@ -57,7 +57,7 @@ def test_machinery_holds_no_secret(cluster: Cluster) -> None:
         assert len(pids) == (2 if cluster.engine == "ray" else 1)
         assert found_in(pids, SECRETS) == set()
         worker = json.loads(pool.engine.greet(b"")[0])["pid"]
-        assert found_in([worker], SECRETS) >= {bytes.fromhex(KEY)}  # the positive controls
+        assert found_in([worker], SECRETS) >= {KEY}  # the positive controls
         if cluster.engine == "ray":
             assert found_in(pids, (answers[0].ciphers[0][:64],)), "the object store was not searched"
     for file in (one for one in cluster.folder.rglob("*") if one.is_file() and one != cluster.key):
@@ -72,7 +72,7 @@ def test_secrets_that_are_not_sealed_are_found_in_store_and_spill_files(cluster:
     import ray
 
     with opened(cluster.compute(1)):
-        sealed = Seal(bytes.fromhex(KEY), b"run").call(0, "blind", (20 * IDS, np.zeros(1, np.int64), b"", SCALAR), ())
+        sealed = Seal(KEY, b"run").call(0, "blind", (20 * IDS, np.zeros(1, np.int64), b"", SCALAR), ())
         for content, expected in ((20 * IDS, {b"CANARY-0"}), (sealed, set[bytes]())):
             held = [ray.put(content) for _ in range(10)]  # 104 MB, and the store has 80
             spilt = [file.read_bytes() for file in cluster.folder.rglob("ray_spilled_objects*/*")]

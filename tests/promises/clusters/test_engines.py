@@ -20,7 +20,7 @@ from tests.promises.clusters.clusters import KEY, Cluster
 from vfl.compute.opening import Pool, opened
 
 RUN = b"one run"
-SEAL = Seal(bytes.fromhex(KEY), RUN)
+SEAL = Seal(KEY, RUN)
 IDS = b"".join(b"%09d" % i for i in range(60_000))
 SCALAR = bytes([3]) + bytes(31)
 

@@ -10,6 +10,7 @@ import pytest
 
 from protocols.alignment import lists, pieces
 from protocols.session import Session
+from protocols.workers.cluster import Cluster
 from protocols.workers.run import Caller, Inline
 from protocols.workers.seal import Seal
 from tests.promises.recovery.interrupted import Interrupted
@@ -29,7 +30,7 @@ def on_workers(programs: Programs, counts: dict[str, int]) -> Programs:
     def own(me: str, session: Session) -> Any:
         if me in counts:
             seal = Seal(me.encode().ljust(32), b"one run")
-            session.workers = Caller(Inline(counts[me], seal), seal)
+            session.cluster = Cluster(Caller(Inline(counts[me], seal), seal))
         return programs[me](session)
 
     return {me: partial(own, me) for me in programs}

@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from tests.promises.clusters.clusters import Cluster, children, name
 from tests.promises.processes.institutions import KEY, Ended, Institutions, institutions, tables
@@ -39,6 +40,7 @@ def end_workers(cluster: Cluster) -> int:
     return len(found)
 
 
+@pytest.mark.slow
 def test_workers_die_the_command_dies_and_others_go_on(cluster: Cluster, tmp_path: Path) -> None:
     expected = sorted(set(tables(ROWS)["telecom"][KEY]))
     with institutions(tmp_path) as there:
@@ -56,3 +58,20 @@ def test_workers_die_the_command_dies_and_others_go_on(cluster: Cluster, tmp_pat
         assert rows(again) == rows(telecom.wait())
         assert sorted(rows(again)) == expected
         assert "ray" not in again.err.lower()
+
+
+def test_workers_die_and_the_rows_are_right(cluster: Cluster, tmp_path: Path) -> None:
+    if cluster.engine == "dask":
+        pytest.skip("the slow test above is of both engines")
+    data = tables(2000)
+    with institutions(tmp_path) as there:
+        there.lay_out(data)
+        section(there, cluster.section(2))
+        telecom = there.start("telecom", command="align", timeout=90)
+        bank = there.start("bank", command="align", timeout=90, environment=ALONE)
+        bank.until(bool)
+        assert end_workers(cluster) >= 2  # they are greeted, and have not been called
+        ended = bank.wait()
+        assert rows(ended) == rows(telecom.wait())
+        assert sorted(rows(ended)) == sorted(data["telecom"][KEY])
+        assert not [line for line in ended.err.splitlines() if "ray" in line.lower()]
