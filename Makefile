@@ -18,7 +18,7 @@ export CARGO_TERM_QUIET ?= true
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup oracles demo wheel test test-serial test-all fuzz lint format docs notebooks bench bench-full bench-glm bench-alignment bench-boosting bench-kernels counts lock clean
+.PHONY: help setup oracles demo wheel test test-serial test-all fuzz lint format docs hospitals notebooks bench bench-full bench-glm bench-alignment bench-boosting bench-kernels counts lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ docs: setup  ## what is generated: docs/leakage.md, tables of docs/file-formats.
 	$(BIN)/python -m tools.reference
 	$(BIN)/python -m tools.event_schema
 	$(BIN)/python -m tools.command_schema
+
+hospitals: setup  ## executes the example of docs/hospitals.md again
+	$(BIN)/python -m tools.hospitals
 
 notebooks: oracles  ## executes the notebooks of docs/notebooks again (some minutes)
 	$(BIN)/python -m tools.notebooks

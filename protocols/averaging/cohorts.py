@@ -103,18 +103,21 @@ class Terms:
     def survivors(self, answered: Members, before: Sequence[Members], order: Sequence[str]) -> Members | None:
         """The members whose sum is opened, as many as possible of those that answered; None if there are no such.
 
-        Where a member fewer than in an earlier sum is not allowed, more members are left out: of one turn, in the
-        order given.
+        Where a member fewer than in an earlier sum is not allowed, more members are left out, in the order given.  Who
+        is in none of the recent sums comes first, so that nobody is left out for good.
         """
-        return next((each for each in self._choices(answered, before, order) if self.may_open(each, before)), None)
+        full = len(before) >= self.window - 1
+        waiting = answered - frozenset().union(*before) if full else frozenset()
+        choices = list(self._choices(answered, before, order))
+        preferred = sorted(choices, key=lambda each: not waiting <= each)
+        return next((each for each in preferred if self.may_open(each, before)), None)
 
     def _choices(self, answered: Members, before: Sequence[Members], order: Sequence[str]) -> Iterator[Members]:
-        yield answered
-        yield from sorted((each for each in before if each < answered), key=len, reverse=True)
+        """Sets of one size after the other, the largest first; of one size, those of an earlier sum last."""
         line = [name for name in order if name in answered]
-        for fewer in range(1, len(line) - self.threshold + 1):
-            for first in range(len(line)):
-                yield answered - {line[(first + k) % len(line)] for k in range(fewer)}
+        for fewer in range(len(line) - self.threshold + 1):
+            chosen = [answered - {line[(first + k) % len(line)] for k in range(fewer)} for first in range(len(line))]
+            yield from sorted(chosen, key=lambda each: each in before)
 
 
 @lru_cache(maxsize=64)

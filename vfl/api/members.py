@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -199,6 +199,13 @@ class Members:
         model = AveragedModel.of(ended[AGGREGATOR], self.columns, pd.DataFrame(), left)
         return model if split is None else self._evaluated(model, spec, held)
 
+    def split_rows(self, split: Split) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
+        """By member, the rows that `fit` trains on with this split, and those that it holds out, to compare the model
+        with others."""
+        for name in self.roles.members:
+            held = self._held_out(name, split)
+            yield name, self._tables[name][~held], self._tables[name][held]
+
     def _asked(self, estimator: object, split: object, leaves: object) -> tuple[Averaging, dict[str, int]]:
         """What is asked, checked.  Raises ConfigError."""
         if not isinstance(estimator, Averaging):
@@ -249,7 +256,7 @@ class Members:
         return Rows(features(table, self.columns, name), y)
 
     def _evaluated(self, model: AveragedModel, spec: Averaging, held: Mapping[str, Any]) -> AveragedModel:
-        found = {}
+        found: dict[str, Any] = {}
         measure = {"binary": binary_metrics, "numeric": numeric_metrics, "count": count_metrics}[spec.label]
         for name in self.roles.members:
             out = self._tables[name][held[name]]

@@ -83,14 +83,23 @@ def test_the_threshold_is_above_two_thirds() -> None:
 
 
 def test_members_are_left_out_until_the_sum_may_be_opened() -> None:
-    """One of 12 drops out: two more are left out, so that both sums differ by three."""
+    """One of 12 drops out: two more are left out, so that both sums differ by three; others in each turn."""
     terms, everybody = Terms(names(12)), frozenset(names(12))
     order = terms.order(b"seed", 2, "left out")
     found = terms.survivors(everybody - {"m03"}, [everybody], order)
     assert found is not None
     assert (len(found), fewest((found, everybody))) == (9, 3)
-    again = terms.survivors(everybody - {"m03"}, [everybody, found], order)
-    assert again == found  # the same members again
+    sizes, before = [], [everybody, found]
+    for turn in range(3, 30):
+        order = terms.order(b"seed", turn, "left out")
+        survivors = terms.survivors(everybody - {"m03"}, before[-3:], order)
+        assert survivors is not None
+        assert fewest((*before[-3:], survivors)) >= 3
+        before.append(survivors)
+        sizes.append(len(survivors))
+    assert np.mean(sizes[3:]) > 9  # larger sums once the first one is out of the window
+    shares = [sum(name in each for each in before) for name in everybody - {"m03"}]
+    assert min(shares) > 6  # of 29: nobody is left out for good
     assert terms.survivors(everybody - {"m03"}, [], order) == everybody - {"m03"}  # nothing was opened before
     assert Terms(names(12), window=1).survivors(everybody - {"m03"}, [everybody], order) == everybody - {"m03"}
 
