@@ -101,7 +101,7 @@ def print_ledger(told: LedgerShow, console: Console) -> None:
     for one in told.received:
         say(console, f"received from {escape(one.peer)}: {number(one.messages)} messages, {size(one.bytes)}")
     if told.resumed:
-        say(console, f"interrupted and resumed: {', '.join(map(escape, told.resumed))}")
+        say(console, f"resumed after an interruption or vfl prepare: {', '.join(map(escape, told.resumed))}")
 
 
 def fault(path: Path) -> str | None:

@@ -208,13 +208,15 @@ class LedgerShow(Result, tag="ledger show"):
     started_by: Annotated[str | None, Meta(description="the account of the operating system; null for an old ledger")]
     approved_by: Annotated[str | None, Meta(description="policy.approved_by when the run began")]
     ended: str | None
-    outcome: Annotated[str | None, Meta(description="done or an error's code; null for a ledger that was never closed")]
+    outcome: Annotated[
+        str | None, Meta(description="done, prepared or an error's code; null for a ledger that was never closed")
+    ]
     fault: Annotated[str | None, Meta(description="why not to rely on it; null if it is sound or was never closed")]
     messages: Number
     bytes: Number
     kinds: list[Kind]
     received: list[Received]
-    resumed: Annotated[list[str], Meta(description="when the run resumed after an interruption")]
+    resumed: Annotated[list[str], Meta(description="when the run resumed, after an interruption or vfl prepare")]
     each: Annotated[list[Sent] | None, Meta(description="every message, with --messages")] = None
 
 

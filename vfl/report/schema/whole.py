@@ -222,8 +222,8 @@ class Report(Part, kw_only=True):
     resumed: Annotated[
         bool | UnsetType,
         says(
-            "true if this party's process resumed an interrupted run: `phases`, `peak_memory` and `encryption` "
-            "then cover only that process; absent otherwise"
+            "true if this party's process resumed a run that was interrupted or prepared ahead: `phases`, "
+            "`peak_memory` and `encryption` then cover only that process; absent otherwise"
         ),
     ] = UNSET
     encryption: Annotated[

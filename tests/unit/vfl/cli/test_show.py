@@ -51,4 +51,4 @@ def test_what_came_and_interruptions_are_said(tmp_path: Path, capsys: pytest.Cap
     print_ledger(ledger_shown(path, messages=False), Console(width=140))
     text = " ".join(capsys.readouterr().out.split())
     assert "received from telecom: 2 messages" in text
-    assert "interrupted and resumed: 20" in text
+    assert "resumed after an interruption or vfl prepare: 20" in text
