@@ -48,6 +48,7 @@ from protocols.session import Session
 
 MOST_BYTES = 8 << 30  # of stored pads of a run, at one party
 NAME = 32  # bytes
+MOST_NAMED = 1 << 25  # bytes of names of the chunks of all models
 NONE = -1  # a part of the stage that prepared no chunk
 
 
@@ -55,13 +56,17 @@ class IterationsAhead(
     Message,
     disclosure=PUBLIC,
     learns="for how many iterations the sender wants pads prepared ahead, and which it has stored already",
+    most_bytes=MOST_NAMED,
 ):
     wanted: int
     stored: bytes  # (32,) the name of the pads of each chunk in turn, zeros where it has none
 
 
 class ChunksAhead(
-    Message, disclosure=PUBLIC, learns="for how many iterations pads are prepared ahead, and for which of them again"
+    Message,
+    disclosure=PUBLIC,
+    learns="for how many iterations pads are prepared ahead, and for which of them again",
+    most_bytes=MOST_NAMED,
 ):
     iterations: int
     chunks: Int32s
@@ -142,6 +147,7 @@ class Ahead:
         elif self._due:
             self._session.observer.step("prepare", self._all - len(self._due), self._all)
             chunk = self._due.pop(0)
+            preparation.spent(self._session, self._names.get(chunk.number, b""))  # not all have these
             name, _ = preparation.begin(self._session, self._model_id)
             pads = self._drawn(chunk, name)
             if self._session.pads is not None:
@@ -163,6 +169,8 @@ class Ahead:
         """The name of a new attempt at a chunk, and its pads: those that all have stored, or new ones."""
         store, name = self._session.pads, self._names.get(chunk.number, b"")
         found = store.get(name, self._belongs(chunk)) if store is not None and name else None
+        if found is None:
+            preparation.spent(self._session, name)  # whatever is left of it
         attempt, serve = preparation.begin(self._session, self._model_id, b"" if found is None else name)
         if serve and found is not None:
             return attempt, pads_of(found)

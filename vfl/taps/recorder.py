@@ -6,6 +6,7 @@ import contextlib
 import sys
 from collections.abc import Iterator
 
+from protocols.recovery.pad_store import Paused
 from protocols.session import Observer
 from vfl.taps.counting import CountingTap
 
@@ -22,7 +23,7 @@ class Recorder(Observer):
 
     def phase_ends(self, phase: str) -> None:
         self.counting.phase(None)
-        if sys.exception() is None:  # a phase that failed is not shown as done
+        if isinstance(sys.exception(), Paused | None):  # a phase that failed is not shown as done
             self._watch.phase_ends(phase)
 
     def step(self, phase: str, done: int, total: int) -> None:

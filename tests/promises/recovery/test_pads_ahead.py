@@ -83,7 +83,7 @@ def test_a_second_preparation_adds_what_lacks() -> None:
     assert anew(run) == CHUNKS - 1
     run.pads["host1"].files.clear()
     assert run.attempt() is not None
-    assert chunks(run) == 2 * CHUNKS  # half of them nobody can use, as one party has lost its part
+    assert chunks(run) == CHUNKS  # what others had of these is erased
     run.ahead = None
     run.sent.clear()
     assert np.abs(weights(run.attempt()) - expected()).max() <= UNITS
