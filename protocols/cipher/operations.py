@@ -140,6 +140,12 @@ def join(state: State, values: list[Any], ciphers: Sequence[bytes]) -> Answer:
     return _stored(state, name, state.get(at), made)
 
 
+def select(state: State, values: list[Any], ciphers: Sequence[bytes]) -> Answer:
+    """Rows of a portion."""
+    name, at, source, rows = values
+    return _stored(state, name, state.get(at), lambda _: state.get(source).vector.take(rows))
+
+
 def export(state: State, values: list[Any], ciphers: Sequence[bytes]) -> Answer:
     at, first, last = values
     portion: Portion = state.get(at)
@@ -184,6 +190,6 @@ CIPHER_OPERATIONS: dict[str, Operation] = {
     f.__name__: f
     for f in (
         *(key, receive, encrypt, rerandomise, combine, negate, add_plain, mul_plain, matmul, t_matmul),
-        *(histogram, total, pack, join, export, hashes, decrypt),
+        *(histogram, total, pack, join, select, export, hashes, decrypt),
     )
 }

@@ -4,8 +4,8 @@ A vector of more than LEAF ciphertexts is cut into one portion for each worker, 
 (`portions`).  Each portion's draws begin in the seed's stream where the portion begins in the vector, and everything
 else is exact arithmetic modulo n^2.  So neither the bytes nor the results depend on how many workers there are, and a
 run that began on eight can resume on three, or on none.
-What crosses between portions: partial sums (t_matmul, histogram, sum), edges (pack, concat, slices), and all of a
-vector whose order changes.  Shorter vectors, and sums, stay in this process.
+What crosses between portions: partial sums (t_matmul, histogram, sum), edges (pack, concat, rows that were taken in
+their order), and all of a vector whose order changes.  Shorter vectors, and sums, stay in this process.
 
 A seed is bound to the digest of what its factors go into (`Seed.into`), and a portion is re-randomised only while the
 worker holds what was hashed: a worker that is lost, and whose portion is computed again, either computes the same or is
@@ -108,7 +108,7 @@ class PublicKey:
     def added(self, answers: Sequence[Answer]) -> CipherVec:
         """The sum of vectors of ciphertexts that workers returned."""
         vectors = [self.native.ciphers_from_bytes(answer.ciphers[0]) for answer in answers]
-        return CipherVec.of(self, reduce(operator.add, vectors))
+        return CipherVec(self, reduce(operator.add, vectors))
 
     def _count(self, answers: Sequence[Answer]) -> None:
         with self._lock:
@@ -129,10 +129,11 @@ class PrivateKey:
         return self.public_key.encrypt(plain, seed, exponent_bits, first)
 
     def decrypt(self, ciphers: CipherVec, /, whole: bool = False) -> PlainVec:
-        if ciphers.own is not None:
-            return self._native.decrypt(ciphers.own, whole)
-        same = ciphers.key is self.public_key
-        moved = ciphers if same else self.public_key.ciphers_from_bytes(ciphers.to_bytes())
+        there = ciphers.there()
+        if there.own is not None:
+            return self._native.decrypt(there.own, whole)
+        same = there.key is self.public_key
+        moved = there if same else self.public_key.ciphers_from_bytes(there.to_bytes())
         answers = self.public_key.ask([Step(p.worker, "decrypt", (p.held, int(whole))) for p in moved.portions])
         return PlainVec.join([PlainVec.from_bytes(answer.values[1]) for answer in answers])
 

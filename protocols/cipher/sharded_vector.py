@@ -56,18 +56,19 @@ def assemble(key: PublicKey, drawn: Sequence[Drawn]) -> CipherVec:
 
 
 class CipherVec:
-    """Either `own`, a vector in this process, of at most LEAF ciphertexts, or `portions` at workers."""
+    """Either `own`, a vector in this process, or `portions` at workers.
+
+    Rows that were taken in their order stay where they are: then portions are of other lengths than those of
+    `parts.portions`, and what needs these (a draw, a hash, a second vector) moves rows.  Sums, and rows in another
+    order, stay in this process until something dear is done with more than LEAF of them.
+    """
 
     def __init__(self, key: PublicKey, held: _native.CipherVec | Sequence[Portion]) -> None:
         self.key = key
         self.own = held if isinstance(held, _native.CipherVec) else None
         self.portions: Sequence[Portion] = [] if isinstance(held, _native.CipherVec) else held
         self._hashes = dict[int, list[bytes]]()
-
-    @staticmethod
-    def of(key: PublicKey, vector: _native.CipherVec) -> CipherVec:
-        """A vector from this process, to where it belongs by its length."""
-        return CipherVec(key, vector) if len(vector) <= parts.LEAF else key.ciphers_from_bytes(vector.to_bytes())
+        self._even: CipherVec | None = None
 
     def __len__(self) -> int:
         return len(self.own) if self.own is not None else self.portions[-1].last
@@ -83,9 +84,21 @@ class CipherVec:
         return self.here().residues()
 
     def hashes(self, each: int) -> bytes:
-        if self.own is not None:
-            return self.own.hashes(each)
-        return b"".join(self._hashed(each))
+        even = self if self.own is not None else self.even()
+        return even.own.hashes(each) if even.own is not None else b"".join(even._hashed(each))
+
+    def even(self) -> CipherVec:
+        """The same vector where it belongs by its length."""
+        layout = [(p.worker, p.first, p.last) for p in self.portions]
+        if layout == (portions(len(self), self.key.cluster.count) if len(self) > parts.LEAF else []):
+            return self
+        if self._even is None:
+            self._even = laid(self.key, [(self, 0, len(self))])
+        return self._even
+
+    def there(self) -> CipherVec:
+        """This vector at workers, if it is long."""
+        return self if self.own is None else self.even()
 
     # -- by element: each worker on its portion
 
@@ -110,17 +123,18 @@ class CipherVec:
         return self._each("add_plain", self._sliced(plain))
 
     def mul_plain(self, plain: PlainVec, /) -> CipherVec:
-        if self.own is not None:
-            return CipherVec(self.key, self.own.mul_plain(plain))
-        one = len(plain) == 1  # a factor for all
-        return self._each("mul_plain", [(plain.to_bytes(),)] * len(self.portions) if one else self._sliced(plain))
+        there, one = self.there(), len(plain) == 1  # a factor for all
+        if there.own is not None:
+            return CipherVec(self.key, there.own.mul_plain(plain))
+        return there._each("mul_plain", [(plain.to_bytes(),)] * len(there.portions) if one else there._sliced(plain))
 
     def rerandomise(self, seed: bytes, exponent_bits: int, first: int = 0) -> CipherVec:
-        if self.own is not None:
-            return CipherVec(self.key, self.own.rerandomise(seed, exponent_bits, first))
-        due = self._hashed(parts.LEAF)
-        layout = [(p.worker, p.first, p.last) for p in self.portions]
-        values = [(p.held, seed, exponent_bits, parts.LEAF, d) for p, d in zip(self.portions, due, strict=True)]
+        even = self.even()
+        if even.own is not None:
+            return CipherVec(self.key, even.own.rerandomise(seed, exponent_bits, first))
+        due = even._hashed(parts.LEAF)
+        layout = [(p.worker, p.first, p.last) for p in even.portions]
+        values = [(p.held, seed, exponent_bits, parts.LEAF, d) for p, d in zip(even.portions, due, strict=True)]
         return self.key.draw("rerandomise", layout, values, first)
 
     # -- products and sums: partial ones, which this process adds
@@ -134,14 +148,16 @@ class CipherVec:
         return CipherVec(key, key.store(layout, steps))
 
     def t_matmul(self, matrix: NDArray[np.int64], /) -> CipherVec:
-        if self.own is not None:
-            return CipherVec.of(self.key, self.own.t_matmul(matrix))
-        return self._summed("t_matmul", matrix)
+        there = self.there()
+        if there.own is not None:
+            return CipherVec(self.key, there.own.t_matmul(matrix))
+        return there._summed("t_matmul", matrix)
 
     def histogram(self, bins: NDArray[np.int64], n_bins: int) -> CipherVec:
-        if self.own is not None:
-            return CipherVec.of(self.key, self.own.histogram(bins, n_bins))
-        return self._summed("histogram", bins, n_bins)
+        there = self.there()
+        if there.own is not None:
+            return CipherVec(self.key, there.own.histogram(bins, n_bins))
+        return there._summed("histogram", bins, n_bins)
 
     def sum(self) -> CipherVec:
         if self.own is not None:
@@ -151,16 +167,25 @@ class CipherVec:
     # -- what moves rows between workers
 
     def take(self, rows: NDArray[np.int64], /) -> CipherVec:
-        if self.own is None and len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
-            return laid(self.key, [(self, int(rows[0]), int(rows[0]) + len(rows))])
-        return CipherVec.of(self.key, self.here().take(rows))
+        if self.own is not None or not len(rows) or rows[0] < 0 or rows[-1] >= len(self) or (np.diff(rows) <= 0).any():
+            return CipherVec(self.key, self.here().take(rows))
+        ends = np.searchsorted(rows, [0, *(p.last for p in self.portions)]).tolist()
+        there = [(p, a, b) for p, a, b in zip(self.portions, ends, ends[1:], strict=False) if a < b]
+        steps = [Step(p.worker, "select", (self.key.at(p.worker), p.held, rows[a:b] - p.first)) for p, a, b in there]
+        return CipherVec(self.key, self.key.store([(p.worker, a, b) for p, a, b in there], steps))
 
     def concat(self, other: CipherVec, /) -> CipherVec:
+        if self.own is not None and other.own is not None:
+            return CipherVec(self.key, self.own.concat(other.own))
         return laid(self.key, [(self, 0, len(self)), (other, 0, len(other))])
 
     def pack(self, width: int, slots: int) -> CipherVec:
-        if self.own is not None:
-            return CipherVec(self.key, self.own.pack(width, slots))
+        there = self.there()
+        return (
+            CipherVec(self.key, there.own.pack(width, slots)) if there.own is not None else there._packed(width, slots)
+        )
+
+    def _packed(self, width: int, slots: int) -> CipherVec:
         count = -(-len(self) // slots)
         if count > parts.LEAF:
             layout = portions(count, self.key.cluster.count)
@@ -177,6 +202,9 @@ class CipherVec:
 
     def _combined(self, other: CipherVec, sign: int) -> CipherVec:
         _fits(len(other), len(self))
+        if [(p.worker, p.last) for p in self.portions] != [(p.worker, p.last) for p in other.portions]:
+            one, two = self.even(), other.even()
+            return one + two if sign > 0 else one - two
         return self._each("combine", [(p.held, sign) for p in other.portions])
 
     def _each(self, operation: str, values: Sequence[Values]) -> CipherVec:
@@ -209,8 +237,7 @@ class CipherVec:
     def _bytes(self, first: int, last: int) -> list[bytes]:
         """The bytes of ciphertexts first to last."""
         if self.own is not None:
-            size = self.key.bits // 4
-            return [self.own.to_bytes()[first * size : last * size]]
+            return [self.own.take(np.arange(first, last)).to_bytes()]
         steps = [
             Step(p.worker, "export", (p.held, max(first, p.first) - p.first, min(last, p.last) - p.first))
             for p in self.portions

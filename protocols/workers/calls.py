@@ -76,6 +76,9 @@ class Answer(NamedTuple):
     values: tuple[Any, ...] = ()  # of `Value`
     ciphers: Sealed = ()
 
+    def __repr__(self) -> str:
+        return "<Answer>"
+
 
 Operation = Callable[[State, list[Any], Sequence[bytes]], Answer]
 
@@ -87,3 +90,6 @@ class Call(NamedTuple):
     operation: str
     values: tuple[Value, ...] = ()
     ciphers: Sealed = ()
+
+    def __repr__(self) -> str:
+        return f"<Call of {self.operation}>"

