@@ -54,8 +54,8 @@ class Owner(Protocol):
     def known(self, cause: Cause) -> Cause:
         """The cause, without a name that is not declared here."""
 
-    def failed(self, error: VFLError) -> None:
-        """An open link broke, or an expected party cannot be greeted."""
+    def lost(self, name: str, error: VFLError) -> None:
+        """The open link to `name` broke."""
 
 
 class Link(TlsProtocol):
@@ -311,5 +311,5 @@ class Link(TlsProtocol):
             self.acknowledged.set_result(None)
 
     def _fail(self, error: VFLError) -> None:
-        self._owner.failed(error)
+        self._owner.lost(self.name, error)
         self.finish()

@@ -34,7 +34,8 @@ class TlsNetwork:
             wires = network.connect()
 
     met: receives the name of each peer that is connected, in the network's own thread; declared: the policy keys and
-    permissions that a party may name as the cause of its end.
+    permissions that a party may name as the cause of its end; may_leave: peers whose death does not end the run once
+    all have met: `send` to them and `recv` from them raise it.
 
     Leaving the `with` block closes in good order, or tells every peer the code of the exception.  Raises ConfigError
     and ListenFailed.
@@ -54,6 +55,7 @@ class TlsNetwork:
         dead_after: float = 10.0,
         met: Callable[[str], None] = lambda peer: None,
         declared: Collection[str] = (),
+        may_leave: Collection[str] = (),
     ) -> None:
         if len(session) != 32:
             raise LocalProtocolError("a session is named by 32 bytes", party=me)
@@ -66,7 +68,7 @@ class TlsNetwork:
         self._peers = {p.name: p for p in checked}
         pins = [pem for p in checked for pem in p.pins.values()]
         self._contexts = make_context(identity, pins, server=False), make_context(identity, pins, server=True)
-        self._met, self._declared = met, declared
+        self._met, self._declared, self._may_leave = met, declared, may_leave
         self._timing = Timing(connect_timeout, heartbeat, dead_after)
         self._mailroom = Mailroom(self._peers)
         self._board: Switchboard | None = None
@@ -145,6 +147,7 @@ class TlsNetwork:
                 self._timing,
                 self._met,
                 self._declared,
+                self._may_leave,
             )
             self._ready.set()
             await self._stop.wait()

@@ -68,9 +68,11 @@ class Switchboard:
         timing: Timing,
         met: Callable[[str], None],
         declared: Collection[str] = (),
+        may_leave: Collection[str] = (),
     ) -> None:
-        """declared: the names that a cause may be about, next to the reasons of a greeting."""
-        self._declared = {*declared, *Reason}
+        """declared: the names that a cause may be about, next to the reasons of a greeting; may_leave: peers without
+        which the run continues, once all have met."""
+        self._declared, self._may_leave = {*declared, *Reason}, frozenset(may_leave)
         self.greeting, self.certificate, self._peers, self._mailroom, self._listener = (
             greeting,
             certificate,
@@ -255,6 +257,14 @@ class Switchboard:
     def ended(self, name: str) -> None:
         self._mailroom.end(name)
 
+    def lost(self, name: str, error: VFLError) -> None:
+        """The open link to `name` broke: the run is over, unless that peer may leave."""
+        if name in self._may_leave and self._met.done():
+            self._mailroom.lose(name, error)
+            log.info("%s; the run continues without it", error)
+        else:
+            self.failed(error)
+
     def failed(self, error: VFLError) -> None:
         """The run is over: wakes this party's readers and tells every other party, at once."""
         if self._mailroom.fail(error):
@@ -303,7 +313,8 @@ class Switchboard:
             waiting = {link for link in waiting if not link.acknowledged.done()}
             for link in waiting:
                 if before.get(link) == link.progress():
-                    self.failed(PeerTimeout(f"{link.name} did not take the last messages", party=link.name))
+                    error = PeerTimeout(f"{link.name} did not take the last messages", party=link.name)
+                    self.lost(link.name, error)
                     link.drop()
                 before[link] = link.progress()
 

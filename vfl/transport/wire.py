@@ -19,6 +19,7 @@ class Mailroom:
         self._changed = threading.Condition()
         self._inboxes: dict[str, deque[bytes]] = {name: deque() for name in peers}
         self._ended: set[str] = set()
+        self._lost: dict[str, VFLError] = {}
         self._failure: VFLError | None = None
         self._raised = False
 
@@ -34,6 +35,12 @@ class Mailroom:
             self._ended.add(peer)
             self._changed.notify_all()
 
+    def lose(self, peer: str, error: VFLError) -> None:
+        """`peer` is gone, and the run continues without it: what it sent stays readable, and then `error` is raised."""
+        with self._changed:
+            self._lost.setdefault(peer, error)
+            self._changed.notify_all()
+
     def fail(self, error: VFLError) -> bool:
         """Wakes every reader with `error`; the first one counts, and False says that this was a later one."""
         with self._changed:
@@ -46,7 +53,7 @@ class Mailroom:
         """The next message from `peer`; those that arrived before a failure are read first."""
         inbox = self._inboxes[peer]
         with self._changed:
-            self._changed.wait_for(lambda: inbox or self._failure or peer in self._ended, timeout)
+            self._changed.wait_for(lambda: inbox or self._failure or peer in self._ended or peer in self._lost, timeout)
             if inbox:
                 return inbox.popleft()
             self._raise_if_over(peer)
@@ -76,6 +83,8 @@ class Mailroom:
     def _raise_if_over(self, peer: str) -> None:
         if self._failure is not None:
             self._raise(self._failure)
+        if peer in self._lost:
+            raise self._lost[peer].with_traceback(None)
         if peer in self._ended:
             raise PeerClosed(
                 f"{peer} has finished and closed its connection, while this party still needs it",
@@ -138,7 +147,8 @@ class TlsWire:
 
     def recv(self, timeout: float) -> bytes:
         """The next message.  Raises PeerTimeout after `timeout` seconds, and at once what ended the run: the death of
-        *any* peer (PeerClosed, PeerTimeout, RemoteProtocolError, each naming it), or PeerAborted."""
+        *any* peer (PeerClosed, PeerTimeout, RemoteProtocolError, each naming it), or PeerAborted.  Of a peer that may
+        leave, its death is raised here alone."""
         data = self._mailroom.take(self._peer, timeout)
         self._took(self._peer, len(data))
         self._received += wire_size(len(data))
