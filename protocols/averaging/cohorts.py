@@ -9,8 +9,10 @@ both, unless more than a third deviate from the protocol.
 
 **Several sums.** Two sums whose members differ by one reveal that member's update, if updates change little from one
 turn to the next; three sums can do the same where no two of them can.  The rule is therefore about all linear
-combinations of the last `window` sums: each involves no member, or at least `min_members` members.  It contains that
-a sum has at least `min_members` members, and that two sums differ by as many, or not at all.
+combinations of sums: each involves no member, or at least `min_members` members.  It contains that a sum has at least
+`min_members` members, and that two sums differ by as many, or not at all.  Either it is about all sums of the run, in
+which there are then at most MOST_SUMS different sets of survivors, or about the last `window` sums only: in a long run
+more than these can be combined, and single updates be solved for (tests/promises/attacks/test_averaging_long_runs.py).
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ import numpy as np
 from protocols.errors import ConfigError
 from protocols.values import check_types
 
-MOST_WINDOW = 4  # sums: then members have at most 15 different histories, and all combinations can be examined
+MOST_SUMS = 4  # of different members: then members have at most 15 histories, and all combinations can be examined
 Members = frozenset[str]
 
 
@@ -35,22 +37,24 @@ Members = frozenset[str]
 class Terms:
     """What all parties agreed on before the first turn.
 
-    members: in the job's order.  min_members: the fewest that a sum, or a combination of the last `window` sums,
-    involves.  fraction: of the members, that take part in a turn.  word_bits: of the numbers that are added, 32 or 64.
+    members: in the job's order.  min_members: the fewest that a sum, or a combination of sums, involves.  fraction: of
+    the members, that take part in a turn.  whole_run: whether all sums of the run are combined, or the last `window`
+    ones.  word_bits: of the numbers that are added, 32 or 64.
     """
 
     members: tuple[str, ...]
     min_members: int = 3
     fraction: float = 1.0
-    window: int = MOST_WINDOW
+    window: int = MOST_SUMS
     word_bits: int = 64
+    whole_run: bool = False
 
     def __post_init__(self) -> None:
         check_types("averaging", self)
         possible = {
             "min_members": (self.min_members >= 3, "at least 3: of two members each could read the other's update"),
             "fraction": (0 < self.fraction <= 1, "above 0, at most 1"),
-            "window": (1 <= self.window <= MOST_WINDOW, f"from 1 to {MOST_WINDOW}"),
+            "window": (1 <= self.window <= MOST_SUMS, f"from 1 to {MOST_SUMS}"),
             "word_bits": (self.word_bits in (32, 64), "32 or 64"),
         }
         for name, (good, remedy) in possible.items():
@@ -97,27 +101,34 @@ class Terms:
 
     def may_open(self, survivors: Members, before: Sequence[Members]) -> bool:
         """Whether the sum of these members may be opened after those sums."""
-        enough = len(survivors) >= self.threshold
-        return enough and fewest((survivors, *before[-(self.window - 1) :][: self.window - 1])) >= self.min_members
+        combined = before if self.whole_run else before[-(self.window - 1) :][: self.window - 1]
+        sums = tuple(dict.fromkeys((survivors, *combined)))
+        few = len(survivors) < self.threshold or len(sums) > MOST_SUMS
+        return not few and fewest(sums) >= self.min_members
 
     def survivors(self, answered: Members, before: Sequence[Members], order: Sequence[str]) -> Members | None:
         """The members whose sum is opened, as many as possible of those that answered; None if there are no such.
 
         Where a member fewer than in an earlier sum is not allowed, more members are left out, in the order given.  Who
-        is in none of the recent sums comes first, so that nobody is left out for good.
+        is in none of the recent sums comes first, so that nobody is left out for good.  Over a whole run the same
+        members are left out again, since there can be few different sums.
         """
-        full = len(before) >= self.window - 1
+        full = len(before) >= self.window - 1 and not self.whole_run
         waiting = answered - frozenset().union(*before) if full else frozenset()
         choices = list(self._choices(answered, before, order))
         preferred = sorted(choices, key=lambda each: not waiting <= each)
         return next((each for each in preferred if self.may_open(each, before)), None)
 
     def _choices(self, answered: Members, before: Sequence[Members], order: Sequence[str]) -> Iterator[Members]:
-        """Sets of one size after the other, the largest first; of one size, those of an earlier sum last."""
+        """Sets of one size after the other, the largest first; of one size, those of an earlier sum last, and over a
+        whole run first."""
         line = [name for name in order if name in answered]
-        for fewer in range(len(line) - self.threshold + 1):
+        for size in range(len(line), self.threshold - 1, -1):
+            fewer = len(line) - size
             chosen = [answered - {line[(first + k) % len(line)] for k in range(fewer)} for first in range(len(line))]
-            yield from sorted(chosen, key=lambda each: each in before)
+            again = [each for each in before if each <= answered and len(each) == size]
+            fresh = [each for each in chosen if each not in again]
+            yield from (*again, *fresh) if self.whole_run else (*fresh, *again)
 
 
 @lru_cache(maxsize=64)

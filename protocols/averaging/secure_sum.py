@@ -49,7 +49,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from protocols.averaging import lists, masks, shamir
-from protocols.averaging.cohorts import MOST_WINDOW, Members, Terms
+from protocols.averaging.cohorts import MOST_SUMS, Members, Terms
 from protocols.averaging.lists import Agreed
 from protocols.averaging.masks import BOX, Words
 from protocols.averaging.setup import KEY, MOST_MEMBERS, SIGNATURE, Identities, Keys, Setup
@@ -67,7 +67,7 @@ class TurnBegins(
     Message,
     disclosure=PUBLIC,
     learns="that a turn begins, and who survived the turns before",
-    most_bytes=64 + MOST_WINDOW * (64 + 2 * _BITMAP + SIGNATURE * MOST_MEMBERS),
+    most_bytes=64 + MOST_SUMS * (64 + 2 * _BITMAP + SIGNATURE * MOST_MEMBERS),
 ):
     turn: int
     history: bytes  # the recent lists of survivors (lists.py)
@@ -321,18 +321,23 @@ class Member:
     def _recent(self, history: bytes) -> tuple[Members, ...]:
         """The survivors of the recent sums, whose lists are signed and contain those that this member knows."""
         listed = lists.unpack(history, self.terms, self._aggregator)
-        most = self.terms.window - 1
+        most = MOST_SUMS if self.terms.whole_run else self.terms.window - 1
         if len(listed) > most or (listed and listed[-1].turn >= self._turn):
             raise self._broken("named more lists of survivors than there can be")
         for each in listed:
             if self._released.get(each.turn, self._checked.get(each.turn)) != each.survivors:
                 each.check(self.terms, self._identities, self._setup.digest, self._aggregator)
         by_turn = {each.turn: each.survivors for each in listed}
-        since = 0 if len(listed) < most else min(by_turn, default=self._turn)
-        if any(by_turn.get(turn) != names for turn, names in self._released.items() if turn >= since):
+        if self.terms.whole_run:
+            complete = set(self._released.values()) <= set(by_turn.values())
+            self._released = {turn: names for turn, names in by_turn.items() if names in self._released.values()}
+        else:
+            since = 0 if len(listed) < most else min(by_turn, default=self._turn)
+            self._released = {turn: names for turn, names in self._released.items() if turn >= since}
+            complete = all(by_turn.get(turn) == names for turn, names in self._released.items())
+        if not complete:
             raise self._broken("left out a list of survivors")
         self._checked = by_turn
-        self._released = {turn: names for turn, names in self._released.items() if turn >= since}
         return tuple(by_turn.values())
 
     def _broken(self, what: str) -> RemoteProtocolError:

@@ -171,7 +171,10 @@ class Aggregator:
     def _agree(self, answers: dict[str, SurvivorsSigned]) -> dict[str, Message]:
         signers, signatures = frozenset(answers), b"".join(each.signature for each in answers.values())
         agreed = Agreed(self._turn, self._survivors, signers, signatures)
-        self._lists = [*self._lists, agreed][-(self.terms.window - 1) :] if self.terms.window > 1 else []
+        if self.terms.whole_run:  # one list for each set of survivors
+            self._lists = [*(each for each in self._lists if each.survivors != self._survivors), agreed]
+        else:
+            self._lists = [*self._lists, agreed][-(self.terms.window - 1) :] if self.terms.window > 1 else []
         self._keep(self.save())
         message = SurvivorSignatures(self._turn, self.terms.bitmap(signers), signatures)
         return dict.fromkeys(answers, message)

@@ -20,7 +20,7 @@ from vfl.models.averaging.spec import Averaging
 PHASE = "averaging"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Rows:
     """A member's training rows, as they are in its table."""
 
@@ -61,7 +61,7 @@ def member(
     return own.course
 
 
-@dataclass
+@dataclass(repr=False)
 class Own:
     """A member's rows and what it keeps from round to round."""
 

@@ -36,7 +36,7 @@ class Averaging(Declared):
     What each party learns: members and aggregator learn the sums over the members that took part to the end of a round,
     and who these are: before the first round of columns, their squares, the label and the number of rows, then of
     updates. With `trigger` they also learn how many members joined a round. No sum involves fewer than `min_members`
-    members, nor does any linear combination of the last four sums. No noise is added: the model is computed from
+    members, nor does any linear combination of all sums (with `window="recent"`: of the last four). No noise is added: the model is computed from
     everybody's rows, and says about them what any model says about its training rows. docs/protocols/averaging.md has
     the protocol.
 
@@ -45,8 +45,8 @@ class Averaging(Declared):
 
     Examples
     --------
-    >>> vfl.Averaging(estimator="mlp", hidden=8, rounds=30, local_epochs=2, fraction=0.5)
-    Averaging(estimator='mlp', hidden=8, rounds=30, local_epochs=2, fraction=0.5)
+    >>> vfl.Averaging(estimator="mlp", hidden=8, rounds=30, local_epochs=2)
+    Averaging(estimator='mlp', hidden=8, rounds=30, local_epochs=2)
     """  # noqa: E501
 
     estimator: Estimator = Field(
@@ -69,6 +69,12 @@ class Averaging(Declared):
     mu: float = Field(default=0.0, ge=0, le=1e6, description="FedProx: what holds local training near the common model")
     fraction: float = Field(default=1.0, gt=0, le=1, description="the part of the members drawn for each round")
     min_members: int = Field(default=3, ge=3, le=4096, description="the fewest members that a sum involves")
+    window: Literal["run", "recent"] = Field(
+        default="run",
+        description="which sums may say nothing together about fewer than min_members members: all of the run, in "
+        "which at most four different groups of members are then added up, or the last four; beyond these a long "
+        "run can give single updates away",
+    )
     trigger: float | None = Field(
         default=None,
         gt=0,
@@ -97,6 +103,11 @@ class Averaging(Declared):
             raise Complaint(f'is given, and "{self.estimator}" has no hidden layer', "Leave it out", "hidden")
         if self.update_bits is None and self.clip != CLIP:
             raise Complaint("is given without update_bits: it would do nothing", "Set update_bits too", "clip")
+        if self.fraction < 1 and self.window == "run":
+            what = (
+                "is below 1, and each round would be a sum of other members: at most four such sums are opened in a run"
+            )
+            raise Complaint(what, 'Set window = "recent", with the limits that docs/threat-model.md names', "fraction")
         if self.trigger is not None and self.fraction < 1:
             what = "is given together with fraction: the members that join would not be those that are drawn next"
             raise Complaint(what, "Leave one of them out", "trigger")
@@ -112,7 +123,7 @@ class Averaging(Declared):
     def terms(self, members: tuple[str, ...]) -> Terms:
         """What the members agree on.  Raises ConfigError."""
         bits = WIDE if self.update_bits is None else NARROW
-        return Terms(members, self.min_members, self.fraction, word_bits=bits)
+        return Terms(members, self.min_members, self.fraction, word_bits=bits, whole_run=self.window == "run")
 
     def unit(self, members: int) -> float:
         """The step between two values of an update.  Raises Complaint where sums would not fit into the words."""

@@ -137,3 +137,20 @@ def test_impossible_terms(terms: dict[str, object]) -> None:
 def test_a_member_listed_twice() -> None:
     with pytest.raises(ConfigError, match="twice"):
         Terms(("a", "b", "c", "a"))
+
+
+def test_over_a_whole_run_there_are_at_most_four_different_sums() -> None:
+    """Members drop out and come back for 200 turns: no combination of all sums involves fewer than three."""
+    terms, rng, before = Terms(names(12), whole_run=True), np.random.default_rng(3), list[frozenset[str]]()
+    opened = 0
+    for turn in range(200):
+        answered = frozenset(name for name in terms.members if not before or rng.random() > 0.05)
+        found = terms.survivors(answered, before, terms.order(b"seed", turn, "left out"))
+        if found is not None:
+            opened += 1
+            before = list(dict.fromkeys((*before, found)))
+    assert 2 <= len(before) <= 4
+    assert fewest(tuple(before)) >= 3
+    assert opened > 100
+    others = frozenset(names(12)) - {"m00", "m05"}
+    assert not terms.may_open(others, before)

@@ -288,3 +288,28 @@ def test_a_wrong_share_is_noticed(silent: tuple[str, ...]) -> None:
     with pytest.raises(RemoteProtocolError, match="m05's mask secrets"):
         w.side.close()
     assert w.side.total is None
+
+
+# -- the rule over a whole run
+
+
+def test_a_list_of_the_run_that_is_left_out_is_noticed_however_long_ago_it_was() -> None:
+    """Where only the last sums are compared, it is forgotten."""
+    w = world(12, whole_run=True)
+    assert len(run(w)) == 12
+    for _ in range(6):
+        assert len(run(w, "m03")) == 9
+    assert [len(each.survivors) for each in w.side._lists] == [12, 9]
+    survivor = next(name for name in names(12) if name in w.side._lists[-1].survivors)
+    refused(w, survivor, TurnBegins(8, lists.pack(w.side._lists[1:], w.terms)), "left out a list")
+    recent = world(12)
+    assert len(run(recent)) == 12
+    for _ in range(6):
+        run(recent, "m03")
+    assert all(len(each.survivors) < 12 for each in recent.side._lists)
+
+
+def test_one_who_comes_back_is_in_the_first_sum_again() -> None:
+    w = world(12, whole_run=True)
+    assert [len(run(w)), len(run(w, "m03")), len(run(w)), len(run(w, "m03"))] == [12, 9, 12, 9]
+    assert len(w.side._lists) == 2

@@ -1,0 +1,89 @@
+"""Averaging on UCI credit data, cut into members: what rounds, local epochs, drawn members and quantised updates cost.
+
+python -m benchmarks.averaging FOLDER    FOLDER holds uci_credit_card.csv (VFL_TEST_DATA of the tests)
+
+Printed as a table of docs/benchmarks.md: AUC on 6,000 rows that are held out, and bytes that one member sends and
+receives per round.  The pooled model is scikit-learn's logistic regression on all other rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+import vfl
+from protocols.channel import Tap
+from protocols.message import Message
+
+LABEL, HELD_OUT = "default.payment.next.month", 6000
+BASE: dict[str, Any] = {"rounds": 30, "local_epochs": 3, "batch_size": 256, "learning_rate": 0.1}
+RUNS: tuple[tuple[int, dict[str, Any]], ...] = (
+    (3, {}),
+    (10, {}),
+    (50, {}),
+    (50, {"fraction": 0.2, "window": "recent"}),
+    (10, {"rounds": 90, "local_epochs": 1}),
+    (10, {"rounds": 9, "local_epochs": 10}),
+    (10, {"update_bits": 12, "max_rows": 1 << 15}),
+    (10, {"update_bits": 6, "max_rows": 1 << 15}),
+    (10, {"trigger": 0.01}),
+)
+
+
+class Bytes(Tap):
+    """What one party sends and receives."""
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    def sent(self, peer: str, kind: type[Message], data: bytes) -> None:
+        self.total += len(data)
+
+    def received(self, peer: str, kind: type[Message], data: bytes) -> None:
+        self.total += len(data)
+
+
+def pooled(rest: pd.DataFrame, held_out: pd.DataFrame) -> float:
+    """The AUC of one model of all rows."""
+    columns = rest.drop(columns=LABEL)
+    scaled = [(part.drop(columns=LABEL) - columns.mean()) / columns.std() for part in (rest, held_out)]
+    model = LogisticRegression(max_iter=1000).fit(scaled[0], rest[LABEL])
+    return float(roc_auc_score(held_out[LABEL], model.predict_proba(scaled[1])[:, 1]))
+
+
+def row(rest: pd.DataFrame, held_out: pd.DataFrame, count: int, changes: dict[str, Any]) -> str:
+    """One run as a line of the table."""
+    spec, tap = vfl.Averaging(**BASE | changes), Bytes()
+    members = vfl.Members.local({f"m{k}": rest.iloc[k::count] for k in range(count)}, label=LABEL)
+    started = time.process_time()
+    model = members.fit(spec, taps={"m0": [tap]})
+    seconds = time.process_time() - started
+    auc = roc_auc_score(held_out[LABEL], model.predict_score(held_out))
+    updates = int((model.rounds_["rows"] > 0).sum())
+    changed = ", ".join(f"{name} = {value}" for name, value in changes.items() if name not in BASE) or "-"
+    sizes = f"{tap.total / spec.rounds / 1000:.1f} | {seconds / spec.rounds:.2f}"
+    return f"| {count} | {spec.rounds} | {updates} | {spec.local_epochs} | {changed} | {auc:.4f} | {sizes} |"
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("folder", type=Path)
+    table = pd.read_csv(parser.parse_args().folder / "uci_credit_card.csv").drop(columns="ID")
+    table = table.sample(frac=1, random_state=0, ignore_index=True)
+    held_out, rest = table.iloc[:HELD_OUT], table.iloc[HELD_OUT:]
+    print(f"pooled: AUC {pooled(rest, held_out):.4f}")
+    print("| members | rounds | with update | local epochs | other parameters | AUC | kB per round | CPU s per round |")
+    print("|---|---|---|---|---|---|---|---|")
+    for count, changes in RUNS:
+        print(row(rest, held_out, count, changes), flush=True)
+
+
+if __name__ == "__main__":
+    main()
