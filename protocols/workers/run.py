@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from protocols._native import InvalidBytes, Overflow
 from protocols.errors import ComputeError
-from protocols.workers.calls import Answer, Call, Changed, Forgotten, Job, Sealed, State, Workers
+from protocols.workers.calls import Answer, Call, Changed, Forgotten, Job, Operation, Sealed, State, Workers
 from protocols.workers.seal import Seal, Unsealed
 from protocols.workers.table import OPERATIONS
 
 DONE, FORGOTTEN, INVALID, BEYOND, CHANGED = range(5)  # how a job ended
 
 
-def execute(state: State, operation: str, arguments: Sealed) -> Sealed:
+def execute(state: State, operation: str, arguments: Sealed, table: Mapping[str, Operation] = OPERATIONS) -> Sealed:
     """What a worker process does with a job.  A job that nobody with this party's secret sealed for this run and
-    worker is not executed: the answer is empty, and the driver says so."""
+    worker is not executed: the answer is empty, and the driver says so.  table: all that it knows."""
     called, ciphers = arguments[0], arguments[1:]
     try:
         values = state.seal.open_call(state.worker, operation, called, ciphers)
@@ -24,7 +24,7 @@ def execute(state: State, operation: str, arguments: Sealed) -> Sealed:
         return ()
     status, answer = DONE, Answer()
     try:
-        answer = OPERATIONS[operation](state, values, ciphers)
+        answer = table[operation](state, values, ciphers)
     except Forgotten:
         status = FORGOTTEN
     except InvalidBytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -137,12 +138,14 @@ def _passes_and_time(job: Job, table: Table | None, workers: int) -> dict[str, s
 
 def _check_alignment(job: AlignmentJob, party: Party) -> tuple[Check, Ready[Any]]:
     profile: Profile = {}
-    ready = alignment_run.prepare(job, party, profile=profile)
+    with contextlib.ExitStack() as stack:
+        ready = alignment_run.prepare(job, party, profile=profile, stack=stack)
+        workers, about = workers_ready(ready)
     facts = dict[str, str]()
     if ready.ids is not None:
         facts["table"] = f"{ready.rows:,} rows, {len(ready.ids[0]):,} of them with an id of their own"
     facts |= _ids(profile)
-    ids, (workers, about) = None if ready.ids is None else len(ready.ids[0]), workers_ready(ready)
+    ids = None if ready.ids is None else len(ready.ids[0])
     facts["time"] = estimate.alignment_in_words(job, ids, party.compute.workers)
     facts |= {"workers": workers} if workers else {}
     budget = budget_of(ready, "align")

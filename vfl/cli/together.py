@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -60,11 +61,12 @@ def align(
     one_output(progress, as_json)
     console = Console(stderr=True)
     agreed, own = load_agreement(job), load_party(party)
-    with announced(agreed, own, "align"):
-        ready = prepare(agreed, own, format)
-    print_cautions(console, ready.cautions)
-    with stoppable(console), watching(progress, console) as watch:
-        folder, found = align_party(ready, watch, connect_timeout=connect_timeout, fresh=fresh)
+    with contextlib.ExitStack() as stack:
+        with announced(agreed, own, "align"):
+            ready = prepare(agreed, own, format, stack=stack)
+        print_cautions(console, ready.cautions)
+        with stoppable(console), watching(progress, console) as watch:
+            folder, found = align_party(ready, watch, connect_timeout=connect_timeout, fresh=fresh)
     file = folder / "alignment.json"
 
     def show() -> None:

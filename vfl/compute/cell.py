@@ -16,10 +16,13 @@ from typing import Any, cast
 from protocols.workers.calls import State
 from protocols.workers.run import execute
 from protocols.workers.seal import Seal
+from protocols.workers.table import OPERATIONS
 from vfl.compute.memory import memory_left
+from vfl.compute.reading import read_ids
 from vfl.version import __version__
 
 THREADS = "RAYON_NUM_THREADS"
+TABLE = OPERATIONS | {"read_ids": read_ids}  # all that a worker knows
 FAULT = b"fault"  # in place of a sealed answer, which is longer
 GREETING = b"vfl worker greeting"
 
@@ -56,7 +59,7 @@ class Cell:
         try:
             if self._state is None or run != self._run:
                 self._run, self._state = run, State(self._worker, Seal(read_key(self._key_file), run))
-            return execute(self._state, operation, tuple(map(bytes, arguments)))
+            return execute(self._state, operation, tuple(map(bytes, arguments)), TABLE)
         except Exception as error:
             return FAULT, type(error).__name__.encode()
 

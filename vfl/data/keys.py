@@ -82,12 +82,20 @@ def keys_of(
     rows that share an id.  profile: gets the shapes of each column's values.
     """
     found = [canonical_ids(frame, party, columns, normalise, nulls=len(keys) > 1, profile=profile) for columns in keys]
+    return kept_of(found, party, keys, duplicates)
+
+
+def kept_of(
+    ids: Sequence[Ids], party: str, keys: Sequence[Sequence[str]], duplicates: str
+) -> tuple[tuple[Ids, ...], Rows]:
+    """As `keys_of`, of the canonical ids of all rows under each key."""
+    found, rows = list(ids), len(ids[0])
     alone = ~np.logical_or.reduce([ids.present for ids in found])
     if alone.any():
         used = list(dict.fromkeys(c for key in keys for c in key))
-        rows = say_rows(np.flatnonzero(alone) + 1)
-        raise bad_ids(party, used, f"hold no complete key in {rows}", "Give each row at least one key, or remove it")
-    kept = np.arange(len(frame), dtype=np.int64)
+        told = say_rows(np.flatnonzero(alone) + 1)
+        raise bad_ids(party, used, f"hold no complete key in {told}", "Give each row at least one key, or remove it")
+    kept = np.arange(rows, dtype=np.int64)
     for number, columns in enumerate(keys):
         if (again := first_of_each(found[number], party, columns, duplicates, kept)) is not None:
             kept, found = kept[again], [ids.take(again) for ids in found]

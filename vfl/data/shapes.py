@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,26 @@ class Shapes:
             if len(self.letters) > 1:
                 break
             self.letters.add("" if value.isdecimal() else "".join(filter(str.isalpha, value)).casefold())
+
+    def told(self) -> dict[str, Any]:
+        """All of it, as JSON can have it."""
+        doubts = {kind: [own.total, list(map(int, own.first))] for kind, own in self.doubts.items()}
+        return {
+            "counts": dict(self.counts),
+            "zeros": dict(self.zeros),
+            "letters": sorted(self.letters),
+            "doubts": doubts,
+        }
+
+    def merge(self, told: Mapping[str, Any], rows: int) -> None:
+        """Adds what another one has `told`, of the rows after the first `rows`."""
+        self.counts.update(told["counts"])
+        self.zeros.update(told["zeros"])
+        for kind, (total, first) in told["doubts"].items():
+            doubts = self.doubts.setdefault(kind, Doubtful())
+            doubts.add([row + rows for row in first])
+            doubts.total += total - len(first)
+        self.letters |= set(told["letters"][: 2 - len(self.letters)])
 
     @property
     def with_letters(self) -> int:

@@ -8,6 +8,8 @@ other and to nobody else.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import datetime
 import hashlib
 import importlib.util
@@ -25,8 +27,11 @@ from protocols.alignment import Alignment, Ids
 from protocols.channel import Tap
 from protocols.errors import ConfigError, ModelError
 from protocols.session import Observer
+from vfl.compute.opening import opened
+from vfl.compute.reading import RUN, ids_at_workers
 from vfl.data import read_source, shapes
 from vfl.data.extras import needed
+from vfl.data.keys import kept_of
 from vfl.data.own_ids import OwnIds
 from vfl.data.places import size_of
 from vfl.data.shapes import Profile
@@ -72,9 +77,15 @@ class Aligning(Ready[Agreement]):
         return peers_for(self.job, self.party.name, "align")
 
 
-def prepare(job: Agreement, party: Party, format: str | None = None, profile: Profile | None = None) -> Aligning:
+def prepare(
+    job: Agreement,
+    party: Party,
+    format: str | None = None,
+    profile: Profile | None = None,
+    stack: contextlib.ExitStack | None = None,
+) -> Aligning:
     """Checks files, policy and table; format: of the aligned table, by default Parquet where pyarrow is installed;
-    profile: gets the shapes of the ids.
+    profile: gets the shapes of its ids; stack: closes this party's workers, which read a large table, some time later.
 
     Raises ConfigError, DisclosureRefused, DataError.
     """
@@ -96,6 +107,8 @@ def prepare(job: Agreement, party: Party, format: str | None = None, profile: Pr
         return Aligning(job, party, identity, None)
     source = party.data
     large, profile = size_of(source.source) > LARGE_FILE, {} if profile is None else profile
+    if large and stack is not None and party.compute.engine != "inline":
+        return _read_by_workers(job, party, identity, format or ("parquet" if has_parquet else "csv"), profile, stack)
     columns = [source.id_columns.get(column, column) for column in job.align.columns]
     if large:
         table, frame = None, read_source(source.source, keys=columns, only=columns, form=source.form)
@@ -117,6 +130,32 @@ def prepare(job: Agreement, party: Party, format: str | None = None, profile: Pr
         format or ("parquet" if has_parquet else "csv"),
         cautions=tuple(shapes.cautions(profile, settings.by_own(job.align.normalise))),
     )
+
+
+def _read_by_workers(
+    job: Agreement,
+    party: Party,
+    identity: Identity,
+    format: str,
+    profile: Profile,
+    stack: contextlib.ExitStack,
+) -> Aligning:
+    """The same, of a large table whose rows this process does not read, if the workers can."""
+    source = party.data
+    assert source is not None
+    pool, settings = stack.enter_context(opened(party.compute)), source.settings()
+    assert pool is not None
+    keys, normalise = settings.own_keys(job.align.keys), settings.by_own(job.align.normalise)
+    found = ids_at_workers(pool.caller(RUN), source.source, party.name, keys, normalise, profile)
+    if found is None or not len(found[0]):
+        profile.clear()
+        ready = prepare(job, party, format, profile)
+        said = "the workers did not read the table, this process did: they read Parquet files that they see themselves"
+        return dataclasses.replace(ready, pool=pool, cautions=(*ready.cautions, said))
+    ids, kept = kept_of(found, party.name, keys, job.align.duplicates)
+    rows_check(job, party, len(kept))
+    told = tuple(shapes.cautions(profile, normalise))
+    return Aligning(job, party, identity, None, ids, kept, len(found[0]), None, format, pool=pool, cautions=told)
 
 
 def align(

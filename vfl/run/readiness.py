@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from typing import Any
 
@@ -34,7 +35,8 @@ def workers_ready(ready: Ready[Any]) -> tuple[str, list[str]]:
     """Opens this party's workers, and ends them again: what to say of them, and cautions.  "" where it has none.
     Raises what `vfl run` would raise: ConfigError, ComputeError."""
     compute, needs = ready.party.compute, memory_of(ready)
-    with opened(compute, needs) as pool:
+    with contextlib.ExitStack() as stack:
+        pool = ready.pool or stack.enter_context(opened(compute, needs))
         if pool is None:
             return "", []
         machines = ", ".join(f"{count} on {name}" for name, count in sorted(pool.machines.items()))

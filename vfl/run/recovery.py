@@ -159,7 +159,7 @@ def begun(
     command = purpose if ahead is None else PREPARE
     with contextlib.ExitStack() as stack:
         with announced(ready.job, ready.party, command):  # what keeps this party from beginning, such as a budget
-            pool = stack.enter_context(opened(ready.party.compute, memory_of(ready)))
+            pool = ready.pool or stack.enter_context(opened(ready.party.compute, memory_of(ready)))
             run = Run(ready, purpose, peers, seed, fresh, pool, ahead)
         for sentence in certificates(ready, purpose):
             log.warning("%s", sentence)

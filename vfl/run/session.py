@@ -23,6 +23,7 @@ from protocols.cipher.sharded import Sharded
 from protocols.errors import Cause, ConfigError, cause_of
 from protocols.session import Roles, Session
 from protocols.workers.cluster import Cluster
+from vfl.compute.opening import Pool
 from vfl.data import Table
 from vfl.job import Agreement, Job, Party
 from vfl.job.opened import vectors_opened
@@ -55,6 +56,7 @@ class Ready(Generic[J]):
         default=None, kw_only=True
     )  # this party's part of the model that the job continues
     caution: str = field(default="", kw_only=True)  # what is to be said of measures of that model
+    pool: Pool | None = field(default=None, kw_only=True)  # its workers, if they are open already
     cautions: tuple[str, ...] = field(default=(), kw_only=True)  # what deserves a word in this party's own table
 
     @property

@@ -61,6 +61,17 @@ class ArrowFile(TableFile):
 
             return StoredArrow.of(schema, checked, rows)
 
+    def layout(self, parts: Sequence[Part]) -> tuple[Any, list[list[int]]]:
+        """The schema of all files, and the rows of each group of each of them, as the files say themselves."""
+        parquet = needed("pyarrow.parquet", f"{parts[0].label}: reading {self.called}")
+        groups = list[list[int]]()
+        for part in parts:
+            with part.open() as file, self._named(part):
+                told = parquet.ParquetFile(file).metadata
+                groups.append([told.row_group(k).num_rows for k in range(told.num_row_groups)])
+        with self._columns(parts) as (schema, _, _):
+            return schema, groups
+
     @contextmanager
     def _columns(self, parts: Sequence[Part]) -> Iterator[tuple[Any, Callable[[Any], Iterator[Any]], int]]:
         """The schema of all files, what reads the column of a field in it some rows at a time, and the rows."""

@@ -1,0 +1,111 @@
+"""Workers read the ids of a large Parquet table: the same ids, order, shapes and errors as by this process."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from protocols.errors import VFLError
+from tests.promises.clusters.clusters import Cluster
+from tests.promises.processes.institutions import KEY, Institutions, tables
+from vfl.compute import reading
+from vfl.data.shapes import Profile
+from vfl.job import load_agreement, load_party
+from vfl.run import align as alignment_run
+from vfl.run.align import Aligning
+
+pytestmark = pytest.mark.parametrize("cluster", ["dask"], indirect=True)  # whose start is the quicker one
+
+
+@pytest.fixture
+def there(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Institutions]:
+    """The bank has a table that counts as large, and workers."""
+    monkeypatch.setattr(alignment_run, "LARGE_FILE", 0)
+    monkeypatch.setattr(reading, "ROWS", 100)
+    made = Institutions(tmp_path).lay_out(tables(700))
+    made.file("bank").write_text(made.file("bank").read_text() + cluster.section(2))
+    yield made
+    made.close()
+
+
+def store(there: Institutions, frame: pd.DataFrame, files: int = 3) -> None:
+    """As files of a folder, of several row groups each."""
+    folder = there.folder / "bank" / "table"
+    folder.mkdir()
+    for number, rows in enumerate(np.array_split(np.arange(len(frame)), files)):
+        frame.iloc[rows].to_parquet(folder / f"part-{number}.parquet", index=False, row_group_size=70)
+    there.change("bank", 'source = "customers.csv"', 'source = "table"')
+
+
+def prepared(there: Institutions, *, by_workers: bool) -> tuple[Aligning, Profile]:
+    profile: Profile = {}
+    with contextlib.ExitStack() as stack:
+        job, party = load_agreement(there.job), load_party(there.file("bank"))
+        return alignment_run.prepare(job, party, profile=profile, stack=stack if by_workers else None), profile
+
+
+def compare(there: Institutions) -> Aligning:
+    (found, shapes), (expected, own) = (prepared(there, by_workers=by) for by in (True, False))
+    assert found.ids == expected.ids
+    assert found.kept is not None
+    np.testing.assert_array_equal(found.kept, expected.kept)
+    assert found.input_digest() == expected.input_digest()
+    assert found.rows == expected.rows
+    assert shapes == own
+    return found
+
+
+def test_the_same_ids_and_this_process_reads_no_row(there: Institutions, monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = there.data["bank"].assign(**{KEY: [f"{i}.0" if i % 90 == 5 else f"0{i:05d}" for i in range(700)]})
+    store(there, frame)
+    found = compare(there)
+    assert any("'1000.0'" in one for one in found.cautions)  # rows of several files are named
+    monkeypatch.setattr(alignment_run, "read_source", None)
+    monkeypatch.setattr(alignment_run, "read_stored", None)
+    assert prepared(there, by_workers=True)[0].ids == found.ids
+    with pytest.raises(TypeError):
+        prepared(there, by_workers=False)
+
+
+def test_whole_numbers_with_missing_ones_under_two_keys(there: Institutions) -> None:
+    text = there.job.read_text()
+    text = text.replace(f'keys = [["{KEY}"]]', f'keys = [["{KEY}"], ["canaryphone", "canarybranch"]]')
+    assert "canaryphone" in text
+    there.job.write_text(text)
+    for file in (there.job, there.file("bank")):
+        file.write_text(file.read_text().replace("allow = [\n", 'allow = [\n  "matched-keys-to-parties",\n', 1))
+    phone = pd.array([None if i % 9 == 0 else 10**15 + i for i in range(700)], dtype="Int64")
+    branch = pd.Series(["north", "south", None, "west"] * 175)
+    store(there, there.data["bank"].assign(canaryphone=phone, canarybranch=branch))
+    found = compare(there)
+    assert found.ids is not None
+    assert 0 < found.ids[1].present.sum() < 700
+
+
+@pytest.mark.parametrize("fault", ["missing", "twice", "mixed", "damaged"])
+def test_what_is_wrong_is_said_as_without_workers(there: Institutions, fault: str) -> None:
+    ids = there.data["bank"][KEY].tolist()
+    ids[400] = {"missing": None, "twice": ids[20]}.get(fault, ids[400])
+    store(there, there.data["bank"].assign(**{KEY: ids}))
+    file = there.folder / "bank" / "table" / "part-1.parquet"
+    if fault == "mixed":
+        pd.read_parquet(file).assign(**{KEY: 7}).to_parquet(file)
+    elif fault == "damaged":
+        file.write_bytes(file.read_bytes()[:-9])
+    said = list[str]()
+    for by_workers in (True, False):
+        with pytest.raises(VFLError) as caught:
+            prepared(there, by_workers=by_workers)
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+    assert fault not in ("missing", "twice") or "row 401" in said[0]
+
+
+def test_a_table_that_workers_do_not_read_is_read_here_and_that_is_said(there: Institutions) -> None:
+    found = compare(there)
+    assert any("the workers did not read the table" in one for one in found.cautions)
