@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import threading
 import time
@@ -47,7 +48,7 @@ class DaskEngine:
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         where: Any = self._address
         if self._address == LOCAL:
-            needed("dask", "a local cluster").config.set(IN_MEMORY)
+            importlib.import_module("dask").config.set(IN_MEMORY)  # comes with distributed
             where = self._dask.LocalCluster(
                 n_workers=self.count,
                 threads_per_worker=1,

@@ -14,7 +14,6 @@ EXTRAS = {  # as in pyproject.toml
     "aiohttp": "files",
     "ray": "ray",
     "distributed": "dask",
-    "dask": "dask",
 }
 
 
