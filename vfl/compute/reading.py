@@ -45,7 +45,7 @@ class Asked:
 
 def read_ids(state: State, values: list[Any], ciphers: Sequence[bytes]) -> Answer:
     """An operation of workers: (1, shapes, then bytes and ends of the ids under each key), or (0,) where the driver has
-    to look itself."""
+    to read."""
     asked, profile = Asked(**json.loads(values[0])), Profile()
     try:
         schema = needed("pyarrow.ipc", "reading").read_schema(needed("pyarrow", "reading").py_buffer(values[1]))
