@@ -148,6 +148,7 @@ class AlignmentReport(Part):
     by_key: list[MatchedKey] | None = None
     repeated: Number | None = None
     file: str | None = None
+    peak_memory: Number | None = None
     resumed: bool = False
 
 
