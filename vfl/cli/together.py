@@ -101,7 +101,7 @@ def prepare(
     progress: ProgressKind = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Prepare a regression's iterations, so that vfl run takes less time later.
+    """Prepare a regression's iterations before vfl run.
 
     Every party gives this command, the night before for instance.  It aligns, draws the split, standardises, and leaves
     encrypted one-time numbers (pads) for the iterations in the run's folder, for seven days; vfl run of the same job

@@ -101,10 +101,10 @@ def test_the_readme_from_end_to_end(parties: Institutions, monkeypatch: pytest.M
         assert program == "vfl"
         words = [w.replace("RUN", str(runs.get("bank"))).replace("cert.pem", "bank/identity/cert.pem") for w in words]
         name = " ".join(w for w in words[:2] if w.isalpha())
-        if words[0] in ("run", "align", "predict"):
+        if words[0] in ("prepare", "run", "align", "predict"):
             other = ["--model", str(runs.get("telecom", "")) + "/model"] if words[0] == "predict" else []
             commands = {"bank": words, "telecom": [words[0], "job.toml", "telecom/party.toml", "--json", *other]}
-            if words[0] in ("run", "predict"):
+            if words[0] in ("prepare", "run", "predict"):
                 kept = ["--model", str(runs.get("trustco", "")) + "/model"] if words[0] == "predict" else []
                 commands["trustco"] = [words[0], "job.toml", "trustco/party.toml", "--json", *kept]
             started = {p: parties.run(["-m", "vfl", *c], p, cwd=folder) for p, c in commands.items()}
@@ -112,7 +112,7 @@ def test_the_readme_from_end_to_end(parties: Institutions, monkeypatch: pytest.M
             assert [e.code for e in ended.values()] == [0] * len(ended), ended
             said[name] = ended["bank"]
             answers += [e.out for p, e in ended.items() if p != "bank"]
-            runs = runs or {p: e.folder for p, e in ended.items()}
+            runs = runs or ({p: e.folder for p, e in ended.items()} if words[0] == "run" else {})
         else:
             said[name] = (
                 parties.vfl(*words, seconds=100) if words[0] == "chaos" else parties.here(*words)
@@ -123,6 +123,7 @@ def test_the_readme_from_end_to_end(parties: Institutions, monkeypatch: pytest.M
     assert "telecom is pinned. Compare this fingerprint" in said["trust"].out
     assert "bank holds the labels, telecom further columns" in said["job show"].out
     assert "Ready. Nothing was sent." in said["check"].out
+    assert "iterations of each model are prepared at all parties; pads here" in said["prepare"].out
     assert re.search(r"run +credit-risk[\w-]* +done", said["runs"].out)
     assert re.search(r"in common +128", said["report"].out)
     assert re.search(r"telecom +HostRows +revealed", said["ledger show"].out)
@@ -241,6 +242,7 @@ def test_the_help_lists_the_commands_in_the_order_of_use(
         "job",
         "check",
         "align",
+        "prepare",
         "run",
         "predict",
         "monitor",

@@ -14,7 +14,7 @@ import pytest
 from protocols import glm
 from protocols.channel import Channel
 from protocols.errors import LocalProtocolError, RemoteProtocolError
-from protocols.glm import preparation, prepared
+from protocols.glm import ahead, preparation, prepared
 from protocols.glm.links import LOGISTIC_LINKS
 from protocols.glm.plan import WEIGHT, Penalty
 from protocols.recovery.checkpoint import Position
@@ -143,8 +143,10 @@ def test_planted_nonces_that_repeat_are_refused(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_planted_pads_that_outlive_an_attempt_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nonces that repeat, in a build that does not look whether they were spent: the same pads are sent again."""
-    monkeypatch.setattr(preparation, "run_seed", lambda: bytes(32))
+    """Random numbers that repeat, in a build that does not look whether names were spent: the same pads are sent
+    again."""
+    for module in (preparation, ahead):
+        monkeypatch.setattr(module, "run_seed", lambda: bytes(32))
     monkeypatch.setattr(MemoryKeeper, "spend", lambda self, name: True)
     run = stopped()
     assert run.attempt() is not None
@@ -157,7 +159,7 @@ def test_a_guest_that_names_an_attempt_alone_is_found_out(monkeypatch: pytest.Mo
 
     def planted(self: Channel, kind: Any, part: Any = None) -> Any:
         found = honest(self, kind, part)
-        return kind(bytes(len(found.nonces))) if kind is preparation.ChunkNonces else found
+        return kind(bytes(len(found.nonces)), b"") if kind is preparation.ChunkNonces else found
 
     monkeypatch.setattr(Channel, "recv", planted)
     with pytest.raises(RemoteProtocolError, match="without this party's random number"):
