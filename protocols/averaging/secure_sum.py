@@ -33,7 +33,7 @@ new keys and new masks.  A member remembers what it signed, and refuses a list w
 ones, involve fewer than `min_members` members.
 
 Who learns what: all parties the sum of the survivors' numbers, and who survived.
-Cost per member, in a cohort of k: k X25519 exchanges and 2 k signatures to check, k shares of 2 secrets; bytes: 560 k,
+Cost per member, in a cohort of k: k X25519 exchanges and 2 k signatures to check, k shares of 2 secrets; bytes: 430 k,
 and the numbers once.  The aggregator: as many exchanges as survivors times dropped members.
 A restarted aggregator begins a turn with a number above all earlier ones.  Messages of earlier turns, and repeated ones,
 change nothing.

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from protocols.averaging.cohorts import Terms
+from vfl.schema.arguments import whole
 from vfl.schema.declared import Declared
 from vfl.schema.described import Values
 from vfl.schema.section import Complaint
+
+if TYPE_CHECKING:
+    from vfl.models.averaging.cost import AveragingCost
 
 Estimator = Literal["logistic", "linear", "poisson", "mlp"]
 WIDE, NARROW = 64, 32  # bits of the numbers that are added
@@ -40,8 +44,9 @@ class Averaging(Declared):
     everybody's rows, and says about them what any model says about its training rows. docs/protocols/averaging.md has
     the protocol.
 
-    Cost: per round and member one update, and about 560 bytes for each other member of the round; `update_bits` halves
-    the bytes of the update. Local training is numpy's.
+    Cost: per round and member one update each way, and about 430 bytes for each other member of the round (560 with
+    `window="recent"`); `update_bits` halves the bytes of updates. `cost(members, columns)` predicts the bytes of a run
+    in which nobody drops out, exactly. Local training is numpy's.
 
     Examples
     --------
@@ -112,6 +117,13 @@ class Averaging(Declared):
             what = "is given together with fraction: the members that join would not be those that are drawn next"
             raise Complaint(what, "Leave one of them out", "trigger")
         return self
+
+    def cost(self, members: int, columns: int) -> AveragingCost:
+        """What a run with this number of members and columns sends, if no member drops out: `rounds`, `sums`,
+        `member_bytes` and `aggregator_bytes`.  Raises ConfigError."""
+        from vfl.models.averaging.cost import predicted  # which imports this module
+
+        return predicted(self, whole("members", members, 1), whole("columns", columns, 1))
 
     @property
     def label(self) -> Literal["binary", "numeric", "count"]:
