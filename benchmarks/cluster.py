@@ -1,5 +1,8 @@
 """What workers cost: CPU seconds of each operation on a vector that lies at workers, driver and workers together,
-against the same vector in one process on one thread; and seconds, for how much faster two workers are than one.
+against the same vector in one process on one thread.
+
+"path" is the driver's CPU seconds and those of the worker that had most: how long the operation takes where every
+process has a core.  What passes here besides is only meaningful on a quiet machine with a core for each.
 
     RAYON_NUM_THREADS=1 python -m benchmarks.cluster [--rows 65536] [--bits 2048] [--workers 1 2] [--repeat 3]
         [--engine processes] [--only PART]
@@ -85,12 +88,12 @@ class Processes:
             self._pipes[job.worker].send((job.operation, job.arguments))
         return [self._answer(job.worker) for job in jobs]
 
-    def seconds(self) -> float:
-        """CPU seconds of all workers so far."""
+    def seconds(self) -> list[float]:
+        """CPU seconds of each worker so far."""
         for worker, pipe in enumerate(self._pipes):
             pipe.send(("", ()))
             self._answer(worker)
-        return sum(self._seconds)
+        return list(self._seconds)
 
     def end(self) -> None:
         for pipe, process in zip(self._pipes, self._running, strict=True):
@@ -115,10 +118,10 @@ class OnEngine:
     def call(self, jobs: Sequence[Job]) -> list[Sealed]:
         return self._workers.call(jobs)
 
-    def seconds(self) -> float:
-        """CPU seconds of all workers so far."""
+    def seconds(self) -> list[float]:
+        """CPU seconds of each worker so far."""
         stats = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self._pids)
-        return sum(int(stat[11]) + int(stat[12]) for stat in stats) / os.sysconf("SC_CLK_TCK")
+        return [(int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK") for stat in stats]
 
     def end(self) -> None:
         self._stack.close()
@@ -142,8 +145,9 @@ class Way:
     def look_up(self, keys: DpfKeys, x: np.ndarray, tables: np.ndarray) -> list[PlainVec]:
         return keys.look_up(x, tables) if self.cluster is None else look_up(self.cluster, keys, x, tables)
 
-    def seconds(self) -> float:
-        return time.process_time() + (self.workers.seconds() if self.workers else 0.0)
+    def seconds(self) -> list[float]:
+        """CPU seconds of this process and of each worker so far."""
+        return [time.process_time(), *(self.workers.seconds() if self.workers else ())]
 
 
 def seed(label: str) -> Seed:
@@ -220,6 +224,15 @@ def ways(bits: int, counts: Sequence[int], engine: str) -> Iterator[list[Way]]:
         yield [Way("none", None, bits), *(Way(f"{w.count}", w, bits) for w in workers)]
 
 
+def measured(way: Way, work: Callable[[], object]) -> tuple[float, float, float]:
+    """CPU seconds of all, those of the longest path, and seconds."""
+    before, start = way.seconds(), time.perf_counter()
+    work()
+    wall = time.perf_counter() - start
+    driver, *workers = np.subtract(way.seconds(), before).tolist()
+    return driver + sum(workers), driver + max(workers, default=0.0), wall
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=parts.ROWS)
@@ -236,17 +249,17 @@ def main() -> None:
         for steps in zip(*each, strict=True):
             if options.only not in steps[0][0]:
                 continue
-            best = {way.name: (np.inf, np.inf) for way in compared}
+            best = {way.name: np.full(3, np.inf) for way in compared}
             for turn in range(1 + options.repeat):
                 for way, (_, work) in zip(compared, steps, strict=True):
-                    cpu, wall = way.seconds(), time.perf_counter()
-                    work()
-                    wall = time.perf_counter() - wall
+                    found = measured(way, work)
                     if turn:  # the first fills tables and places matrices
-                        before = best[way.name]
-                        best[way.name] = min(before[0], way.seconds() - cpu), min(before[1], wall)
+                        best[way.name] = np.minimum(best[way.name], found)
             least = best["none"][0]
-            cells = [f"{n} {cpu:7.3f} CPU s ({cpu / least:4.2f}) {wall:7.3f} s" for n, (cpu, wall) in best.items()]
+            cells = [
+                f"{name}: {cpu:.3f} CPU s ({cpu / least:.2f}), path {path:.3f}, {wall:.3f} s"
+                for name, (cpu, path, wall) in best.items()
+            ]
             print(f"{steps[0][0]:30} " + " | ".join(cells), flush=True)
 
 
