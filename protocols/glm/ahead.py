@@ -35,10 +35,9 @@ from protocols.channel import broadcast
 from protocols.codec import Int32s
 from protocols.errors import RemoteProtocolError
 from protocols.glm import preparation
-from protocols.glm.chunks import Begin, Chunk, Prepare, chunks_of
+from protocols.glm.chunks import Begin, Chunk, Prepare
 from protocols.glm.plan import Plan
 from protocols.glm.preparation import Pads
-from protocols.glm.slots import Slots
 from protocols.glm.stored_pads import arrays_of, bytes_of, pads_of
 from protocols.message import PUBLIC, Message
 from protocols.randomness import run_seed
@@ -84,44 +83,46 @@ class Ahead:
     """A party's chunks, of all models of a training, and those whose pads were prepared ahead: a stage (`Growing`) of
     every training with chunks, before its first model's.
 
-    layouts: of a model's chunks; prepare: one; binding: a digest of what this party's pads are of.
+    chunks: by model; prepare: one; binding: a digest of what this party's pads are of.
     """
 
     def __init__(
         self,
         session: Session,
         plan: Plan,
-        layouts: Sequence[Slots],
-        models: int,
+        chunks: Sequence[list[Chunk]],
         prepare: Prepare,
         binding: Callable[[], bytes],
         model_id: bytes,
     ) -> None:
         self._session, self._prepare, self._model_id = session, prepare, model_id
         self._binding = functools.cache(binding)
-        self._batches, self._models = plan.batches, [chunks_of(plan, layouts, model) for model in range(models)]
+        self._batches, self._models = plan.batches, chunks
         self._chunks = [chunk for model in self._models for chunk in model]
         self._names, self._begun, self._over = dict[int, bytes](), False, False
         self._due: list[Chunk] | None = None  # of this attempt, when it is known
         self._iterations = self._all = 0
-        bits = [] if not layouts else [layouts[0].z_bits]
-        bits += [layouts[0].g_bits] if layouts and session.me == session.roles.arbiter else []
-        self._size = models * bytes_of(plan.rows[1], bits)  # of an iteration
+        first = self._chunks[0].slots if self._chunks else None
+        bits = [] if first is None else [first.z_bits]
+        bits += [first.g_bits] if first is not None and session.me == session.roles.arbiter else []
+        passes = max(1, sum(chunk.slots.passes for chunk in self._chunks))
+        evaluations = sum(len(chunk.evaluated) for chunk in self._chunks)
+        each = len(chunks) * bytes_of(plan.rows[1], bits)
+        self._size = -(-each * (passes + evaluations) // passes)  # of an iteration, with its part of evaluations
 
     @classmethod
     def of(
         cls,
         session: Session,
         plan: Plan,
-        layouts: Sequence[Slots],
-        models: int,
+        chunks: Sequence[list[Chunk]],
         prepare: Prepare,
         binding: Callable[[], bytes],
         model_id: bytes,
     ) -> Ahead:
         """After the stage.  Raises Paused where the run only prepares."""
-        found = cls(session, plan, layouts, models, prepare, binding, model_id)
-        if layouts:
+        found = cls(session, plan, chunks, prepare, binding, model_id)
+        if found._chunks:
             session.grow(found)
             if session.ahead is not None:
                 raise Paused(found._iterations, trains=not found._over)
@@ -178,10 +179,12 @@ class Ahead:
 
     def _drawn(self, chunk: Chunk, name: bytes) -> list[Pads]:
         """From numbers that nothing on the disk tells."""
-        return self._prepare(chunk.slots, chunk.steps[: self._batches], name + run_seed())
+        return self._prepare(chunk, name + run_seed())
 
     def _belongs(self, chunk: Chunk) -> bytes:
-        facts = repr((chunk.number, chunk.first, chunk.slots, self._batches, len(self._chunks))).encode()
+        facts = repr(
+            (chunk.number, chunk.first, chunk.slots, chunk.evaluated, self._batches, len(self._chunks))
+        ).encode()
         return hashlib.sha256(b"vfl pads|" + self._model_id + self._binding() + facts).digest()
 
     def _agree(self, asked: int) -> list[Chunk]:

@@ -12,21 +12,24 @@ from protocols.glm.links import Link
 from protocols.glm.links_on_shares import on_shares
 from protocols.glm.plan import Plan, Step
 from protocols.glm.preparation import Pad, Pads
-from protocols.glm.progress import Progress
+from protocols.glm.progress import Progress, Stopping
 from protocols.glm.slots import LIFT, Slots
 from protocols.session import Session
 
-Prepare = Callable[[Slots, Sequence[Step], bytes], list[Pads]]  # the pads of each batch of a chunk
+# the pads of each batch of a chunk, and after them those of its evaluations of a loss, where it has any
+Prepare = Callable[["Chunk", bytes], list[Pads]]
 Begin = Callable[["Chunk"], tuple[bytes, list[Pads]]]
 
 
 @dataclass(frozen=True, eq=False)
 class Ready:
-    """What a party has for one prepared iteration.  name: of the attempt."""
+    """What a party has for one prepared iteration.  name: of the attempt; loss: for the evaluation of the loss after
+    it, if there is one."""
 
     slots: Slots
     pad: Pad
     name: bytes
+    loss: Ready | None = None
 
 
 def layouts(plan: Plan, link: Link) -> list[Slots]:
@@ -38,21 +41,33 @@ def layouts(plan: Plan, link: Link) -> list[Slots]:
 @dataclass(frozen=True, eq=False)
 class Chunk:
     """One chunk of a run.  number: it has no other's, of any model; first: how many iterations of its model come
-    before it."""
+    before it; evaluated: after which of its steps, by their numbers, the loss is evaluated."""
 
     number: int
     first: int
     slots: Slots
     steps: list[Step]
+    evaluated: tuple[int, ...] = ()
+
+    @property
+    def loss_slots(self) -> Slots:
+        """The layout of its evaluations, of which there are some."""
+        return self.slots.of_predictors(len(self.evaluated))
 
 
-def chunks_of(plan: Plan, layouts: Sequence[Slots], model: int) -> list[Chunk]:
+def of_models(plan: Plan, layouts: Sequence[Slots], models: int, stopping: Stopping | None) -> list[list[Chunk]]:
+    """Those of the trainings of a run, by model."""
+    return [chunks_of(plan, layouts, model, stopping) for model in range(models)]
+
+
+def chunks_of(plan: Plan, layouts: Sequence[Slots], model: int, stopping: Stopping | None) -> list[Chunk]:
     """Those of a model's training."""
     steps, found, first = plan.steps(), list[Chunk](), 0
     for k, slots in enumerate(layouts):
         last = first + slots.passes
         own = steps[first * plan.batches : last * plan.batches]
-        found.append(Chunk(model * len(layouts) + k, first, slots, own))
+        due = () if stopping is None else tuple(step.number for step in own if stopping.due(step))
+        found.append(Chunk(model * len(layouts) + k, first, slots, own, due))
         first = last
     return found
 
@@ -69,8 +84,14 @@ def iterate(
         return
     for chunk in session.steps("train", chunks, progress, progress.is_over, size=lambda one: len(one.steps)):
         name, pads = begin(chunk)
+        losses = dict[int, Ready]()
+        for k, number in enumerate(chunk.evaluated):
+            losses[number] = Ready(chunk.loss_slots, pads[plan.batches].spend(k), name)
         for k, planned in enumerate(chunk.steps):
             if progress.is_over():
                 break
             session.observer.step("train", planned.number, len(steps))
-            yield planned, Ready(chunk.slots, pads[k % plan.batches].spend(k // plan.batches), name)
+            yield (
+                planned,
+                Ready(chunk.slots, pads[k % plan.batches].spend(k // plan.batches), name, losses.get(planned.number)),
+            )

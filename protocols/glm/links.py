@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 from protocols._native import PlainVec
 from protocols.cipher import CipherVec, DecryptionKey
 from protocols.curves import Curve, exp, logistic, softplus
-from protocols.glm import losses, sealed_link
+from protocols.glm import sealed_link
 from protocols.glm.batches import Rows
-from protocols.glm.losses import Measured
 from protocols.glm.plan import FEATURE, SCORE, WEIGHT, Penalty, Plan, Sgd
 from protocols.glm.sealed_link import UNIT, Edge
 from protocols.parts import Part
@@ -103,24 +102,6 @@ class Link(ABC):
         exact."""
         return Edge(0, 0)
 
-    @property
-    @abstractmethod
-    def loss_bits(self) -> int:
-        """Fractional bits of a sum of losses."""
-
-    @abstractmethod
-    def measure(
-        self, session: Session, z: CipherVec, y: NDArray[np.float64], weights: NDArray[np.float64] | None, part: Part
-    ) -> Measured:
-        """At the guest: its part of the sum of weights * loss(z, y) over a block of rows, up to what labels alone
-        decide (losses.py); weights (n,) in (0, 1]."""
-
-    @abstractmethod
-    def serve_measure(
-        self, session: Session, rows: tuple[int, int], key: DecryptionKey, *, each: bool
-    ) -> tuple[PlainVec, int]:
-        """At the arbiter: its part, for each row or as a sum, and as `serve` how many rows' means are beyond."""
-
     def scaled(self, mean_log2: int) -> Link:
         """The link for labels whose mean is at most 2^mean_log2."""
         return self
@@ -161,29 +142,12 @@ class Linear(Link):
         offset = np.rint((self.middle - y) * 2.0**self.residual_bits).astype(np.int64)
         return z.add_plain(PlainVec.from_i64(offset)), []
 
-    @property
-    def loss_bits(self) -> int:
-        return 2 * (self.residual_bits + losses.ROOT) + 1 - self.slope_log2
-
-    def measure(
-        self, session: Session, z: CipherVec, y: NDArray[np.float64], weights: NDArray[np.float64] | None, part: Part
-    ) -> Measured:
-        d, _ = self.difference(session, z, y, part)
-        return losses.squares(session, d, self.residual_log2 + self.residual_bits, weights, part)
-
-    def serve_measure(
-        self, session: Session, rows: tuple[int, int], key: DecryptionKey, *, each: bool
-    ) -> tuple[PlainVec, int]:
-        return losses.serve_squares(session, key, self.residual_log2 + self.residual_bits, rows), 0
-
 
 class Sealed(Link):
     """d = curve(z) - y by the sealed link: nobody learns anything but, the arbiter, how many rows are near the edge of
     the table."""
 
     fresh = True  # by the arbiter's own encryption
-
-    loss_bits = losses.SEALED_BITS
 
     @property
     @abstractmethod
@@ -211,16 +175,6 @@ class Sealed(Link):
 
     def serve(self, session: Session, rows: tuple[int, int], key: DecryptionKey) -> Edge:
         return sealed_link.arbiter(session, key, self.curve, rows)
-
-    def measure(
-        self, session: Session, z: CipherVec, y: NDArray[np.float64], weights: NDArray[np.float64] | None, part: Part
-    ) -> Measured:
-        return losses.sealed(session, z, self.loss_curve, y, weights, part)
-
-    def serve_measure(
-        self, session: Session, rows: tuple[int, int], key: DecryptionKey, *, each: bool
-    ) -> tuple[PlainVec, int]:
-        return losses.serve_sealed(session, key, self.loss_curve, rows, each=each)
 
 
 # One of each, so that their tables are computed once.
@@ -351,20 +305,6 @@ class Weighted(Link):
 
     def serve(self, session: Session, rows: tuple[int, int], key: DecryptionKey) -> Edge:
         return self.base.serve(session, rows, key)
-
-    @property
-    def loss_bits(self) -> int:
-        return self.base.loss_bits
-
-    def measure(
-        self, session: Session, z: CipherVec, y: NDArray[np.float64], weights: NDArray[np.float64] | None, part: Part
-    ) -> Measured:
-        return self.base.measure(session, z, y, weights, part)
-
-    def serve_measure(
-        self, session: Session, rows: tuple[int, int], key: DecryptionKey, *, each: bool
-    ) -> tuple[PlainVec, int]:
-        return self.base.serve_measure(session, rows, key, each=each)
 
 
 LOGISTIC_LINKS: dict[str, Link] = {"exact": ExactLogistic(), "taylor": Linear(slope_log2=2, middle=0.5)}

@@ -1,8 +1,8 @@
 """The links of prepared iterations: from shares of the predictors to shares of the residuals d = weight (mean(z) - y).
 
 The linear ones compute with their own share; the sealed ones look up (protocols/look_up.py); weights of rows, which the
-guest alone knows, cost a dealt product (row_weights.py).  What goes in are shares modulo 2^z_bits; what comes out adds
-up to d as an integer, except with probability 2^-56 per row, or modulo 2^g_bits where the link is linear.
+guest alone knows, cost a dealt product (dealt_products.py).  What goes in are shares modulo 2^z_bits; what comes out
+adds up to d as an integer, except with probability 2^-56 per row, or modulo 2^g_bits where the link is linear.
 
 Who learns what: the arbiter how many rows are near the edge of the table, as of sealed_link.py; nobody anything else.
 """
@@ -10,6 +10,7 @@ Who learns what: the arbiter how many rows are near the edge of the table, as of
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,9 +19,10 @@ from numpy.typing import NDArray
 from protocols import look_up, row_blocks
 from protocols._native import PlainVec
 from protocols.channel import Channel
-from protocols.glm import row_weights
+from protocols.curves import Curve
+from protocols.glm import dealt_products
 from protocols.glm.links import ROW_WEIGHT, Linear, Link, Sealed, Weighted
-from protocols.glm.sealed_link import Edge, open_edge, tell_edge
+from protocols.glm.sealed_link import Edge, dealer, open_edge, tell_edge
 from protocols.parts import Part, parts
 from protocols.session import Session
 
@@ -71,32 +73,14 @@ class SealedOnShares(OnShares):
         return self.link.curve.range_log2 + 1 + self.link.curve.unit
 
     def guest(self, session: Session, z: PlainVec, y: NDArray[np.float64]) -> PlainVec:
-        values, edges, dealer = list[PlainVec](), list[PlainVec](), session.channels[session.roles.hosts[0]]
-        for part in parts(len(z)):
-            value, edge = self._look_up(session, session.arbiter, z, part, first=True)
-            row_blocks.taken(dealer, part)
-            values.append(value)
-            edges.append(edge)
-        tell_edge(session, edges)
-        return PlainVec.join(values) - PlainVec.from_i64(np.rint(y * 2.0**self.link.residual_bits).astype(np.int64))
+        (value,) = looked_up(session, z, [self.link.curve])
+        return value - PlainVec.from_i64(np.rint(y * 2.0**self.link.residual_bits).astype(np.int64))
 
     def deal(self, session: Session, rows: int) -> None:
-        for part in parts(rows) if session.me == session.roles.hosts[0] else ():
-            row_blocks.pace([session.guest], part)  # the arbiter is as far
-            self.link.deal(session, part)
+        deal_curves(session, rows, 1)
 
     def arbiter(self, session: Session, z: PlainVec) -> tuple[PlainVec, Edge]:
-        found = [self._look_up(session, session.guest, z, part, first=False) for part in parts(len(z))]
-        return PlainVec.join([value for value, _ in found]), open_edge(session, [edge for _, edge in found])
-
-    def _look_up(
-        self, session: Session, other: Channel, z: PlainVec, part: Part, *, first: bool
-    ) -> tuple[PlainVec, PlainVec]:
-        """With the other of the two: shares of a block's values, and of how many of its rows are where."""
-        dealer = session.channels[session.roles.hosts[0]]
-        dealt = look_up.accept(dealer.peer, dealer.recv(look_up.Deal, part), len(part), 1, first=first)
-        own, curves = z.slice(part.first, part.last), [self.link.curve]
-        (value,), edge = look_up.evaluate(other, dealt, own, curves, part, session.look_up)
+        (value,), edge = serve_look_up(session, z, [self.link.curve])
         return value, edge
 
 
@@ -110,15 +94,15 @@ class WeightedOnShares(OnShares):
 
     def guest(self, session: Session, z: PlainVec, y: NDArray[np.float64]) -> PlainVec:
         assert self.factors is not None
-        return row_weights.guest(session, PlainVec.from_i64(self.factors), self.base.guest(session, z, y))
+        return dealt_products.guest(session, PlainVec.from_i64(self.factors), self.base.guest(session, z, y))
 
     def deal(self, session: Session, rows: int) -> None:
         self.base.deal(session, rows)
-        row_weights.deal(session, rows)
+        dealt_products.deal(session, rows)
 
     def arbiter(self, session: Session, z: PlainVec) -> tuple[PlainVec, Edge]:
         share, edge = self.base.arbiter(session, z)
-        return row_weights.arbiter(session, share), edge
+        return dealt_products.arbiter(session, share), edge
 
 
 def on_shares(link: Link) -> OnShares:
@@ -132,3 +116,39 @@ def on_shares(link: Link) -> OnShares:
         return LinearOnShares(link)
     assert isinstance(link, Sealed)
     return SealedOnShares(link)
+
+
+def looked_up(session: Session, z: PlainVec, curves: Sequence[Curve]) -> list[PlainVec]:
+    """At the guest: its shares of each curve's values at z (n,), block after block of rows; the arbiter learns how many
+    rows are near the edge of the table."""
+    found, edges, dealer = list[list[PlainVec]](), list[PlainVec](), session.channels[session.roles.hosts[0]]
+    for part in parts(len(z)):
+        values, edge = _look_up(session, session.arbiter, z, part, curves, first=True)
+        row_blocks.taken(dealer, part)
+        found.append(values)
+        edges.append(edge)
+    tell_edge(session, edges)
+    return [PlainVec.join(list(of_curve)) for of_curve in zip(*found, strict=True)]
+
+
+def serve_look_up(session: Session, z: PlainVec, curves: Sequence[Curve]) -> tuple[list[PlainVec], Edge]:
+    """The same at the arbiter."""
+    found = [_look_up(session, session.guest, z, part, curves, first=False) for part in parts(len(z))]
+    values = [PlainVec.join(list(of_curve)) for of_curve in zip(*(each for each, _ in found), strict=True)]
+    return values, open_edge(session, [edge for _, edge in found])
+
+
+def deal_curves(session: Session, rows: int, curves: int) -> None:
+    """At every host, of which the first deals."""
+    for part in parts(rows) if session.me == session.roles.hosts[0] else ():
+        row_blocks.pace([session.guest], part)  # the arbiter is as far
+        dealer(session, part, curves)
+
+
+def _look_up(
+    session: Session, other: Channel, z: PlainVec, part: Part, curves: Sequence[Curve], *, first: bool
+) -> tuple[list[PlainVec], PlainVec]:
+    """With the other of the two: shares of a block's values, and of how many of its rows are where."""
+    source = session.channels[session.roles.hosts[0]]
+    dealt = look_up.accept(source.peer, source.recv(look_up.Deal, part), len(part), len(curves), first=first)
+    return look_up.evaluate(other, dealt, z.slice(part.first, part.last), curves, part, session.look_up)

@@ -8,7 +8,7 @@ Adversary: honest but curious; what an arbiter that deviates reads is in docs/th
  data party P (a host, or the guest itself)           guest                                     arbiter (sk)
  0   ChunkNonce --------------------------------->                         <------------------  ChunkNonce
                <---------------------------------  ChunkNonces ----------------------------->   all store on their disks: these pads are spent
- for the rows of each batch (all rows are one)
+ for the rows of each batch (all rows are one); of the rows whose loss is evaluated (stopping.py), step 1 for these evaluations
  1             <------------------------------------------------------------------------------  PreparedWeights [[U]], u_t uniform, t = 1 to K
                                                    BatchRows n ----------------------------->
      host: [[X U + m]], re-randomised
@@ -86,7 +86,7 @@ class PreparedWeights(
     learns="nothing: uniform numbers of the arbiter for each of the receiver's weights, encrypted",
 ):
     bases: CipherVec  # (slots.rows d_P,)
-    moved: CipherVec  # (d_P,)
+    moved: CipherVec  # (d_P,), none for evaluations of a loss
 
 
 class BatchRows(Message, disclosure=PUBLIC, learns="how many rows the next iterations take", most_bytes=16):
@@ -135,8 +135,8 @@ class AllStored(Message, disclosure=PUBLIC, learns="that all parties have stored
 class Pads:
     """A party's pads of the iterations of a chunk, over the rows of one batch; each is used once.
 
-    predictor: its shares of X u, (n,) each.  gradient: by data party its shares of P^T r + Q u, (d_P,) each.  weights,
-    residual: at the arbiter u by data party, and r.
+    predictor: its shares of X u, (n,) each.  gradient: by data party its shares of P^T r + Q u, (d_P,) each; none of
+    evaluations of a loss.  weights, residual: at the arbiter u by data party, and r.
     """
 
     predictor: list[PlainVec | None] = field(repr=False)
@@ -232,9 +232,10 @@ def over(model_id: bytes) -> bytes:
     return hashlib.sha256(b"vfl over|" + model_id).digest()
 
 
-def guest(session: Session, slots: Slots, block: Block, name: bytes) -> Pads:
-    """The guest's side for the rows of `block`; name: of the attempt."""
-    theirs, own = receive_weights(session, slots, block), list[list[PlainVec]]()  # 1
+def guest(session: Session, slots: Slots, block: Block, name: bytes, *, trains: bool = True) -> Pads:
+    """The guest's side, over the rows of `block`; name: of the attempt.  trains: without, predictors alone are
+    prepared, for evaluations of a loss."""
+    theirs, own = receive_weights(session, slots, block, trains=trains), list[list[PlainVec]]()  # 1
     session.arbiter.send(BatchRows(len(block)))
     for part in parts(slots.packs(len(block))):
         rows = slots.rows_of(part, len(block))
@@ -250,13 +251,12 @@ def guest(session: Session, slots: Slots, block: Block, name: bytes) -> Pads:
         row_blocks.pace([session.arbiter], part)
         session.arbiter.send(MaskedPads(v), part)
         own.append(slots.cut_rows(-mask, len(block.x[rows])))  # 3
-    gradient = gradient_pads(session, slots, block, theirs.moved, name)  # 2
-    return Pads(joined(own), {session.me: gradient})
+    return Pads(joined(own), gradients(session, slots, block, theirs, name, trains=trains))
 
 
-def host(session: Session, slots: Slots, block: Block, name: bytes) -> Pads:
+def host(session: Session, slots: Slots, block: Block, name: bytes, *, trains: bool = True) -> Pads:
     """A host's side."""
-    theirs, own = receive_weights(session, slots, block), list[list[PlainVec]]()  # 1
+    theirs, own = receive_weights(session, slots, block, trains=trains), list[list[PlainVec]]()  # 1
     for part in parts(slots.packs(len(block))):
         rows = slots.rows_of(part, len(block))
         v = theirs.bases.matmul(slots.laid(block.x[rows]))
@@ -266,8 +266,14 @@ def host(session: Session, slots: Slots, block: Block, name: bytes) -> Pads:
         v = v.rerandomise(session.seed("prepared predictor", v.digest()))
         session.guest.send(PreparedPredictor(v), part)
         own.append(slots.cut_rows(-mask, len(block.x[rows])))  # 3
-    gradient = gradient_pads(session, slots, block, theirs.moved, name)  # 2
-    return Pads(joined(own), {session.me: gradient})
+    return Pads(joined(own), gradients(session, slots, block, theirs, name, trains=trains))
+
+
+def gradients(
+    session: Session, slots: Slots, block: Block, theirs: PreparedWeights, name: bytes, *, trains: bool
+) -> dict[str, list[PlainVec]]:
+    """A data party's pads of gradients, where it trains on these rows."""
+    return {session.me: gradient_pads(session, slots, block, theirs.moved, name)} if trains else {}  # 2
 
 
 def arbiter(
@@ -281,26 +287,7 @@ def arbiter(
 ) -> Pads:
     """The arbiter's side.  columns: by data party how many weights it has; bounds: the fewest and the most rows of a
     batch.  Learns how many there are."""
-    u = {
-        party: drawn(session, f"weight pad {party}", slots.passes, count, slots.g_bits, name)
-        for party, count in columns.items()
-    }
-    for party, own in u.items():  # 1
-        bases, moved = slots.bases(own), slots.columns(own).shift_left(penalty_shift)
-        seeds = (session.seed(f"prepared {what} {party}", name) for what in ("weights", "penalty"))
-        encrypted = (key.encrypt(v, seed) for v, seed in zip((bases, moved), seeds, strict=True))
-        session.channels[party].send(PreparedWeights(*encrypted))
-    rows, predictor = session.guest.recv(BatchRows).rows, list[list[PlainVec]]()
-    if not bounds[0] <= rows <= bounds[1]:
-        raise RemoteProtocolError(
-            f"{session.roles.guest} prepares another number of rows than was announced", party=session.roles.guest
-        )
-    for part in parts(slots.packs(rows)):
-        masked = session.guest.recv(MaskedPads, part).v
-        check_lengths(session.roles.guest, len(part), masked, what="packed predictors")
-        here = slots.rows_of(part, rows)
-        predictor.append(slots.cut_rows(key.open_whole(masked), here.stop - here.start))  # 3
-        row_blocks.taken(session.guest, part)
+    u, predictor, rows = serve_predictors(session, key, slots, columns, bounds, penalty_shift, name)  # 1
     r = drawn(session, "residual pad", slots.passes, rows, slots.g_bits, name)
     parties = [session.channels[party] for party in columns]
     for part in parts(rows):  # 2
@@ -313,7 +300,54 @@ def arbiter(
         g = channel.recv(MaskedGradientPads).g
         check_lengths(channel.peer, columns[channel.peer], g, what="gradients")
         gradient[channel.peer] = slots.cut_columns(key.open_whole(g))  # 3
-    return Pads(joined(predictor), gradient, u, r)
+    return Pads(predictor, gradient, u, r)
+
+
+def evaluations(
+    session: Session,
+    key: DecryptionKey,
+    slots: Slots,
+    columns: Mapping[str, int],
+    bounds: tuple[int, int],
+    name: bytes,
+) -> Pads:
+    """The arbiter's side of predictors alone, for evaluations of a loss."""
+    u, predictor, _ = serve_predictors(session, key, slots, columns, bounds, None, name)
+    return Pads(predictor, {}, u)
+
+
+def serve_predictors(
+    session: Session,
+    key: DecryptionKey,
+    slots: Slots,
+    columns: Mapping[str, int],
+    bounds: tuple[int, int],
+    penalty_shift: int | None,
+    name: bytes,
+) -> tuple[dict[str, list[PlainVec]], list[PlainVec | None], int]:
+    """Step 1 at the arbiter: u, its shares of X u, and the number of rows.  penalty_shift: None where predictors alone
+    are prepared."""
+    u = {
+        party: drawn(session, f"weight pad {party}", slots.passes, count, slots.g_bits, name)
+        for party, count in columns.items()
+    }
+    for party, own in u.items():
+        moved = PlainVec.zeros(0) if penalty_shift is None else slots.columns(own).shift_left(penalty_shift)
+        seeds = (session.seed(f"prepared {what} {party}", name) for what in ("weights", "penalty"))
+        encrypted = (key.encrypt(v, seed) for v, seed in zip((slots.bases(own), moved), seeds, strict=True))
+        session.channels[party].send(PreparedWeights(*encrypted))
+    rows, predictor = session.guest.recv(BatchRows).rows, list[list[PlainVec]]()
+    if not bounds[0] <= rows <= bounds[1]:
+        raise RemoteProtocolError(
+            f"{session.roles.guest} prepares another number of rows than was announced", party=session.roles.guest
+        )
+    for part in parts(slots.packs(rows)):
+        masked = session.guest.recv(MaskedPads, part).v
+        check_lengths(session.roles.guest, len(part), masked, what="packed predictors")
+        here = slots.rows_of(part, rows)
+        predictor.append(slots.cut_rows(key.open_whole(masked), here.stop - here.start))  # 3
+        row_blocks.taken(session.guest, part)
+    return u, joined(predictor), rows
 
 
 def gradient_pads(session: Session, slots: Slots, block: Block, moved: CipherVec, name: bytes) -> list[PlainVec]:
@@ -335,10 +369,10 @@ def joined(blocks: list[list[PlainVec]]) -> list[PlainVec | None]:
     return [PlainVec.join(of_all) for of_all in zip(*blocks, strict=True)]
 
 
-def receive_weights(session: Session, slots: Slots, block: Block) -> PreparedWeights:
+def receive_weights(session: Session, slots: Slots, block: Block, *, trains: bool) -> PreparedWeights:
     theirs = session.arbiter.recv(PreparedWeights)
     check_lengths(session.roles.arbiter, slots.rows * block.width, theirs.bases, what="weights")
-    check_lengths(session.roles.arbiter, block.width, theirs.moved, what="weights")
+    check_lengths(session.roles.arbiter, block.width if trains else 0, theirs.moved, what="weights")
     return theirs
 
 

@@ -25,7 +25,8 @@ Cost per row and iteration: 40 bytes and those of the link, about 620; no cipher
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,11 +40,12 @@ from protocols.errors import RemoteProtocolError
 from protocols.glm import preparation
 from protocols.glm.batches import Batches
 from protocols.glm.block import Block, Share
-from protocols.glm.chunks import Prepare, Ready
+from protocols.glm.chunks import Chunk, Prepare, Ready
 from protocols.glm.links import Link
 from protocols.glm.links_on_shares import on_shares
 from protocols.glm.pair_masks import PairMasks
 from protocols.glm.plan import FEATURE, Plan, Step
+from protocols.glm.preparation import Pads
 from protocols.glm.sealed_link import Edge
 from protocols.glm.slots import Slots
 from protocols.message import BLINDED, Message
@@ -81,25 +83,44 @@ class ResidualLessPad(
     values: PlainVec  # (n,)
 
 
-def of_guest(session: Session, block: Block, order: Batches) -> Prepare:
-    """Prepares a chunk at the guest; block: of all rows."""
-    return lambda slots, steps, name: [
-        preparation.guest(session, slots, block.take(order.of(step)), name) for step in steps
-    ]
+def of_guest(session: Session, plan: Plan, block: Block, order: Batches, evaluated: Block | None) -> Prepare:
+    """Prepares a chunk at the guest; block: of all rows; evaluated: of those whose loss is."""
+    return _of_rows(plan, block, order, evaluated, partial(preparation.guest, session))
 
 
-def of_host(session: Session, block: Block, order: Batches) -> Prepare:
+def of_host(session: Session, plan: Plan, block: Block, order: Batches, evaluated: Block | None) -> Prepare:
     """The same at a host."""
-    return lambda slots, steps, name: [
-        preparation.host(session, slots, block.take(order.of(step)), name) for step in steps
-    ]
+    return _of_rows(plan, block, order, evaluated, partial(preparation.host, session))
 
 
-def of_arbiter(session: Session, key: DecryptionKey, plan: Plan, columns: Mapping[str, int]) -> Prepare:
-    """The same at the arbiter."""
-    return lambda slots, steps, name: [
-        preparation.arbiter(session, key, slots, columns, plan.batch_rows, plan.penalty_shift, name) for _ in steps
-    ]
+def _of_rows(
+    plan: Plan, block: Block, order: Batches, evaluated: Block | None, prepare: Callable[..., Pads]
+) -> Prepare:
+    """By one party's part of it, of one batch."""
+
+    def prepared(chunk: Chunk, name: bytes) -> list[Pads]:
+        pads = [prepare(chunk.slots, block.take(order.of(step)), name) for step in chunk.steps[: plan.batches]]
+        if chunk.evaluated and evaluated is not None:
+            pads.append(prepare(chunk.loss_slots, evaluated, name, trains=False))
+        return pads
+
+    return prepared
+
+
+def of_arbiter(
+    session: Session, key: DecryptionKey, plan: Plan, columns: Mapping[str, int], evaluated: tuple[int, int]
+) -> Prepare:
+    """The same at the arbiter; evaluated: the fewest and the most rows whose loss is."""
+
+    def prepared(chunk: Chunk, name: bytes) -> list[Pads]:
+        bounds, shift = plan.batch_rows, plan.penalty_shift
+        each = partial(preparation.arbiter, session, key, chunk.slots, columns, bounds, shift, name)
+        pads = [each() for _ in range(plan.batches)]
+        if chunk.evaluated:
+            pads.append(preparation.evaluations(session, key, chunk.loss_slots, columns, evaluated, name))
+        return pads
+
+    return prepared
 
 
 def guest(
@@ -114,11 +135,8 @@ def guest(
 ) -> None:
     """One iteration at the guest, over the rows of `block`."""
     slots, pad = ready.slots, ready.pad
-    moved = less_pad(session, slots, share)  # 1
-    z = predictor(session, ready, block, moved)
-    for channel in session.hosts:
-        z = z + received(channel, PaddedPredictor, len(block), slots.z_bits)
-    own = on_shares(link).guest(session, z.residue(slots.z_bits), y)  # 2
+    moved, z = receive_predictors(session, ready, block, share)  # 1
+    own = on_shares(link).guest(session, z, y)  # 2
     e = (received(session.arbiter, MeanLessPad, len(block), slots.g_bits) + own).residue(slots.g_bits)
     row_blocks.send_vector(session.hosts, ResidualLessPad, e)
     descend(plan, slots, pad.gradient[session.me], block, share, moved, e, step)  # 3, 4
@@ -137,12 +155,7 @@ def host(
 ) -> None:
     """The same at a host; masks: of this attempt; use: another number for each iteration of any training."""
     slots, pad = ready.slots, ready.pad
-    moved = less_pad(session, slots, share)  # 1
-    z = predictor(session, ready, block, moved)
-    for part in parts(len(block)):
-        values = z.slice(part.first, part.last) + masks.integers(use, part, slots.z_bits)
-        row_blocks.pace([session.guest], part)
-        session.guest.send(PaddedPredictor(values.residue(slots.z_bits)), part)
+    moved = send_predictors(session, ready, block, share, masks, use)  # 1
     on_shares(link).deal(session, len(block))  # 2
     e = received(session.guest, ResidualLessPad, len(block), slots.g_bits)
     descend(plan, slots, pad.gradient[session.me], block, share, moved, e, step)  # 3, 4
@@ -151,14 +164,41 @@ def host(
 def arbiter(session: Session, plan: Plan, ready: Ready, link: Link, shares: Mapping[str, Share], step: Step) -> Edge:
     """The same at the arbiter; returns how many rows are near the edge of the link's table, and how many are beyond."""
     slots, pad = ready.slots, ready.pad
-    for party, share in shares.items():
-        session.channels[party].send(WeightsLessPad((share.point - pad.weights[party]).residue(slots.g_bits)))  # 1
+    z = serve_predictors(session, ready, shares)  # 1
     assert pad.residual is not None
-    own, edge = on_shares(link).arbiter(session, pad.predictor)  # 2
+    own, edge = on_shares(link).arbiter(session, z)  # 2
     row_blocks.send_vector([session.guest], MeanLessPad, (own - pad.residual).residue(slots.g_bits))
     for party, share in shares.items():
         share.step(pad.gradient[party], plan.shift, step)  # 3, 4
     return edge
+
+
+def receive_predictors(session: Session, ready: Ready, block: Block, share: Share) -> tuple[PlainVec, PlainVec]:
+    """Step 1 at the guest: its weights less the arbiter's pad (d,), and its share of z (n,)."""
+    moved = less_pad(session, ready.slots, share)
+    z = predictor(session, ready, block, moved)
+    for channel in session.hosts:
+        z = z + received(channel, PaddedPredictor, len(block), ready.slots.z_bits)
+    return moved, z.residue(ready.slots.z_bits)
+
+
+def send_predictors(session: Session, ready: Ready, block: Block, share: Share, masks: PairMasks, use: int) -> PlainVec:
+    """The same at a host: its weights less the arbiter's pad (d,)."""
+    moved = less_pad(session, ready.slots, share)
+    z = predictor(session, ready, block, moved)
+    for part in parts(len(block)):
+        values = z.slice(part.first, part.last) + masks.integers(use, part, ready.slots.z_bits)
+        row_blocks.pace([session.guest], part)
+        session.guest.send(PaddedPredictor(values.residue(ready.slots.z_bits)), part)
+    return moved
+
+
+def serve_predictors(session: Session, ready: Ready, shares: Mapping[str, Share]) -> PlainVec:
+    """The same at the arbiter: its share of z (n,)."""
+    for party, share in shares.items():
+        values = (share.point - ready.pad.weights[party]).residue(ready.slots.g_bits)
+        session.channels[party].send(WeightsLessPad(values))
+    return ready.pad.predictor
 
 
 def predictor(session: Session, ready: Ready, block: Block, moved: PlainVec) -> PlainVec:

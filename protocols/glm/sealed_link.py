@@ -17,8 +17,8 @@ everything anyway).
  4                                        [[d]] = [[u_A]] + u_G - y
 
 Error and failure: of the look-up; 4.5e-5 for the logistic function.  The tables cover twice the range in which rows may
-lie; a row in the outer half is counted and the run stops.  Steps 2 and 3 alone give shares of any other curve: a sum of
-the rows' losses is opened so (stopping.py).  All steps take block after block of rows (row_blocks.py), but for one
+lie; a row in the outer half is counted and the run stops.  Step 2 alone gives shares of the predictors, from which a
+loss is computed (losses.py).  All steps take block after block of rows (row_blocks.py), but for one
 EdgeShare after the last.
 Who learns what: the arbiter the number of rows and how many of them are near the edge; nobody anything else.
 Cost per row: a decryption and a re-randomisation shared by many rows, one encryption by the holder of the key, and a
@@ -87,11 +87,11 @@ class EdgeShare(
     share: PlainVec  # (1,)
 
 
-def dealer(session: Session, part: Part) -> None:
+def dealer(session: Session, part: Part, curves: int = 1) -> None:
     """Step 1, at every host: the first one deals for this block of rows, the others do nothing."""
     if session.me != session.roles.hosts[0]:
         return
-    first, second = look_up.deal(session.seed("link deal"), len(part))
+    first, second = look_up.deal(session.seed("link deal"), len(part), curves)
     session.guest.send(first, part)
     session.arbiter.send(second, part)
 
@@ -125,26 +125,36 @@ def evaluate(session: Session, z: CipherVec, curve: Curve, part: Part) -> tuple[
     (1,)."""
     n, dealer_name = len(z), session.roles.hosts[0]
     dealt = look_up.accept(dealer_name, session.channels[dealer_name].recv(look_up.Deal, part), n, 1, first=True)
-    mask = session.seed("link mask", z.digest()).integers(n, MASK)
+    (value,), edge = look_up.evaluate(session.arbiter, dealt, masked(session, z, part), [curve], part, session.look_up)
+    return value, edge
+
+
+def masked(session: Session, z: CipherVec, part: Part) -> PlainVec:
+    """Step 2 at the guest: its share of z (n,), as whole numbers."""
+    mask = session.seed("link mask", z.digest()).integers(len(z), MASK)
     packed = z.add_plain(mask).pack_for_holder(WIDTH, slots(z.key), session.seed("masked predictors", z.digest()))
     session.arbiter.send(MaskedPredictors(packed), part)
-    (value,), edge = look_up.evaluate(session.arbiter, dealt, -mask, [curve], part, session.look_up)
-    return value, edge
+    return -mask
+
+
+def opened(session: Session, key: DecryptionKey, packed: CipherVec, rows: int) -> PlainVec:
+    """The same at the arbiter, of this number of rows."""
+    check_lengths(session.roles.guest, -(-rows // slots(key.public)), packed, what="packed predictors")
+    return key.open_packed(packed, WIDTH, slots(key.public), rows, max_bits=MASK)
 
 
 def serve(
     session: Session, key: DecryptionKey, curve: Curve, rows: tuple[int, int]
 ) -> Iterator[tuple[Part, PlainVec, PlainVec]]:
     """The same at the arbiter, block after block."""
-    guest_name, dealer_name = session.roles.guest, session.roles.hosts[0]
+    dealer_name = session.roles.hosts[0]
     for part, deal in arriving(session.channels[dealer_name], look_up.Deal, lambda dealt: len(dealt.keys), rows[1]):
         packed = session.guest.recv(MaskedPredictors, part).packed
         if not part.more and part.last < rows[0]:
             raise RemoteProtocolError(f"{dealer_name} dealt for fewer rows than were announced", party=dealer_name)
         dealt = look_up.accept(dealer_name, deal, len(part), 1, first=False)
-        check_lengths(guest_name, -(-len(part) // slots(key.public)), packed, what="packed predictors")
-        opened = key.open_packed(packed, WIDTH, slots(key.public), len(part), max_bits=MASK)
-        (value,), edge = look_up.evaluate(session.guest, dealt, opened, [curve], part, session.look_up)
+        share = opened(session, key, packed, len(part))
+        (value,), edge = look_up.evaluate(session.guest, dealt, share, [curve], part, session.look_up)
         yield part, value, edge
 
 

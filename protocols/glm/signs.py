@@ -1,8 +1,10 @@
 """The sign of an encrypted number, for the holder of the key, which learns hardly anything of its size: it opens the
 number times a factor of random length.
 
-The logarithm of the factor is uniform over L bits, above 800 with a key of 2048, so that the numbers opened for two
-sizes whose ratio is 2^t differ with probability t / L.
+The logarithm of the factor is uniform over L bits, above 700 with a key of 2048, so that the numbers opened for two
+sizes whose ratio is 2^t differ with probability t / L.  Factor and noise together have more bits than the key, so that
+they explain whatever is opened by any number.  What a holder of the key that encrypts other numbers than it should
+still learns is in docs/threat-model.md.
 """
 
 from __future__ import annotations
@@ -16,17 +18,20 @@ from protocols.glm.plan import SIGMA
 from protocols.randomness import Seed
 from protocols.session import Session
 
-LEAST_RANGE = 128  # bits between the shortest and the longest factor: fewer would hide a size badly
+LEAST_RANGE = 64  # bits between the shortest and the longest factor: fewer would hide a size badly
+MARGIN = 32  # factor and noise together have more bits than the key by one part in this number
 
 
 def blinded(session: Session, total: CipherVec, bits: int, what: str) -> CipherVec:
-    """[[r V + s]] (1,) of [[V]], |V| < 2^bits: 0 <= s < r, and the logarithm of r uniform over the upper half of the
-    key's room.
+    """[[r V + s]] (1,) of [[V]], |V| < 2^bits: 0 <= s < r, and the logarithm of r uniform from half of the key on
+    to the end of its room.
 
     A short r would leave room above r V, in which an arbiter that deviates could place weights: then it reads them.
+    And where r and s have fewer bits together than the key, lattice reduction finds them, and so V among its guesses.
     what: names the draw.
     """
-    longest, shortest = total.key.plain_bits - bits - 2, total.key.plain_bits // 2
+    key_bits = total.key.raw.bits
+    longest, shortest = total.key.plain_bits - bits - 2, key_bits // 2 + key_bits // MARGIN
     if longest - shortest < LEAST_RANGE:
         raise ConfigError(
             "the key is too small to hide a number of which only the sign is opened",

@@ -16,7 +16,7 @@ Shares of a packed integer V = s_1 + s_2 + .. as integers are cut by everybody a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,10 @@ class Slots:
         )
         lengths = [length] * (passes // length) + [passes % length] * (passes % length > 0)
         return [cls(k, predictors // k, z_bits, g_bits) for k in lengths]
+
+    def of_predictors(self, passes: int) -> Slots:
+        """The layout of this number of evaluations, of which predictors alone are prepared, under the same key."""
+        return replace(self, passes=passes, rows=max(1, self.rows * self.passes // passes))
 
     @property
     def z_width(self) -> int:

@@ -9,13 +9,14 @@ rows, and the penalty with it (the objective), or of rows held out for this (`va
 
  every `every` iterations, 100 times at most
         host P                                         guest                                        arbiter (sk; holds every b_P)
-  1            <----------------------------------------------------------------------------------  WeightShare [[b_P]], to each P alone
-        Predictor [[X_P w_P]] of the rows, masked, as in training.py  ->  [[z]]
+  1                                                    z_G  <----- loss_predictors.py ----------->  z_A, shares of z = X w of the rows
+        of the objective only
+            <-------------------------------------------------------------------------------------  WeightShare [[b_P]], to each P alone
         WeightSquares [[2 a.b_P + a.a]] + masks that cancel,
-        re-randomised; of the objective only  -------> [[q]] = their sum, and its own
-  2                                                    its part of the sum of losses (losses.py)  ->  its part of it
-                                                                  <--------------------------------  LossShare [[its part]], [[sum of b.b]]
-  3                                                    [[L]] = ([[sum of losses]] + alpha / 2 [[sum of w.w]]) / weight of all rows,
+        re-randomised  ------------------------------> [[q]] = their sum, and its own
+  2                                                    S_G  <----- losses.py, on shares of z ----->  S_A, S_G + S_A = sum of losses
+                                                                  <--------------------------------  LossShare [[S_A]], [[sum of b.b]]
+  3                                                    [[L]] = ([[S]] + alpha / 2 [[sum of w.w]]) / weight of all rows,
                                                        which it keeps where it is the lowest so far, [[L_0]]
                                                        V = L_0 - L - tol and L_0 - L - 1 unit; not of the first loss
                                                        LossSigns [[r V + s]] of both  ------------>  opens them, whose signs are V's
@@ -24,36 +25,33 @@ rows, and the penalty with it (the objective), or of rows held out for this (`va
 Who learns what: all parties which of three cases it is (lower by tol; lower by less; not lower), and so after how many
 iterations training ended; the arbiter besides hardly anything of the differences' size.
 The verdict is in progress.py.  Weights are revealed after at least `every` iterations, and at least two differences.
-Cost: an iteration without its gradients, over the rows whose loss is evaluated, and three products with long integers.
-Error: of the rows' losses see losses.py.
+Cost: predictors of the rows, prepared several at once where iterations are; a look-up of two curves in the clear; of the
+objective one encryption for each weight; a few products with long integers.  Error: see losses.py.
 """  # noqa: E501
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols import row_blocks
 from protocols._native import PlainVec
 from protocols.channel import broadcast
 from protocols.cipher import CipherVec, DecryptionKey
 from protocols.codec import check_lengths
 from protocols.errors import DataError, RemoteProtocolError
-from protocols.glm import predictors, sealed_link
+from protocols.glm import loss_predictors, losses, predictors
 from protocols.glm.block import Block, Share
+from protocols.glm.chunks import Ready
 from protocols.glm.links import Link, Weighted
-from protocols.glm.losses import Measured
 from protocols.glm.pair_masks import PairMasks
 from protocols.glm.plan import SIGMA, WEIGHT, Plan, Step
 from protocols.glm.progress import Comparing, Judging, Progress, Stopping
 from protocols.glm.signs import blinded
 from protocols.message import REVEALED, SEALED, Message
-from protocols.parts import ONE, parts
+from protocols.parts import ONE
 from protocols.session import Session
 
 SCALE = 24  # bits of the factor that makes a mean of a sum
@@ -71,10 +69,9 @@ class WeightSquares(
 class LossShare(
     Message,
     disclosure=SEALED,
-    learns="nothing: the arbiter's parts of the rows' losses and of the squared weights, encrypted",
-    in_blocks=True,
+    learns="nothing: the arbiter's parts of the sum of the rows' losses and of the squared weights, encrypted",
 ):
-    share: CipherVec  # (1 or n, and 1 for the weights,)
+    share: CipherVec  # (1, and 1 for the weights,)
 
 
 class LossSigns(
@@ -147,15 +144,16 @@ def guest(
     step: Step,
     y: NDArray[np.float64],
     weights: NDArray[np.float64] | None,
+    ready: Ready | None,
 ) -> None:
     """Evaluates the loss of the rows, y (m,) and weights (m,) or None, at the guest's share of the point after `step`,
     and follows the verdict."""
-    loss = evaluated(session, look, progress.shares[session.me], y, weights)  # 1, 2
+    loss = evaluated(session, look, progress.shares[session.me], y, weights, ready)  # 1, 2
     if progress.lowest is not None:
         by = progress.lowest - loss
-        least = [round(look.stopping.tol * 2.0 ** mean_bits(look.plan, look.link)), 1]
+        least = [round(look.stopping.tol * 2.0 ** mean_bits(look.plan)), 1]
         signs = [
-            blinded(session, by.add_plain(PlainVec.from_ints([-one])), value_bits(look.plan, look.link), what)
+            blinded(session, by.add_plain(PlainVec.from_ints([-one])), value_bits(look.plan), what)
             for one, what in zip(least, ("improvement", "descent"), strict=True)
         ]
         values = signs[0].concat(signs[1])
@@ -166,74 +164,50 @@ def guest(
 
 
 def evaluated(
-    session: Session, look: Look, share: Share, y: NDArray[np.float64], weights: NDArray[np.float64] | None
+    session: Session,
+    look: Look,
+    share: Share,
+    y: NDArray[np.float64],
+    weights: NDArray[np.float64] | None,
+    ready: Ready | None,
 ) -> CipherVec:
     """Steps 1 and 2 at the guest: [[L]] (1,), not fresh, in units of 2^-mean_bits."""
-    heaviest = 1.0 if weights is None else float(weights.max())
-    measured, theirs = measure(session, look, share, y, None if weights is None else weights / heaviest)
-    penalised = look.block.penalised
+    heaviest, penalised = 1.0 if weights is None else float(weights.max()), not look.stopping.validation
+    z = loss_predictors.guest(session, look.block, share, ready)
     squares = None
-    if not look.stopping.validation:
-        squares = squares_of(theirs, share.point, penalised)
+    if penalised:
+        theirs = predictors.receive_share(session, look.block.width)
+        squares = squares_of(theirs, share.point, look.block.penalised)
         for channel in session.hosts:
             part = channel.recv(WeightSquares).part
             check_lengths(channel.peer, 1, part)
             squares = part if squares is None else squares + part
-    losses, held = receive_shares(session, measured, squares is not None)
+    own = losses.of(look.link).guest(session, z, y, None if weights is None else weights / heaviest)
+    held = session.arbiter.recv(LossShare).share
+    check_lengths(session.roles.arbiter, 1 + penalised, held)
     total = len(y) if weights is None else float((weights / heaviest).sum())
-    mean = losses.mul_plain(PlainVec.from_ints([round(2.0 ** (look.plan.rows_log2 + SCALE) / total)]))
-    if squares is None or held is None:
+    rate = PlainVec.from_ints([round(2.0 ** (look.plan.rows_log2 + SCALE) / total)])
+    mean = held.take(np.arange(1)).add_plain(own).mul_plain(rate)
+    if squares is None:
         return mean
     a_row = look.plan.penalty.a_row(len(y)) * len(y) / 2 / (total * heaviest)
-    factor = a_row * 2.0 ** (mean_bits(look.plan, look.link) - 2 * WEIGHT)
-    return mean + (squares + held).mul_plain(PlainVec.from_ints([round(factor)]))
+    factor = a_row * 2.0 ** (mean_bits(look.plan) - 2 * WEIGHT)
+    return mean + (squares + held.take(np.arange(1, 2))).mul_plain(PlainVec.from_ints([round(factor)]))
 
 
-def measure(
-    session: Session, look: Look, share: Share, y: NDArray[np.float64], weights: NDArray[np.float64] | None
-) -> tuple[Measured, CipherVec]:
-    """Steps 1 and 2 at the guest, block after block: its part of the sum of losses, and [[b]] of its own weights."""
-    theirs, found = predictors.receive_share(session, look.block.width), list[Measured]()
-    for part in parts(len(look.block)):
-        z = predictors.guest(session, look.block.take(part.rows), share, theirs, part)
-        each = None if weights is None else weights[part.rows]
-        found.append(look.link.measure(session, z, y[part.rows], each, part))
-        for channel in session.hosts:
-            row_blocks.taken(channel, part)
-    measured = reduce(operator.add, found)
-    sealed_link.tell_edge(session, measured.edges)
-    return measured, theirs
-
-
-def receive_shares(session: Session, measured: Measured, squared: bool) -> tuple[CipherVec, CipherVec | None]:
-    """At the guest: the sum of losses (1,) with the arbiter's part, and its part of the squared weights, if there is
-    one; neither is fresh."""
-    rows, total, square = len(measured.factors), measured.rest, None
-    for part in parts(rows + squared):
-        held = session.arbiter.recv(LossShare, part).share
-        check_lengths(session.roles.arbiter, len(part), held)
-        factors = measured.factors[part.rows, np.newaxis]
-        if len(factors):
-            total = held.take(np.arange(len(factors))).t_matmul(factors) + total
-        if len(factors) < len(part):
-            square = held.take(np.array([len(factors)]))
-        row_blocks.taken(session.arbiter, part)
-    return total, square
-
-
-def host(session: Session, look: Look, progress: Progress, step: Step, masks: PairMasks, use: int) -> None:
+def host(
+    session: Session, look: Look, progress: Progress, step: Step, masks: PairMasks, use: int, ready: Ready | None
+) -> None:
     """The same at a host; masks, use: as in training, but separate ones for losses and squares."""
-    share = progress.shares[session.me]
-    theirs, apart = predictors.receive_share(session, look.block.width), masks.apart("loss")
-    for part in parts(len(look.block)):
-        row_blocks.pace([session.guest], part)
-        predictors.host(session, look.block.take(part.rows), share, theirs, apart, use, part)  # 1
-        look.link.deal(session, part)
-    if not look.stopping.validation:
+    share, apart, penalised = progress.shares[session.me], masks.apart("loss"), not look.stopping.validation
+    loss_predictors.host(session, look.block, share, apart, use, ready)  # 1
+    if penalised:
+        theirs = predictors.receive_share(session, look.block.width)
         squares = squares_of(theirs, share.point, look.block.penalised)
         assert squares is not None
         squares = squares.add_plain(masks.apart("squares").integers(use, ONE, squares_bits(look.plan)))
-        session.guest.send(WeightSquares(squares.rerandomise(session.seed("weight squares", squares.digest()))))  # 2
+        session.guest.send(WeightSquares(squares.rerandomise(session.seed("weight squares", squares.digest()))))
+    losses.of(look.link).deal(session, len(look.block), weighted=isinstance(look.link, Weighted))  # 2
     progress.follow(receive_verdict(session, progress, step), step)  # 4
 
 
@@ -245,23 +219,21 @@ def arbiter(
     progress: Judging,
     step: Step,
     penalised: Mapping[str, int],
+    ready: Ready | None,
 ) -> None:
     """The same at the arbiter, which opens the signs; penalised: how many weights of each party the penalty is of."""
     assert progress.stopping is not None
-    validation = progress.stopping.validation
-    predictors.serve(session, key, progress.shares)  # 1
-    rows = (1, MOST_ROWS) if validation else plan.rows
-    held, beyond = link.serve_measure(session, rows, key, each=isinstance(link, Weighted))  # 2
-    if not validation:
+    z = loss_predictors.arbiter(session, key, progress.shares, rows_of(plan, progress.stopping), ready)  # 1
+    if not progress.stopping.validation:
+        predictors.serve(session, key, progress.shares)
+    held, beyond = losses.of(link).arbiter(session, z, weighted=isinstance(link, Weighted))  # 2
+    if not progress.stopping.validation:
         progress.beyond = beyond
         squared = sum(
             v * v for party, share in progress.shares.items() for v in share.point.to_ints()[: penalised[party]]
         )
         held = held.concat(PlainVec.from_ints([squared]))
-    for part in parts(len(held)):
-        block = held.slice(part.first, part.last)
-        row_blocks.pace([session.guest], part)
-        session.guest.send(LossShare(key.encrypt(block, session.seed("loss share", block.to_bytes()))), part)
+    session.guest.send(LossShare(key.encrypt(held, session.seed("loss share", held.to_bytes()))))
     improved = lower = True
     if progress.best:
         values = session.guest.recv(LossSigns).values  # 3
@@ -290,13 +262,19 @@ def squares_bits(plan: Plan) -> int:
     return 2 * (plan.mask_bits - plan.shift + 16) + SIGMA
 
 
-def mean_bits(plan: Plan, link: Link) -> int:
-    return link.loss_bits + plan.rows_log2 + SCALE
+def rows_of(plan: Plan, stopping: Stopping | None) -> tuple[int, int]:
+    """The fewest and the most rows of an evaluation."""
+    return (1, MOST_ROWS) if stopping is not None and stopping.validation else plan.rows
 
 
-def value_bits(plan: Plan, link: Link) -> int:
+def mean_bits(plan: Plan) -> int:
+    """Fractional bits of a loss that is compared."""
+    return losses.UNIT + plan.rows_log2 + SCALE
+
+
+def value_bits(plan: Plan) -> int:
     """|difference of two losses| < 2^value_bits."""
-    return mean_bits(plan, link) + MEAN + 1
+    return mean_bits(plan) + MEAN + 1
 
 
 def receive_verdict(session: Session, progress: Progress, step: Step) -> int:

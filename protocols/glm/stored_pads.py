@@ -56,10 +56,11 @@ def bytes_of(rows: int, bits: Sequence[int]) -> int:
     return rows * LIMB * sum(-(-(each + 1) // (8 * LIMB)) for each in bits)
 
 
-def digest_of(block: Block, order: Batches) -> bytes:
-    """What a data party's pads are of: its rows in their order, its columns, and the penalty."""
+def digest_of(block: Block, order: Batches, evaluated: Block | None = None) -> bytes:
+    """What a data party's pads are of: its rows in their order, its columns, and the penalty; evaluated: the rows whose
+    loss is."""
     made = hashlib.sha256(order.digest())
-    for array in (block.x, block.preconditioned, block.penalty):
+    for array in (block.x, block.preconditioned, block.penalty, *(() if evaluated is None else (evaluated.x,))):
         made.update(repr(array.shape).encode())
         made.update(np.ascontiguousarray(array).data)
     return made.digest()

@@ -189,9 +189,10 @@ def guest(
         session.allowance.label_numbers(name, dict.fromkeys(columns, len(targets)), len(x))
     pair_masks.relay(session)
     trained, ended = list[Share](), list[Comparing]()
-    prepare = prepared.of_guest(session, block, order)
+    every = chunks.of_models(plan, layouts, len(targets), told.stopping)
+    prepare = prepared.of_guest(session, plan, block, order, rows_of(look))
     ahead = Ahead.of(
-        session, plan, layouts, len(targets), prepare, lambda: key.fingerprint + digest_of(block, order), model_id
+        session, plan, every, prepare, lambda: key.fingerprint + digest_of(block, order, rows_of(look)), model_id
     )
     for model, y in enumerate(targets):
         row_weights = None if weights is None else weights[model]
@@ -210,7 +211,7 @@ def guest(
             else:
                 descend(session, plan, block, share, *tell_residuals(session, *here), step)  # 1 to 4
             if look is not None and look.due(planned):
-                stopping.guest(session, look, progress, planned, *looked.of(model))
+                stopping.guest(session, look, progress, planned, *looked.of(model), ready and ready.loss)
             if terms.settles and settling.due(planned):
                 settling.guest(session, plan, progress, planned, block.penalised)
         trained.append(share)
@@ -240,9 +241,10 @@ def host(
     look = stopping.Look.of(session, told.stopping, plan, told.link, block, held_out)
     masks = pair_masks.agree(session, "predictor")
     trained, ended, model_id = list[Share](), list[Progress](), told.start.model_id
-    prepare = prepared.of_host(session, block, order)
+    every = chunks.of_models(plan, layouts, told.start.models, told.stopping)
+    prepare = prepared.of_host(session, plan, block, order, rows_of(look))
     ahead = Ahead.of(
-        session, plan, layouts, told.start.models, prepare, lambda: key.fingerprint + digest_of(block, order), model_id
+        session, plan, every, prepare, lambda: key.fingerprint + digest_of(block, order, rows_of(look)), model_id
     )
     for model in range(told.start.models):
         share = Share.start(PlainVec.zeros(block.width))
@@ -256,7 +258,7 @@ def host(
             else:
                 descend(session, plan, block, share, *hear_residuals(session, *here), step)  # 1 to 4
             if look is not None and look.due(planned):
-                stopping.host(session, look, progress, planned, between, use)
+                stopping.host(session, look, progress, planned, between, use, ready and ready.loss)
             if terms.settles and settling.due(planned):
                 settling.host(session, plan, progress, planned, between, use)
         trained.append(share)
@@ -281,8 +283,9 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> Kept:
     columns = {channel.peer: receive_columns(session, channel.peer) for channel in parties}
     penalised = {party: count - (terms.intercept and party == session.roles.guest) for party, count in columns.items()}
     trained = []
-    prepare = prepared.of_arbiter(session, key, plan, columns)
-    ahead = Ahead.of(session, plan, layouts, told.start.models, prepare, lambda: key.public.fingerprint, model_id)
+    every = chunks.of_models(plan, layouts, told.start.models, told.stopping)
+    prepare = prepared.of_arbiter(session, key, plan, columns, stopping.rows_of(plan, told.stopping))
+    ahead = Ahead.of(session, plan, every, prepare, lambda: key.public.fingerprint, model_id)
     for model in range(told.start.models):
         shares = {party: Share.start(PlainVec.zeros(count)) for party, count in columns.items()}
         progress = Judging(shares, told.stopping, settles=terms.settles)
@@ -297,7 +300,7 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> Kept:
                 settling.meet(session, progress, told.link.serve(session, plan.batch_rows, key), planned)  # 2
                 open_gradients(session, key, plan, shares, step)  # 3, 4
             if told.stopping is not None and told.stopping.due(planned):
-                stopping.arbiter(session, key, plan, told.link, progress, planned, penalised)
+                stopping.arbiter(session, key, plan, told.link, progress, planned, penalised, ready and ready.loss)
             if terms.settles and settling.due(planned):
                 settling.arbiter(session, key, plan, progress, planned, penalised)
             if planned.last or progress.over:
@@ -314,6 +317,11 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> Kept:
         else:
             kept[channel.peer] = WeightShares.first(np.stack([words_of(point) for point in own]), model_id)
     return Kept(model_id, kept)
+
+
+def rows_of(look: stopping.Look | None) -> Block | None:
+    """A data party's block of the rows whose loss is evaluated, if it is."""
+    return None if look is None else look.block
 
 
 def held(layouts: Sequence[Slots]) -> int:

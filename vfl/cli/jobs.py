@@ -10,7 +10,7 @@ from vfl.job import AlignmentJob, Job, cautions, needed_permits, searched
 from vfl.job.alignment_job import alignment_permits
 from vfl.job.plan import plan_of, roles_of
 from vfl.models.registry import kind_of
-from vfl.report.coalitions import coalitions
+from vfl.report.coalitions import DEALT, coalitions
 from vfl.report.words import number
 from vfl.screen.console import Console
 from vfl.screen.tables import bullets, facts, say
@@ -40,7 +40,7 @@ def _sizes(job: Job | AlignmentJob) -> list[str]:
 
 def _together(job: Job) -> list[str]:
     """What conspiring parties could learn, as docs/threat-model.md says at length."""
-    model = {name: getattr(job.model, name, None) for name in ("kind", "membership", "link")}
+    model = {name: getattr(job.model, name, None) for name in ("kind", "membership", "link", *DEALT)}
     rows = coalitions({"model": model, "parties": {"hosts": job.parties.hosts}})
     return [f"{who}: {what}" for who, what in rows]
 

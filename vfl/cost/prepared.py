@@ -20,6 +20,7 @@ from vfl.models.workload import Workload
 
 FEATURE, PRECONDITIONED = 19, 20  # bits of the largest entries of X and of P, columns limited to some deviations
 ONLINE, LINK = 40, 660  # bytes per row and iteration: pads; a look-up, dealt and exchanged
+LOOKED_UP, MULTIPLIED = 790, 100  # of an evaluation of the loss: a look-up of two curves; a product
 WORST = 0.15  # by which products and bytes of the jobs in tests/unit/vfl/cost/test_prepared.py are missed
 
 
@@ -72,12 +73,42 @@ def chunk(slots: Slots, rows: float, widths: Sequence[int], key_bits: int, *, se
     return Counts(every, path, sent + online, path_sent, 6 + slots.passes * (7 if sealed else 4))
 
 
+def evaluations(chunks: Sequence[Slots], work: Workload, key_bits: int) -> Counts:
+    """All evaluations of the loss of a training: its passes beyond those of the chunks.  Predictors alone are
+    prepared, those of a chunk at once."""
+    made, passes = max(0, work.passes - sum(s.passes for s in chunks)), sum(s.passes for s in chunks)
+    if not made:
+        return Counts(0, 0, 0, 0, 0)
+    together = min(chunks[0].passes, max(1, round(made * chunks[0].passes / passes)))
+    slots, rows, widths, sealed = chunks[0].of_predictors(together), work.rows, widths_of(work), is_sealed(work)
+    packs, size, hosts = -(-rows // slots.rows), key_bits / 4, len(widths) - 1
+    predictors = [matrix(d * slots.rows, packs, FEATURE) for d in widths]
+    weights = sum(powers(key_bits / 4, d * slots.rows) for d in widths)
+    factors, opened = powers(key_bits / 2, packs), OPEN[key_bits] * packs
+    guests = predictors[0] + powers(key_bits + HOLDER_MARGIN, packs) + packs * hosts
+    path = weights + max(predictors[1:]) + factors + guests + opened
+    every = weights + sum(predictors[1:]) + hosts * factors + guests + opened
+    online = together * rows * (8.0 * hosts + (LOOKED_UP if sealed else 0) + MULTIPLIED * (1 + work.weighted))
+    sent = size * (sum(widths) * slots.rows + packs * (hosts + 1)) + online
+    path_sent = size * (sum(widths) * slots.rows + 2 * packs) + online
+    times = made / together * (work.classes if work.classes > 2 else 1)
+    each = Counts(every, path, sent, path_sent, 2 + together * (10 if sealed else 7))
+    return Counts(*(times * getattr(each, name) for name in Counts.__dataclass_fields__))
+
+
+def widths_of(work: Workload) -> list[int]:
+    """How many weights each data party has, the guest first."""
+    return [work.guest_columns + 1, *([max(1, work.host_columns // work.hosts)] * work.hosts)]
+
+
+def is_sealed(work: Workload) -> bool:
+    """Whether the link is a look-up."""
+    return work.kind == "poisson" or (work.kind in ("logistic", "scorecard") and work.link == "exact")
+
+
 def counts(chunks: Sequence[Slots], work: Workload, key_bits: int, batches: int = 1) -> Counts:
     """All iterations of all its trainings, in `batches` per epoch."""
-    each = work.host_columns // work.hosts
-    widths = [work.guest_columns + 1, *([max(1, each)] * work.hosts)]
-    sealed = work.kind == "poisson" or (work.kind in ("logistic", "scorecard") and work.link == "exact")
-    found = [chunk(s, work.rows / batches, widths, key_bits, sealed=sealed) for s in chunks]
+    found = [chunk(s, work.rows / batches, widths_of(work), key_bits, sealed=is_sealed(work)) for s in chunks]
     times = batches * (work.classes if work.classes > 2 else 1)
     return Counts(*(times * sum(getattr(one, name) for one in found) for name in Counts.__dataclass_fields__))
 
@@ -87,13 +118,13 @@ def seconds(
 ) -> float:
     """As `cost.part_seconds`, of a training: what comes before its iterations, and these."""
     before = replace(work, passes=0)
-    losses = replace(work, passes=max(0, work.passes - sum(s.passes for s in chunks)))  # as many direct iterations
-    count = counts(chunks, work, key_bits, batches)
+    made, losses = counts(chunks, work, key_bits, batches), evaluations(chunks, work, key_bits)
+    count = Counts(*(getattr(made, name) + getattr(losses, name) for name in Counts.__dataclass_fields__))
     formulas = cost.fitted()["formulas"]
     clear = cost.counted(work, key_bits, formulas)["other"] - cost.counted(before, key_bits, formulas)["other"]
     serial = count.path_products / count.products
     return (
-        cost.part_seconds(losses, key_bits, machine, network, cores)
+        cost.part_seconds(before, key_bits, machine, network, cores)
         + count.path_products * machine.product_s / cores
         + clear * serial * machine.clear_s
         + 8 * count.path_bytes / network.bits_per_second

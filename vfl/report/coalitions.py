@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 Rows = list[tuple[str, str]]  # together, learn
+# keys of [model] with which products of shares are dealt, whatever the link
+DEALT = ("tol", "early_stopping", "sample_weight", "class_weight")
 
 
 def coalitions(result: Mapping[str, Any]) -> Rows:
@@ -15,7 +17,8 @@ def coalitions(result: Mapping[str, Any]) -> Rows:
     if kind == "boosted-trees":
         return _trees(model.get("membership") == "open", several)
     if kind.endswith("-regression") or kind == "scorecard":
-        return _regression(model.get("link") == "exact" or kind == "poisson-regression", several)
+        exact = model.get("link") == "exact" or kind == "poisson-regression"
+        return _regression(exact or any(model.get(name) for name in DEALT), several)
     return []
 
 

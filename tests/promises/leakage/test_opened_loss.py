@@ -11,7 +11,8 @@ import pytest
 from protocols._native import PlainVec
 from protocols.cipher import CipherVec, DecryptionKey, Keyring, Paillier
 from protocols.errors import UnfreshCiphertext
-from protocols.glm import IDENTITY, losses, preparation, sealed_link, stopping
+from protocols.glm import dealt_products, preparation, stopping
+from protocols.glm.dealt_products import RING, PaddedFactors
 from protocols.glm.stopping import LossShare, LossSigns, Verdict, WeightSquares
 from protocols.randomness import Seed
 from tests.harness import Escrow, Recording, Sent
@@ -24,7 +25,6 @@ from vfl.models.regression.spec import LinearRegression, LogisticRegression
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* tells the label of nearly every row:UserWarning")  # made of a column
 Tables = tuple[pd.DataFrame, dict[str, pd.DataFrame]]
-BITS = IDENTITY.residual_log2 + IDENTITY.residual_bits  # of what is masked in a look at least squares
 STOPS = {"max_iter": 15, "n_iter_no_change": 5, "tol": 0.5}  # ends at the third look
 CASES: dict[str, tuple[Regression, int]] = {
     "exact": (LogisticRegression(**STOPS), 2),  # type: ignore[arg-type]
@@ -44,15 +44,9 @@ class Run:
     def of(self, kind: type) -> list[Sent]:
         return [s for s in self.transcript if s.kind is kind]
 
-    def masked(self) -> list[int]:
-        """What the arbiter opens of residuals."""
-        width, slots = losses.layout(self.key.public, BITS)
-        found = [s.vectors(self.keys)[0] for s in self.of(losses.MaskedResiduals)]
-        return [
-            v
-            for p in found
-            for v in self.key.open_packed(p, width, slots, self.rows, self.key.public.plain_bits).to_ints()
-        ]
+    def padded(self) -> list[int]:
+        """What guest and arbiter exchange for products."""
+        return [v for s in self.of(PaddedFactors) for v in s.message(self.keys).values.to_ints()]  # type: ignore[attr-defined]
 
 
 def record(tables: Tables, case: str) -> Run:
@@ -85,23 +79,20 @@ def test_an_honest_transcript_has_no_finding(run: Run) -> None:
 
 def test_the_arbiter_opens_two_signs_per_evaluation_and_nothing_but_masked_numbers_besides(run: Run) -> None:
     to_arbiter = {s.kind for s in run.transcript if s.receiver == "arbiter" and s.vectors(run.keys)}
-    blind = losses.MaskedResiduals if run.case == "linear" else sealed_link.MaskedPredictors
-    assert to_arbiter == {preparation.MaskedPads, preparation.MaskedGradientPads, blind, LossSigns}
+    assert to_arbiter == {preparation.MaskedPads, preparation.MaskedGradientPads, LossSigns}
     assert [len(s.vectors(run.keys)[0]) for s in run.of(LossSigns)] == [2, 2]
     assert {(s.sender, s.receiver) for s in run.of(LossSigns)} == {("guest", "arbiter")}
     opened = [v for s in run.of(LossSigns) for v in run.key.open(s.vectors(run.keys)[0], 960).to_ints()]
     assert min(abs(v).bit_length() for v in opened) > 480  # the factors'
     assert {s.sender for s in run.of(Verdict)} == {"arbiter"}
-    each = run.rows if run.case == "balanced" else 1
-    assert [len(s.vectors(run.keys)[0]) for s in run.of(LossShare)] == [each + 1] * 3
+    assert [len(s.vectors(run.keys)[0]) for s in run.of(LossShare)] == [2] * 3
 
 
-def test_masked_residuals_are_uniform(run: Run) -> None:
-    if run.case != "linear":
-        assert not run.of(losses.MaskedResiduals)
-        return
-    assert len(run.masked()) == 3 * run.rows
-    assert audit.not_uniform(run.masked(), losses.mask_bits(BITS)) == []
+def test_what_is_exchanged_for_products_is_uniform(run: Run) -> None:
+    products = 2 if run.case == "balanced" else 1
+    iterations = 15 if run.case == "balanced" else 0  # their residuals are weighted too
+    assert len(run.padded()) == 2 * run.rows * (3 * products + iterations)
+    assert audit.not_uniform(run.padded(), RING) == []
 
 
 def test_guest_and_arbiter_together_read_no_single_hosts_weights(run: Run) -> None:
@@ -114,15 +105,14 @@ def test_guest_and_arbiter_together_read_no_single_hosts_weights(run: Run) -> No
     assert sum(v.bit_length() > 300 for v in opened) == (len(opened) if hosts > 1 else 0)
 
 
-def test_planted_residuals_without_a_mask_are_found(small_tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_planted_products_without_pads_are_found(small_tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = Seed.integers
 
     def lazy(self: Seed, length: int, bits: int) -> PlainVec:
-        return PlainVec.zeros(length) if bits == losses.mask_bits(BITS) else honest(self, length, bits)
+        return PlainVec.zeros(length) if bits == dealt_products.RING else honest(self, length, bits)
 
     monkeypatch.setattr(Seed, "integers", lazy)
-    run = record(small_tables, "linear")
-    assert audit.not_uniform(run.masked(), losses.mask_bits(BITS))
+    assert audit.not_uniform(record(small_tables, "balanced").padded(), RING)
 
 
 def test_planted_signs_without_fresh_randomness_are_refused(

@@ -13,10 +13,10 @@ from protocols import glm, parts, row_blocks
 from protocols.cipher import Identity, Paillier, Scheme
 from protocols.errors import LocalProtocolError, PeerTimeout, RemoteProtocolError
 from protocols.glm import batches, predictors, sealed_link, training
+from protocols.glm.dealt_products import DealtProducts, PaddedFactors
 from protocols.glm.links import IDENTITY, LOGISTIC_LINKS, POISSON, Link
-from protocols.glm.losses import MaskedResiduals
 from protocols.glm.plan import Penalty, Sgd, Step
-from protocols.glm.stopping import LossShare, Stopping
+from protocols.glm.stopping import Stopping
 from protocols.local import run_local
 from protocols.message import Message
 from protocols.session import Roles, Session
@@ -105,6 +105,12 @@ CASES: dict[str, dict[str, Any]] = {
     "weighted": {"link": "exact", "weighted": True},
     "taylor": {"link": "taylor"},
     "counts by the loss": {"link": "counts", "stopping": Stopping(1e-9, 2)},
+    "weighted by the loss, prepared": {
+        "link": "exact",
+        "weighted": True,
+        "stopping": Stopping(1e-9, 2, True),
+        "prepared": True,
+    },
     "weighted by the loss": {"link": "exact", "weighted": True, "stopping": Stopping(1e-9, 2)},
     "linear by the loss": {"link": "linear", "stopping": Stopping(1e-9, 2)},
     "linear by the loss of held-out rows": {"link": "linear", "weighted": True, "stopping": Stopping(1e-9, 2, True)},
@@ -158,12 +164,14 @@ def test_a_missing_answer_runs_into_the_deadline(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize(("kind", "sender"), [(MaskedResiduals, "guest"), (LossShare, "arbiter")])
+@pytest.mark.parametrize(
+    ("kind", "sender"),
+    [(sealed_link.MaskedPredictors, "guest"), (PaddedFactors, "arbiter"), (DealtProducts, "host1")],
+)
 def test_planted_faults_in_a_loss_are_found(
     kind: type[Message], sender: str, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parts, "ROWS", 37)
-    link = "linear" if kind is MaskedResiduals else "exact"
     with sends(fault, kind, sender), pytest.raises(RemoteProtocolError) as found:
-        train(150, 2, link, scheme=Paillier(KEY_BITS), stopping=Stopping(1e-9, 2), weighted=link == "exact")
+        train(150, 2, "linear", scheme=Paillier(KEY_BITS), stopping=Stopping(1e-9, 2), weighted=True)
     assert found.value.party == sender

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from protocols import glm
 from protocols.channel import Channel
 from protocols.errors import RemoteProtocolError
 from protocols.glm import ahead, preparation
 from protocols.glm.prepared import WeightsLessPad
+from protocols.glm.stopping import LossSigns, Verdict
 from protocols.recovery.pad_store import Paused
 from tests.promises.recovery.interrupted import Interrupted, MemoryKeeper
 from tests.promises.recovery.test_prepared_chunks import PASSES, regression, twice, weights
@@ -57,6 +59,19 @@ def test_a_run_uses_the_pads_that_were_prepared_for_it() -> None:
     assert anew(run) == 0
     assert not any(pads.files for pads in run.pads.values())
     assert {len(pads.spent) for pads in run.pads.values()} == {CHUNKS}
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_pads_for_evaluations_of_the_loss_are_among_them(lost: bool) -> None:
+    """Two evaluations in five iterations; where a party has lost all pads, they are prepared again with their
+    chunks."""
+    ends = glm.Stopping(1e-9, 2)
+    run = prepared(stopping=ends)
+    if lost:
+        run.pads["host1"].files.clear()
+    assert np.abs(weights(run.attempt()) - expected(stopping=ends)).max() <= UNITS
+    assert anew(run) == (CHUNKS + 2 if lost else 0)
+    assert {kind for _, kind, _ in run.sent} >= {LossSigns, Verdict}
 
 
 def test_the_party_that_wants_least_decides_and_the_rest_is_prepared_as_ever() -> None:

@@ -38,10 +38,10 @@ PADS = (
 Keepers = dict[str, MemoryKeeper]
 
 
-def regression(link: str = "taylor", hosts: int = 1) -> Interrupted:
+def regression(link: str = "taylor", hosts: int = 1, stopping: glm.Stopping | None = None) -> Interrupted:
     """Several chunks of up to three iterations, whose weights stay shared."""
     rng = np.random.default_rng(5)
-    terms = glm.Terms(LOGISTIC_LINKS[link], Penalty(1.0), PASSES, prepared=True)
+    terms = glm.Terms(LOGISTIC_LINKS[link], Penalty(1.0), PASSES, prepared=True, stopping=stopping)
     x, y = rng.normal(size=(1 + hosts, ROWS, 2)).clip(-3, 3), rng.integers(0, 2, size=(1, ROWS)).astype(float)
     roles = Roles("guest", tuple(f"host{k}" for k in range(1, hosts + 1)), "arbiter")
 

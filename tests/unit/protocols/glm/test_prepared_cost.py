@@ -41,14 +41,20 @@ class Counted:
 
 
 def total(
-    rows: int, columns: tuple[int, ...], bits: int, passes: int, prepared: bool, link: str = "exact"
+    rows: int,
+    columns: tuple[int, ...],
+    bits: int,
+    passes: int,
+    prepared: bool,
+    link: str = "exact",
+    ends: glm.Stopping | None = None,
 ) -> tuple[float, float]:
     """Products and bytes of a training."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(rows, sum(columns))).clip(-6, 6)
     y = (0.3 * x.sum(axis=1) + rng.logistic(size=rows) > 0).astype(float)
     blocks = np.split(x, np.cumsum(columns)[:-1], axis=1)
-    terms = glm.Terms(LOGISTIC_LINKS[link], Penalty(1.0), passes, prepared=prepared)
+    terms = glm.Terms(LOGISTIC_LINKS[link], Penalty(1.0), passes, prepared=prepared, stopping=ends)
     scheme, hosts = Counted(Paillier(bits)), tuple(f"host{k}" for k in range(1, len(columns)))
     roles = Roles("guest", hosts, "arbiter")
     taps = {p: [CountingTap()] for p in roles.all}
@@ -69,6 +75,17 @@ def per_row(
     """Per row and iteration, without the start of the training; passes: a whole chunk."""
     one, two = (total(rows, columns, bits, k * passes, prepared, link) for k in (1, 2))
     return tuple((b - a) / rows / passes for a, b in zip(one, two, strict=True))  # type: ignore[return-value]
+
+
+CHUNKS = {"exact": 17, "taylor": 14}  # iterations
+
+
+def per_evaluation(rows: int, columns: tuple[int, ...], prepared: bool, link: str) -> tuple[float, float]:
+    """Products and bytes per row and evaluation of the loss, two of which are in a chunk."""
+    length = CHUNKS[link]
+    ways = (None, glm.Stopping(1e-9, length // 2))
+    without, ends = (total(rows, columns, 2048, length, prepared, link, each) for each in ways)
+    return tuple((b - a) / rows / 2 for a, b in zip(without, ends, strict=True))  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize(
@@ -104,3 +121,16 @@ def test_costs_of_a_linear_link() -> None:
     assert found[0] <= 90
     assert found[1] <= 250
     assert direct[0] > 4 * found[0]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("link", "products", "sent"), [("exact", 75, 1000), ("taylor", 130, 250)])
+def test_costs_of_a_row_and_evaluation_of_the_loss(link: str, products: float, sent: float) -> None:
+    """By a look-up of two curves and a product, on shares of predictors that were prepared; in the direct protocol
+    these are encrypted again."""
+    found, direct = (per_evaluation(10_000, (5, 18), prepared, link) for prepared in (True, False))
+    print(f"{link}: {found[0]:.1f} products, {found[1]:.0f} bytes; direct {direct[0]:.1f}, {direct[1]:.0f}")
+    assert found[0] <= products
+    assert found[1] <= sent
+    assert direct[0] > 2 * found[0]

@@ -51,5 +51,6 @@ def test_other_rows_columns_orders_and_penalties_are_told_apart() -> None:
         (block, Batches(6, 2, Seed("bank", bytes(32)), hold=3)),
     ]
     digests = {digest_of(*one) for one in [(block, order), *others]}
-    assert len(digests) == len(others) + 1
+    digests |= {digest_of(block, order, block.at(x[:rows].astype(float))) for rows in (2, 3)}
+    assert len(digests) == len(others) + 3
     assert digest_of(block, order) == digest_of(replace(block, x=x.copy()), Batches(6))

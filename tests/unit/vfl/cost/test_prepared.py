@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.protocols.glm.test_prepared_cost import per_row
+from tests.unit.protocols.glm.test_prepared_cost import CHUNKS, per_evaluation, per_row
 from tests.unit.vfl.job.samples import MINIMAL, with_key
 from vfl.cost import estimate, prepared
 from vfl.cost.machine import Machine
@@ -46,6 +46,23 @@ def test_products_and_bytes_as_they_are_counted(rows: int, columns: tuple[int, .
     assert [s.passes for s in chunks] == [chunk]
     assert found.products / rows / chunk == pytest.approx(products, rel=prepared.WORST)
     assert found.bytes / rows / chunk == pytest.approx(sent, rel=prepared.WORST)
+    assert found.path_products <= found.products
+    assert found.path_bytes <= found.bytes
+
+
+@pytest.mark.parametrize(
+    ("rows", "link"), [(400, "exact"), pytest.param(4_000, "exact", marks=pytest.mark.slow), (400, "taylor")]
+)
+@pytest.mark.timeout(600)
+def test_evaluations_of_a_loss_as_they_are_counted(rows: int, link: str) -> None:
+    passes = CHUNKS[link]
+    plan = Plan(LogisticRegression(max_iter=passes, link=link), prepared=True)
+    chunks = chunks_of(terms_of(plan), 2, rows, passes, 2048)
+    found = prepared.evaluations(chunks, Workload("logistic", rows, 5, 18, passes=passes + 2, link=link), 2048)
+    products, sent = per_evaluation(rows, (5, 18), True, link)
+    print(f"{found.products / rows / 2:.1f} {products:.1f} {found.bytes / rows / 2:.0f} {sent:.0f}")
+    assert found.products / rows / 2 == pytest.approx(products, rel=prepared.WORST)
+    assert found.bytes / rows / 2 == pytest.approx(sent, rel=prepared.WORST)
     assert found.path_products <= found.products
     assert found.path_bytes <= found.bytes
 

@@ -1,21 +1,21 @@
-"""Weights of rows in prepared iterations: shares of f v, where the guest knows the weights f, and guest and arbiter
-share the numbers v.
+"""Shares of f v, where the guest knows the factors f, and guest and arbiter share the numbers v: rows times their
+weights in prepared iterations (links_on_shares.py), labels times predictors and squares in sums of losses (losses.py).
 
 Source: products of shares by dealt numbers, Beaver (CRYPTO 1991).
 Adversary: honest but curious; the dealer colludes with neither of the two.
 
      dealer: the job's first host         guest: f, v_G                               arbiter: v_A
  1   x, y, c_A uniform; c_G = x y - c_A
-     WeightDeal: seed of x ------------>
-     WeightProduct: c_G --------------->
-     WeightDeal: seed of y and c_A -------------------------------------------------->
- 2                                        WeightLessPad f - x  --------------------->
-                                                        <--------------------------  WeightLessPad v_A - y
+     ProductDeal: seed of x ----------->
+     DealtProducts: c_G --------------->
+     ProductDeal: seed of y and c_A ------------------------------------------------->
+ 2                                        PaddedFactors f - x  -------------------->
+                                                        <-------------------------  PaddedFactors v_A - y
  3                                        f v_G + f (v_A - y) + c_G                   (f - x) y + c_A
 
 All modulo 2^RING; the results, as signed integers, add up to f v except with probability |f v| / 2^RING.
 Who learns what: nobody anything.
-Cost per row: dealt 32 bytes to the guest, exchanged 32 each way; no ciphertext.
+Cost per product: dealt 32 bytes to the guest, exchanged 32 each way; no ciphertext.
 """
 
 from __future__ import annotations
@@ -34,39 +34,39 @@ RING = 256  # a linear link's residual, and a weight, are below 2^150
 SEED = 32  # bytes
 
 
-class WeightDeal(Message, disclosure=BLINDED, learns="nothing: the seed of shares of random products", most_bytes=64):
+class ProductDeal(Message, disclosure=BLINDED, learns="nothing: the seed of shares of random products", most_bytes=64):
     seed: bytes  # (32,)
 
 
-class WeightProduct(
-    Message, disclosure=BLINDED, learns="nothing: one of two shares of a random product for each row", in_blocks=True
+class DealtProducts(
+    Message, disclosure=BLINDED, learns="nothing: one of two shares of each of the random products", in_blocks=True
 ):
     product: PlainVec  # (n,)
 
 
-class WeightLessPad(
-    Message, disclosure=BLINDED, learns="for each row a number that is uniform modulo 2^256", in_blocks=True
+class PaddedFactors(
+    Message, disclosure=BLINDED, learns="for each product a number that is uniform modulo 2^256", in_blocks=True
 ):
     values: PlainVec  # (n,)
 
 
-def deal(session: Session, rows: int) -> None:
+def deal(session: Session, count: int) -> None:
     """Step 1, at every host: the first one deals, the others do nothing."""
     if session.me != session.roles.hosts[0]:
         return
-    seed = session.seed("row weight deal")
+    seed = session.seed("product deal")
     first, second = seed.child("first"), seed.child("second")
-    x, (y, c) = first.integers(rows, RING), of_arbiter(second, rows)
-    session.guest.send(WeightDeal(first.secret))
-    session.arbiter.send(WeightDeal(second.secret))
-    row_blocks.send_vector([session.guest], WeightProduct, (times(x, y) - c).residue(RING))
+    x, (y, c) = first.integers(count, RING), of_arbiter(second, count)
+    session.guest.send(ProductDeal(first.secret))
+    session.arbiter.send(ProductDeal(second.secret))
+    row_blocks.send_vector([session.guest], DealtProducts, (times(x, y) - c).residue(RING))
 
 
 def guest(session: Session, factors: PlainVec, share: PlainVec) -> PlainVec:
     """The guest's share of factors times v (n,), from its share of v."""
     n, dealer = len(share), session.channels[session.roles.hosts[0]]
     x = accept(dealer).integers(n, RING)
-    product = row_blocks.receive_vector(dealer, WeightProduct, n)
+    product = row_blocks.receive_vector(dealer, DealtProducts, n)
     theirs = exchanged(session.arbiter, (factors - x).residue(RING))  # 2
     return (times(factors, share + theirs) + product).residue(RING)  # 3
 
@@ -78,7 +78,7 @@ def arbiter(session: Session, share: PlainVec) -> PlainVec:
 
 
 def accept(dealer: Channel) -> Seed:
-    dealt = dealer.recv(WeightDeal)
+    dealt = dealer.recv(ProductDeal)
     check_lengths(dealer.peer, SEED, dealt.seed, what="bytes of a seed")
     return Seed(dealer.peer, dealt.seed)
 
@@ -87,17 +87,17 @@ def exchanged(channel: Channel, own: PlainVec) -> PlainVec:
     """The other party's numbers, for this party's."""
     found = []
     for part in parts(len(own)):
-        channel.send(WeightLessPad(own.slice(part.first, part.last)), part)
-        found.append(channel.recv(WeightLessPad, part).values)
+        channel.send(PaddedFactors(own.slice(part.first, part.last)), part)
+        found.append(channel.recv(PaddedFactors, part).values)
         check_lengths(channel.peer, len(part), found[-1])
         if found[-1].max_bits() > RING:
             raise RemoteProtocolError(f"{channel.peer} sent numbers out of range", party=channel.peer)
     return PlainVec.join(found)
 
 
-def of_arbiter(seed: Seed, rows: int) -> tuple[PlainVec, PlainVec]:
+def of_arbiter(seed: Seed, count: int) -> tuple[PlainVec, PlainVec]:
     """y and c_A."""
-    return seed.child("y").integers(rows, RING), seed.child("c").integers(rows, RING)
+    return seed.child("y").integers(count, RING), seed.child("c").integers(count, RING)
 
 
 def times(a: PlainVec, b: PlainVec) -> PlainVec:
