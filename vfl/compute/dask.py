@@ -23,6 +23,7 @@ OPEN_LINE = (
     "the line to the Dask cluster is not encrypted: start its scheduler and workers with TLS and write tls:// in "
     "address, since whoever reaches its ports runs code there"
 )
+NAMES = "distributed."
 CONNECT_SECONDS = 20
 IN_MEMORY = {"distributed.worker.memory.target": False, "distributed.worker.memory.spill": False}
 
@@ -45,7 +46,8 @@ class DaskEngine:
             raise
 
     def _connect(self) -> Any:
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        for name in ("distributed", *(name for name in logging.root.manager.loggerDict if name.startswith(NAMES))):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters, this engine says itself
         where: Any = self._address
         if self._address == LOCAL:
             importlib.import_module("dask").config.set(IN_MEMORY)  # comes with distributed
@@ -96,7 +98,7 @@ class DaskEngine:
             except Exception as error:  # of many types: its process is gone, since a cell raises nothing
                 failed = type(error).__name__
                 with self._lock:
-                    if worker in self._cells:
+                    if worker in self._cells and self._cells[worker][1] is cell:  # no other thread has replaced it
                         self._dead.add(self._cells.pop(worker)[0])
         raise lost(NAME, failed)
 
@@ -111,6 +113,8 @@ class DaskEngine:
         """A Dask worker without a cell of this party."""
         deadline = time.monotonic() + PLACE_SECONDS
         while True:
+            if self._client.status != "running":
+                raise lost(NAME, "no scheduler")
             there: set[str] = set(self._client.scheduler_info(n_workers=-1)["workers"])
             if free := there - self._dead - {place for place, _ in self._cells.values()}:
                 return min(free)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.promises.clusters.clusters import Cluster, children, name
-from tests.promises.processes.institutions import KEY, Ended, Institutions, institutions, tables
+from tests.promises.clusters.clusters import Cluster, children, name, started
+from tests.promises.processes.institutions import KEY, Ended, Institutions, Process, institutions, tables
 
 ROWS = 30_000
 ALONE = {"PYTHONUNBUFFERED": "1"}  # as a process of its own, since engines start threads
@@ -75,3 +75,38 @@ def test_workers_die_and_the_rows_are_right(cluster: Cluster, tmp_path: Path) ->
         assert rows(ended) == rows(telecom.wait())
         assert sorted(rows(ended)) == sorted(data["telecom"][KEY])
         assert not [line for line in ended.err.splitlines() if "ray" in line.lower()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["ray", "dask"])
+def test_a_cluster_that_is_gone_and_started_again(engine: str, tmp_path: Path) -> None:
+    """Exit code 8, the run is kept at both, and the same command resumes it on another cluster with fewer workers."""
+    data = tables(ROWS)
+    clusters = tmp_path / "clusters"
+    clusters.mkdir()
+    with institutions(tmp_path) as there:
+        there.lay_out(data)
+
+        def begin() -> list[Process]:
+            options = {"bank": {"environment": ALONE}, "telecom": {}}
+            return [there.start(who, command="align", timeout=90, **more) for who, more in options.items()]
+
+        with started(engine, 2, clusters) as cluster:
+            section(there, cluster.section(2))
+            bank, telecom = begin()
+            bank.until(lambda events: any(event["phase"] == "align" for event in events))
+            for pid in [cluster.pid, *children(cluster.pid)]:
+                if engine == "dask" or "/raylet " in name(pid) or "/gcs_server " in name(pid):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+            ended = bank.wait(100)
+            assert ended.code == 8
+            said = ended.err.splitlines()[-1]
+            assert "lost workers of this party for good" in said
+            assert "The run is kept" in said
+            telecom.wait().says(4, "bank could not use its own workers", "The run is kept")
+        with started(engine, 1, clusters) as cluster:
+            section(there, cluster.section(1))
+            bank, telecom = begin()
+            assert rows(bank.wait(100)) == rows(telecom.wait())
+        assert len(list((tmp_path / "bank" / "runs").glob("*/alignment.json"))) == 1
