@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from protocols.workers.seal import Seal
 from tests.promises.clusters.clusters import KEY, Cluster, children, name
 from vfl.compute.opening import opened
 
+PAGE = os.sysconf("SC_PAGE_SIZE")
 ROWS = 40_000  # so that a call is too long to travel inside a message of the engine
 IDS = b"".join(b"CANARY-%06d" % i for i in range(ROWS))
 SCALAR = b"canaryscalar".ljust(31, b"s") + bytes(1)
@@ -22,15 +24,27 @@ SECRETS = (b"CANARY-0", SCALAR, KEY, KEY.hex().encode())
 
 
 def memory(pid: int) -> Iterator[bytes]:
-    """All that a process has in memory, and shares with others."""
-    with open(f"/proc/{pid}/maps", encoding="ascii", errors="replace") as maps, open(f"/proc/{pid}/mem", "rb") as held:
+    """All that a process has in memory, and shares with others: neighbouring pages together."""
+    with (
+        open(f"/proc/{pid}/maps", encoding="ascii", errors="replace") as maps,
+        open(f"/proc/{pid}/pagemap", "rb") as pages,
+        open(f"/proc/{pid}/mem", "rb") as held,
+    ):
         for line in maps:
             start, end, kind = re.match(r"(\w+)-(\w+) (\S+)", line).groups()  # type: ignore[union-attr]
-            if kind.startswith("rw"):
+            first, last = int(start, 16) // PAGE, int(end, 16) // PAGE
+            if not kind.startswith("rw"):
+                continue
+            pages.seek(8 * first)
+            there = (
+                np.frombuffer(pages.read(8 * (last - first)), np.uint64) >> np.uint64(62) > 0
+            )  # in memory or swapped
+            edges = np.flatnonzero(np.diff(np.concatenate([[False], there, [False]])))
+            for a, b in edges.reshape(-1, 2).tolist():
                 try:
-                    held.seek(int(start, 16))
-                    yield held.read(int(end, 16) - int(start, 16))
-                except (OSError, ValueError, OverflowError):  # a device, or not there any more
+                    held.seek((first + a) * PAGE)
+                    yield held.read((b - a) * PAGE)
+                except OSError:  # a device, or not there any more
                     continue
 
 
@@ -57,7 +71,7 @@ def test_machinery_holds_no_secret(cluster: Cluster) -> None:
         assert len(pids) == (2 if cluster.engine == "ray" else 1)
         assert found_in(pids, SECRETS) == set()
         worker = json.loads(pool.engine.greet(b"")[0])["pid"]
-        assert found_in([worker], SECRETS) >= {KEY}  # the positive controls
+        assert any(KEY in block for block in memory(worker))  # the positive controls
         if cluster.engine == "ray":
             assert found_in(pids, (answers[0].ciphers[0][:64],)), "the object store was not searched"
     for file in (one for one in cluster.folder.rglob("*") if one.is_file() and one != cluster.key):

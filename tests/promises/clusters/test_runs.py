@@ -60,23 +60,6 @@ def test_workers_die_the_command_dies_and_others_go_on(cluster: Cluster, tmp_pat
         assert "ray" not in again.err.lower()
 
 
-def test_workers_die_and_the_rows_are_right(cluster: Cluster, tmp_path: Path) -> None:
-    if cluster.engine == "dask":
-        pytest.skip("the slow test above is of both engines")
-    data = tables(2000)
-    with institutions(tmp_path) as there:
-        there.lay_out(data)
-        section(there, cluster.section(2))
-        telecom = there.start("telecom", command="align", timeout=90)
-        bank = there.start("bank", command="align", timeout=90, environment=ALONE)
-        bank.until(bool)
-        assert end_workers(cluster) >= 2  # they are greeted, and have not been called
-        ended = bank.wait()
-        assert rows(ended) == rows(telecom.wait())
-        assert sorted(rows(ended)) == sorted(data["telecom"][KEY])
-        assert not [line for line in ended.err.splitlines() if "ray" in line.lower()]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["ray", "dask"])
 def test_a_cluster_that_is_gone_and_started_again(engine: str, tmp_path: Path) -> None:
