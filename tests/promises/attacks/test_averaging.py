@@ -113,7 +113,7 @@ def test_positive_control_without_self_masks_a_late_update_is_read(monkeypatch: 
 # -- what arrives at the aggregator looks like uniform numbers
 
 
-def spread(turns: int = 60) -> float:
+def spread(turns: int = 40) -> float:
     """Chi-squared of the bytes of all masked updates, of 255 degrees of freedom."""
     found = bytearray()
     for seed in range(turns):

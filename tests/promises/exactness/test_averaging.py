@@ -112,7 +112,7 @@ def test_planted_fault_an_average_without_weights_is_another_model() -> None:
 
 def test_many_rounds_reach_scikit_learn_s_optimum() -> None:
     tables = cut("event")
-    model = vfl.Members.local(tables, label="event").fit(vfl.Averaging(rounds=150, learning_rate=2.0, alpha=0.05))
+    model = vfl.Members.local(tables, label="event").fit(vfl.Averaging(rounds=70, learning_rate=3.0, alpha=0.05))
     x, y = Central(tables, "event", vfl.Averaging()).pooled
     reference = LogisticRegression(C=1 / (0.05 * len(y)), tol=1e-10).fit(x, y)
     assert model.weights_ == pytest.approx(np.append(reference.coef_, reference.intercept_), abs=1e-4)
