@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import hmac
 import json
+import os
+import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -93,11 +95,14 @@ def own_key(file: Path) -> bytes:
     """The key in this party's file.  Raises ConfigError."""
     remedy = f"Make it with: openssl rand -hex 32 > {file.name}; it stands at the same path on every machine"
     try:
-        return read_key(file)
+        key = read_key(file)
     except OSError as error:
         raise ConfigError(f"compute.key: {file} cannot be read ({error.strerror})", remedy=remedy) from None
     except ValueError:
         raise ConfigError(f"compute.key: {file} does not hold 64 hexadecimal digits", remedy=remedy) from None
+    if os.name == "posix" and stat.S_IMODE(file.stat().st_mode) & 0o077:
+        raise ConfigError(f"compute.key: {file} can be read by other users", remedy=f"Run chmod 600 {file}")
+    return key
 
 
 def _engine(compute: Compute) -> Engine:

@@ -42,6 +42,12 @@ class Cluster:
         )
 
 
+def write_key(file: Path, digits: str = KEY.hex()) -> None:
+    """A key file that only its owner can read."""
+    file.touch(mode=0o600)
+    file.write_text(digits)
+
+
 def children(pid: int) -> list[int]:
     """Every process below one, with its children's."""
     told = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False).stdout
@@ -60,7 +66,7 @@ def name(pid: int) -> str:
 def started(engine: str, workers: int, folder: Path, path: Path = ROOT, key: bytes = KEY) -> Iterator[Cluster]:
     """A cluster whose workers find our packages in `path`."""
     file = folder / "compute.key"
-    file.write_text(key.hex())
+    write_key(file, key.hex())
     process = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("head.py")), engine, str(workers)],
         stdin=subprocess.PIPE,

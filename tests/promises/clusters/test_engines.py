@@ -17,6 +17,7 @@ from protocols.workers.calls import Call
 from protocols.workers.run import Caller, Inline
 from protocols.workers.seal import Seal
 from tests.promises.clusters.clusters import KEY, Cluster
+from vfl.compute.engine import is_here
 from vfl.compute.opening import Pool, opened
 
 RUN = b"one run"
@@ -58,6 +59,15 @@ def test_each_worker_is_one_process_with_one_thread(pool: Pool) -> None:
     assert [len(threads(pid)) for pid in pids(pool)] == [1, 1, 1]
     Caller(Inline(3, SEAL), SEAL).call(calls)  # the positive control: this process uses all cores
     assert len(threads(os.getpid())) == len(os.sched_getaffinity(0))
+
+
+def test_a_line_that_is_not_encrypted_is_named(cluster: Cluster, pool: Pool) -> None:
+    """Ray's address is not on the loopback, where no cable can be read."""
+    told = pool.engine.cautions
+    assert [("RAY_USE_TLS=1" in one, "is not encrypted" in one) for one in told] == [(True, True)] * (
+        0 if is_here(cluster.address) else 1
+    )
+    assert is_here(cluster.address) == (cluster.engine == "dask")
 
 
 def test_a_worker_that_dies_between_calls_is_replaced(pool: Pool) -> None:

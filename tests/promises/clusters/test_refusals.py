@@ -15,7 +15,7 @@ import pytest
 
 from protocols.errors import ComputeError, ConfigError, VFLError
 from tests.places import ROOT
-from tests.promises.clusters.clusters import Cluster, started
+from tests.promises.clusters.clusters import KEY, Cluster, started, write_key
 from tests.promises.processes.institutions import Institutions
 from vfl.compute import opening
 from vfl.compute.opening import opened
@@ -62,11 +62,20 @@ def test_another_key(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_key_that_is_one(cluster: Cluster, tmp_path: Path, content: str | None, says: str) -> None:
     key = tmp_path / "own.key"
     if content:
-        key.write_text(content)
+        write_key(key, content)
     said = refused(dataclasses.replace(cluster, key=key), kind=ConfigError)
     assert says in said
     assert "openssl rand -hex 32 > own.key" in said
     assert content is None or content not in said
+
+
+def test_a_key_that_others_can_read(cluster: Cluster, tmp_path: Path) -> None:
+    key = tmp_path / "own.key"
+    write_key(key)
+    key.chmod(0o640)
+    said = refused(dataclasses.replace(cluster, key=key), kind=ConfigError)
+    assert f"can be read by other users. Run chmod 600 {key}" in said
+    assert KEY.hex() not in said
 
 
 def test_nobody_listens(cluster: Cluster) -> None:
@@ -103,7 +112,7 @@ def test_workers_of_another_release(tmp_path: Path, version: str | None) -> None
 def test_commands_say_so_before_they_meet_anybody(tmp_path: Path) -> None:
     """`vfl check`, `run` and `align`: exit code 8, one line, and no run folder."""
     there = Institutions(tmp_path).lay_out()
-    (tmp_path / "bank" / "compute.key").write_text("5a" * 32)
+    write_key(tmp_path / "bank" / "compute.key")
     file = there.file("bank")
     with closed_port() as address:
         file.write_text(
@@ -116,7 +125,7 @@ def test_commands_say_so_before_they_meet_anybody(tmp_path: Path) -> None:
 
 def test_a_waiting_partner_hears_only_that_it_could_not_use_its_own_workers(tmp_path: Path) -> None:
     there = Institutions(tmp_path).lay_out()
-    (tmp_path / "telecom" / "compute.key").write_text("5a" * 32)
+    write_key(tmp_path / "telecom" / "compute.key")
     bank = there.start("bank", command="align")
     with closed_port() as address:
         section = f'[compute]\nengine = "dask"\naddress = "tcp://{address}"\nworkers = 2\nkey = "compute.key"\n'
