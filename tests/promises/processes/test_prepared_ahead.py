@@ -204,16 +204,19 @@ def test_other_commands_at_a_peer_are_told_apart(parties: Institutions) -> None:
 
 
 @pytest.mark.parametrize(
-    ("job", "words"),
+    ("job", "more", "words"),
     [
-        ({"kind": "boosted-trees"}, "no iterations that can be prepared"),
-        ({"max_iter": 5, "preparation": "none"}, 'preparation = "none"'),
+        ({"kind": "boosted-trees"}, "", "no iterations that can be prepared"),
+        ({"max_iter": 5, "preparation": "none"}, "", 'preparation = "none"'),
+        ({"max_iter": 5}, "[search]\nparam_grid = { C = [0.1, 1.0] }\ncv = 2\n", "does not go with .search."),
     ],
 )
 def test_a_job_without_such_iterations_is_refused_before_anything_is_sent(
-    parties: Institutions, job: dict[str, Any], words: str
+    parties: Institutions, job: dict[str, Any], more: str, words: str
 ) -> None:
     parties.lay_out(**job)
+    text = parties.job.read_text().replace("allow = [", 'allow = [\n  "best-candidate-to-parties",', 1)
+    parties.job.write_text(text + more if more else text)
     parties.here("prepare", parties.job, parties.file("bank")).says(2, words, "Give vfl run")
     assert not any((parties.folder / name / "runs").exists() for name in parties.roles)
 
