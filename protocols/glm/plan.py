@@ -12,7 +12,7 @@ The L2 term M w l 2^k is at most 2^k |w|.  `gradient_bits` is above both togethe
 Steps.  Blocks times the block-diagonal Hessian bounds the whole, so the preconditioned Hessian has its spectrum in (0,
 1].  The number of iterations is known in advance and nobody sees a gradient, which is what Chebyshev's semi-iteration
 is made for (Golub, Varga 1961); it follows a short start by Nesterov's method (1983), because the loss is not quadratic
-far from its optimum.  docs/adr/0003-steps.md compares both with restarts.
+far from its optimum.  docs/adr/0003-steps.md compares both with restarts, and docs/adr/0023-iterations.md says which is used when.
 Where a verdict can end training earlier (settling.py), the number is not known: there Brakhage's nu-method is used
 (1987; Hanke, Numer. Math. 60, 1991), whose factors are those of Jacobi polynomials and need neither the number of
 iterations nor the end of the spectrum.
