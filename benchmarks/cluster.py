@@ -51,7 +51,6 @@ from vfl.compute.opening import opened
 
 SECRET, RUN = b"a benchmark's secret of 32 bytes", b"benchmark"
 COLUMNS, BINS, BITS_OF_KEYS = 10, 32, 13
-MOST = 1.10  # times the CPU seconds of no workers
 
 
 def serve(worker: int, pipe: Connection) -> None:
