@@ -55,6 +55,7 @@ class RayEngine:
     def _connect(self) -> None:
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if self._address == LOCAL:
+            os.environ.setdefault("RAY_AUTH_MODE", "token")
             options |= {"num_cpus": self.count, "include_dashboard": False, "object_store_memory": STORE_BYTES}
         else:
             must_answer(NAME, self._address)
