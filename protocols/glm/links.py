@@ -263,17 +263,19 @@ class Weighted(Link):
     """`base` with the rows weighted: the guest multiplies its residuals by integers and re-randomises them.
 
     bound_log2: every weight is at most 2^bound_log2, which all parties know; weights (n,) are the guest's alone,
-    rounded to 2^(bound_log2 - ROW_WEIGHT).
+    rounded to 2^(bound_log2 - ROW_WEIGHT).  prepared: iterations are, which cut weighted residuals by ROW_WEIGHT bits
+    (links_on_shares.py); ciphertexts cannot be cut.
     """
 
     base: Link
     bound_log2: int
     weights: NDArray[np.float64] | None = None
+    prepared: bool = False
     fresh = False
 
     @property
     def residual_bits(self) -> int:  # type: ignore[override]
-        return self.base.residual_bits + ROW_WEIGHT - self.bound_log2
+        return self.base.residual_bits + (0 if self.prepared else ROW_WEIGHT) - self.bound_log2
 
     @property
     def residual_log2(self) -> int:  # type: ignore[override]

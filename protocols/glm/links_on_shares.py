@@ -86,6 +86,8 @@ class SealedOnShares(OnShares):
 
 @dataclass(frozen=True, eq=False)
 class WeightedOnShares(OnShares):
+    """Both holders cut their shares of the products, which costs at most one unit of the residuals."""
+
     base: OnShares
     factors: NDArray[np.int64] | None  # at the guest, (n,)
 
@@ -94,7 +96,8 @@ class WeightedOnShares(OnShares):
 
     def guest(self, session: Session, z: PlainVec, y: NDArray[np.float64]) -> PlainVec:
         assert self.factors is not None
-        return dealt_products.guest(session, PlainVec.from_i64(self.factors), self.base.guest(session, z, y))
+        d = self.base.guest(session, z, y)
+        return dealt_products.guest(session, PlainVec.from_i64(self.factors), d).shift_right(ROW_WEIGHT)
 
     def deal(self, session: Session, rows: int) -> None:
         self.base.deal(session, rows)
@@ -102,7 +105,7 @@ class WeightedOnShares(OnShares):
 
     def arbiter(self, session: Session, z: PlainVec) -> tuple[PlainVec, Edge]:
         share, edge = self.base.arbiter(session, z)
-        return dealt_products.arbiter(session, share), edge
+        return dealt_products.arbiter(session, share).shift_right(ROW_WEIGHT), edge
 
 
 def on_shares(link: Link) -> OnShares:

@@ -192,7 +192,7 @@ def flatness_log2(link: Link, targets: NDArray[np.float64], weights: NDArray[np.
 
 def scaled(terms: Terms, scale: LabelScale) -> Link:
     link = terms.link.scaled(scale.mean_log2)
-    return Weighted(link, scale.weight_log2) if terms.weighted else link
+    return Weighted(link, scale.weight_log2, prepared=terms.prepared) if terms.weighted else link
 
 
 def announced(session: Session, terms: Terms, start: TrainingStart, scale: LabelScale) -> Announced:
