@@ -43,8 +43,8 @@ NOT_HERE = {
     "says who it was, train again without the row",
     "budget.sqlite": "keyed hashes of customers that were scored this month, and of 256 that stand for a set of "
     "labels: without them the limits could not be kept; those of the month go with it (--budgets)",
-    "spent.sqlite": "random names of pads that were used, for sixty days: without it a copy of a run's folder that is "
-    "put back could use them again; it holds no id",
+    "spent.sqlite": "random names of pads that were used: without it what vfl prepare stored is worthless; it "
+    "holds no id",
     "ledgers, events, reports": "they hold no id",
     "partners": "what they learnt is theirs: each has its own rows in common, the guest its scores; ask them to erase "
     "the customer too",

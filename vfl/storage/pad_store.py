@@ -1,14 +1,15 @@
 """Pads that `vfl prepare` left for a later `vfl run`: `pads/` in the run's folder, a file (mode 0600) per chunk; and
-`spent.sqlite` in the run directory, the names of those that were used.
+`spent.sqlite` in the run directory, a random id and the names of those that were used.
 
 A file is encrypted with AES-256-GCM under a key of its own, which lies in its header, sealed for this party's identity.
 Header and frames are bound to the job, this party's table, the run, the rows in their order, the arbiter's key and the
 chunk: a file of anything else, or one with a changed byte, is as good as lost.  It expires after seven days, and is
 erased when it is used.  `spent.sqlite` outlives the run's folder, so that a copy of the folder that is put back brings
-no pads back.
+no pads back.  Its id is in each file's header: where the list was lost, or is another one, files that were made with it
+are worthless.  Names are never deleted from it, since a clock may be wrong.
 
     file    header | frame 0 | frame 1 | ..               frame   16 MiB of the tensors (safetensors), and 16 bytes of GCM
-    header  "vfl pads 1" | when (8) | name (32) | key, sealed (48)      nonce of a frame: its number; its associated data: header, binding, number, whether it is the last
+    header  "vfl pads 2" | when (8) | name (32) | id of the list (32) | key, sealed (48)      nonce of a frame: its number; its associated data: header, binding, number, whether it is the last
 """  # noqa: E501
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -29,16 +31,15 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from protocols.errors import ConfigError
-from protocols.randomness import run_seed
+from protocols.randomness import run_seed, salt
 from protocols.recovery.checkpoint import Arrays
 from vfl.storage.files import sync_folder, written
 
 log = logging.getLogger("vfl.storage.pad_store")
 PADS, SPENT, SUFFIX = "pads", "spent.sqlite", ".pads"
-MAGIC, NAME, SEALED, TAG, FRAME = b"vfl pads 1", 32, 48, 16, 16 << 20
-HEADER = len(MAGIC) + 8 + NAME + SEALED
+MAGIC, NAME, LIST, SEALED, TAG, FRAME = b"vfl pads 2", 32, 32, 48, 16, 16 << 20
+HEADER = len(MAGIC) + 8 + NAME + LIST + SEALED
 DAYS = 7  # for which pads are valid
-REMEMBERED = 60  # days for which a spent name is kept: pads of that name have expired long before
 DAY = 86_400
 
 
@@ -69,7 +70,8 @@ class PadFolder:
 
     def put(self, name: bytes, belongs: bytes, pads: Arrays) -> None:
         key = run_seed()
-        header = MAGIC + int(self._now()).to_bytes(8, "big") + name + self._sealing.seal(key, PADS)
+        with self._names() as (_, own):
+            header = MAGIC + int(self._now()).to_bytes(8, "big") + name + own + self._sealing.seal(key, PADS)
         bound, cipher, data = self._bound(header, belongs), AESGCM(key), memoryview(save(pads))
         path = self._path(name)
         draft = path.with_name(f".{path.name}.part")
@@ -91,7 +93,10 @@ class PadFolder:
     def get(self, name: bytes, belongs: bytes) -> Arrays | None:
         found = self._read(name, belongs) if self.holds(name) else None
         if found is None:
-            log.warning("pads that were prepared for a chunk are lost, expired or damaged here: it is prepared now")
+            log.warning(
+                "pads that were prepared for a chunk are lost, expired, damaged, or made with another list of spent "
+                "pads here: it is prepared now"
+            )
         return found
 
     def _read(self, name: bytes, belongs: bytes) -> Arrays | None:
@@ -116,11 +121,14 @@ class PadFolder:
 
     def holds(self, name: bytes) -> bool:
         made = made_at(self._path(name))
-        return made is not None and made[1] == name and self._valid(made[0]) and not self._is_spent(name)
+        if made is None or made.name != name or not self._valid(made.at):
+            return False
+        with self._names() as (store, own):
+            spent = store.execute("SELECT 1 FROM spent WHERE name = ?", (name,)).fetchone() is not None
+        return made.list_id == own and not spent
 
     def spend(self, name: bytes) -> bool:
-        with self._names() as store:
-            store.execute("DELETE FROM spent WHERE at < ?", (int(self._now()) - REMEMBERED * DAY,))
+        with self._names() as (store, _):
             new = store.execute("INSERT OR IGNORE INTO spent VALUES (?, ?)", (name, int(self._now()))).rowcount == 1
         with written(self._folder):
             self._path(name).unlink(missing_ok=True)
@@ -134,8 +142,8 @@ class PadFolder:
         """How many bytes valid pads take, and when the first of them expire."""
         with written(self._folder):
             found = [(path.stat().st_size, made_at(path)) for path in _files(self._folder)]
-        valid = [(size, made[0]) for size, made in found if made is not None and self._valid(made[0])]
-        return sum(size for size, _ in valid), min((made + DAYS * DAY for _, made in valid), default=0.0)
+        valid = [(size, made.at) for size, made in found if made is not None and self._valid(made.at)]
+        return sum(size for size, _ in valid), min((at + DAYS * DAY for _, at in valid), default=0.0)
 
     def drop_expired(self) -> int:
         """Erases pads that nobody may use any more; returns how many chunks."""
@@ -155,13 +163,9 @@ class PadFolder:
     def _bound(self, header: bytes, belongs: bytes) -> bytes:
         return hashlib.sha256(header + hashlib.sha256(self._binding).digest() + belongs).digest()
 
-    def _is_spent(self, name: bytes) -> bool:
-        with self._names() as store:
-            return store.execute("SELECT 1 FROM spent WHERE name = ?", (name,)).fetchone() is not None
-
     @contextlib.contextmanager
-    def _names(self) -> Iterator[sqlite3.Connection]:
-        """The names of spent pads, in one transaction."""
+    def _names(self) -> Iterator[tuple[sqlite3.Connection, bytes]]:
+        """The names of spent pads, in one transaction, and the id of their list, which is new if the list is."""
         try:
             self._spent.touch(mode=0o600)
             with contextlib.closing(sqlite3.connect(self._spent, timeout=10, isolation_level=None)) as store:
@@ -169,17 +173,28 @@ class PadFolder:
                     store.execute(f"PRAGMA {setting}")
                 store.execute("BEGIN IMMEDIATE")
                 store.execute("CREATE TABLE IF NOT EXISTS spent (name BLOB PRIMARY KEY, at INTEGER NOT NULL)")
-                yield store
+                store.execute("CREATE TABLE IF NOT EXISTS list (number INTEGER PRIMARY KEY, id BLOB NOT NULL)")
+                store.execute("INSERT OR IGNORE INTO list VALUES (0, ?)", (salt(),))
+                (own,) = store.execute("SELECT id FROM list").fetchone()
+                yield store, own
                 store.execute("COMMIT")
         except (sqlite3.Error, OSError) as error:
             raise ConfigError(
                 f"the names of spent pads in {self._spent} cannot be read or written ({error})",
-                remedy="Make room there, or put back the file of this party; without it no stored pad is used",
+                remedy="Make room there. If the file is damaged, move it away: all stored pads are then prepared again",
             ) from None
 
 
-def made_at(path: Path) -> tuple[float, bytes] | None:
-    """When a file of pads was written, and their name, as its header says; None for anything else."""
+class Made(NamedTuple):
+    """When a file of pads was written, their name, and the id of the list that will say when they are spent."""
+
+    at: float
+    name: bytes
+    list_id: bytes
+
+
+def made_at(path: Path) -> Made | None:
+    """What the header of a file of pads says; None for anything else."""
     try:
         with path.open("rb") as file:
             header = file.read(HEADER)
@@ -188,13 +203,13 @@ def made_at(path: Path) -> tuple[float, bytes] | None:
     if len(header) != HEADER or not header.startswith(MAGIC):
         return None
     rest = header[len(MAGIC) :]
-    return float(int.from_bytes(rest[:8], "big")), rest[8 : 8 + NAME]
+    return Made(float(int.from_bytes(rest[:8], "big")), rest[8 : 8 + NAME], rest[8 + NAME : 8 + NAME + LIST])
 
 
 def expired(folder: Path, now: float) -> list[Path]:
     """The files of `pads/` that no run may use any more, and what is none."""
     found = [(path, made_at(path)) for path in _files(folder)]
-    return [path for path, made in found if made is None or not made[0] <= now < made[0] + DAYS * DAY]
+    return [path for path, made in found if made is None or not made.at <= now < made.at + DAYS * DAY]
 
 
 def _files(folder: Path) -> list[Path]:

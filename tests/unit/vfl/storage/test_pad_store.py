@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ import pytest
 
 from protocols.errors import ConfigError
 from vfl.storage import pad_store
-from vfl.storage.pad_store import DAY, DAYS, PADS, REMEMBERED, SPENT, PadFolder, Sealing, expired
+from vfl.storage.pad_store import DAY, DAYS, PADS, SPENT, PadFolder, Sealing, expired
 from vfl.transport.identity import Identity, create_identity
 
 NAME, OTHER, BELONGS = b"n" * 32, b"o" * 32, b"b" * 32
@@ -114,11 +117,65 @@ def test_spent_pads_do_not_come_back_with_a_copy_of_the_folder(at: Callable[...,
     assert (tmp_path / SPENT).stat().st_mode & 0o777 == 0o600
 
 
-def test_names_are_forgotten_when_their_pads_have_long_expired(at: Callable[..., PadFolder]) -> None:
+@pytest.mark.parametrize("days", [61, 4000])
+def test_a_clock_that_was_ahead_for_a_while_brings_no_pad_back(
+    at: Callable[..., PadFolder], tmp_path: Path, days: float
+) -> None:
+    """Then back again, and the pads' file restored.  Planted: a list that deletes old names finds the pads again."""
+    at().put(NAME, BELONGS, PADS_OF)
+    path, copy = file(tmp_path), file(tmp_path).read_bytes()
     assert at().spend(NAME)
-    assert at(REMEMBERED + 1).spend(OTHER)
+    assert at(days).spend(OTHER)
+    path.write_bytes(copy)
+    assert at().get(NAME, BELONGS) is None
+    assert not at().spend(NAME)
+    path.write_bytes(copy)
+    with contextlib.closing(sqlite3.connect(tmp_path / SPENT)) as store, store:
+        store.execute("DELETE FROM spent WHERE at < ?", (NOW + (days - 60) * DAY,))
+    assert same(at().get(NAME, BELONGS))
+
+
+def test_pads_are_worthless_under_another_list_of_names(
+    at: Callable[..., PadFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the list was lost or the run's folder copied elsewhere: else spent pads were valid again.  Planted: lists
+    that all have one id."""
+    at().put(NAME, BELONGS, PADS_OF)
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+
+    def restored(*, with_list: bool) -> PadFolder:
+        shutil.rmtree(tmp_path / "run")
+        shutil.copytree(tmp_path / "copy", tmp_path / "run")
+        if not with_list:
+            (tmp_path / SPENT).unlink()
+        return at()
+
+    assert same(restored(with_list=True).get(NAME, BELONGS))  # the positive control
     assert at().spend(NAME)
-    assert REMEMBERED > 2 * DAYS
+    assert restored(with_list=True).get(NAME, BELONGS) is None
+    store = restored(with_list=False)
+    assert not store.holds(NAME)
+    assert store.get(NAME, BELONGS) is None
+    assert store.total()[0] > 0  # they have not expired
+    store.put(OTHER, BELONGS, PADS_OF)  # and the new list serves new pads
+    assert same(store.get(OTHER, BELONGS))
+    path, first = tmp_path / "run" / PADS / f"{NAME.hex()}.pads", len(pad_store.MAGIC) + 8 + pad_store.NAME
+    whole = path.read_bytes()
+    path.write_bytes(whole[:first] + list_id(tmp_path) + whole[first + pad_store.LIST :])
+    assert store.holds(NAME)  # a header that was changed to name the new list
+    assert store.get(NAME, BELONGS) is None
+    monkeypatch.setattr(pad_store, "salt", lambda: bytes(32))
+    (tmp_path / SPENT).unlink()
+    at().put(NAME, BELONGS, PADS_OF)
+    shutil.rmtree(tmp_path / "copy")
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    assert at().spend(NAME)
+    assert same(restored(with_list=False).get(NAME, BELONGS))
+
+
+def list_id(tmp_path: Path) -> bytes:
+    with contextlib.closing(sqlite3.connect(tmp_path / SPENT)) as store:
+        return bytes(store.execute("SELECT id FROM list").fetchone()[0])
 
 
 def test_no_pad_lies_in_clear(at: Callable[..., PadFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,6 +200,7 @@ def test_a_full_disk_and_a_damaged_list_of_names_are_said(
     (tmp_path / SPENT).write_bytes(b"no database, but longer than a header of one would be" * 20)
     with pytest.raises(ConfigError, match="names of spent pads"):
         at().spend(NAME)
+    (tmp_path / SPENT).unlink()
 
     def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
