@@ -149,6 +149,6 @@ class Numbered(Tap):
         self._next[peer] = count.sent
 
     def renewed(self, peer: str, count: Any) -> None:
-        later = [key for key in self._hashes if key[:2] == (self._me, peer) and key[2] > count.sent]
+        later = [key for key in list(self._hashes) if key[:2] == (self._me, peer) and key[2] > count.sent]
         for key in later:
             del self._hashes[key]
