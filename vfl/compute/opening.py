@@ -93,7 +93,7 @@ def opened(compute: Compute, memory: int = 0) -> Iterator[Pool | None]:
 
 def own_key(file: Path) -> bytes:
     """The key in this party's file.  Raises ConfigError."""
-    remedy = f"Make it with: openssl rand -hex 32 > {file.name}; it stands at the same path on every machine"
+    remedy = f"Make it with: (umask 077 && openssl rand -hex 32 > {file}); it stands at the same path on every machine"
     try:
         key = read_key(file)
     except OSError as error:

@@ -75,11 +75,12 @@ class Compute(Section):
                     )
             return self
         if not self.workers:
-            raise Complaint(f"is missing: {self.engine} needs to know how many", "Add workers = 2", "compute.workers")
+            raise Complaint(f"is missing or 0, and {self.engine} needs some", "Write workers = 2", "compute.workers")
         if self.key is None:
             raise Complaint(
                 "is missing: it seals calls to workers",
-                'Make one with openssl rand -hex 32 > compute.key, and add key = "compute.key"',
+                "Make one in the party file's folder with (umask 077 && openssl rand -hex 32 > compute.key), and add "
+                'key = "compute.key"',
                 "compute.key",
             )
         if self.engine == "ray" and "://" in self.address:

@@ -177,7 +177,7 @@ def _phases(result: Mapping[str, Any], console: Console) -> None:
         table.add_row(escape(str(phase["name"])), *numbers, style="bold" if phase["name"] == "in all" else None)
     _show(table, console)
     if "peak_memory" in result:
-        console.print(f"Memory: at most {size(result['peak_memory'])}", highlight=False)
+        console.print(f"Memory: this process held at most {size(result['peak_memory'])}", highlight=False)
 
 
 def _disclosure(results: Sequence[Mapping[str, Any]], console: Console) -> None:

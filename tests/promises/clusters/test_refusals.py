@@ -65,7 +65,7 @@ def test_no_key_that_is_one(cluster: Cluster, tmp_path: Path, content: str | Non
         write_key(key, content)
     said = refused(dataclasses.replace(cluster, key=key), kind=ConfigError)
     assert says in said
-    assert "openssl rand -hex 32 > own.key" in said
+    assert f"(umask 077 && openssl rand -hex 32 > {key})" in said
     assert content is None or content not in said
 
 

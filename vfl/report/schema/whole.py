@@ -217,7 +217,11 @@ class Report(Part, kw_only=True):
     ] = UNSET
     phases: Annotated[list[Phase] | UnsetType, says("what each phase took, see below")] = UNSET
     peak_memory: Annotated[
-        int | UnsetType, says("for a run, bytes: the most memory that this party's process has held at once")
+        int | UnsetType,
+        says(
+            "for a run, bytes: the most memory that this party's process has held at once, until it wrote the report; "
+            "without its workers"
+        ),
     ] = UNSET
     resumed: Annotated[
         bool | UnsetType,

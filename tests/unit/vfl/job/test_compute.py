@@ -52,7 +52,7 @@ def test_a_cluster(tmp_path: Path, engine: str, address: str) -> None:
         ('address = "10.0.0.5:6379"', "compute.address does nothing without a cluster"),
         (KEY, "compute.key does nothing without a cluster"),
         ('engine = "spark"', '"spark"'),
-        (f'engine = "ray"\n{KEY}', "compute.workers is missing"),
+        (f'engine = "ray"\n{KEY}', "compute.workers is missing or 0"),
         ('engine = "ray"\nworkers = 2', "compute.key is missing"),
         (f'engine = "ray"\nworkers = 2000\n{KEY}', "compute.workers"),
         (f'engine = "ray"\nworkers = -1\n{KEY}', "compute.workers"),

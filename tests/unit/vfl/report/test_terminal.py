@@ -129,6 +129,6 @@ def test_a_change_has_a_colour_only_if_its_interval_leaves_out_0(guest_result, n
 
 def test_memory_is_said_on_the_terminal_and_on_the_page(guest_result):
     result = guest_result | {"peak_memory": 412_000_000}
-    assert "Memory: at most 412 MB" in printed(result)
+    assert "Memory: this process held at most 412 MB" in printed(result)
     assert re.search(r"held at most\s412\s?MB\sof memory", render(result).replace("&nbsp;", " "))
     assert "Memory" not in " ".join(printed(guest_result))
