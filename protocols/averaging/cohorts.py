@@ -1,7 +1,8 @@
 """Which members take part in a sum, and which sums may be opened one after the other; pure, no channel.
 
-**Cohort.** The members are sorted by a hash of the common seed, the number of the turn and their name; the first of
-them are the cohort.  So who takes part is fixed before the turn, and nobody chooses it.
+**Cohort.** The members are sorted by a hash of the common seed, the number of sums that were opened and their name; the
+first of them are the cohort.  So who takes part is fixed before the sum, and nobody chooses it.  A turn that failed is
+tried again with the same cohort.
 
 **Threshold.** More than two thirds of the cohort, and at least 3, must take part to the end.  Two lists of survivors of
 one turn, each signed by as many, then have more than a third of the cohort in common: one of these would have signed
@@ -29,6 +30,7 @@ import numpy as np
 from protocols.errors import ConfigError
 from protocols.values import check_types
 
+DRAWS = 64  # of a cohort, until its sum may be opened
 MOST_SUMS = 4  # of different members: then members have at most 15 histories, and all combinations can be examined
 Members = frozenset[str]
 
@@ -76,13 +78,20 @@ class Terms:
         """How many of them must take part to the end."""
         return max(self.min_members, 2 * self.cohort_size // 3 + 1)
 
-    def cohort(self, seed: bytes, turn: int) -> Members:
-        """The members that take part in a turn."""
-        return frozenset(self.order(seed, turn, "cohort")[: self.cohort_size])
+    def cohort(self, seed: bytes, opened: int, before: Sequence[Members]) -> Members:
+        """The members that take part in the sum after `opened` others: the first draw that may be opened after those
+        before, if all survive."""
+        draws = (self.order(seed, opened, f"cohort {k}")[: self.cohort_size] for k in range(DRAWS))
+        if self.cohort_size == len(self.members):
+            return frozenset(self.members)
+        drawn = [frozenset(next(draws))]
+        while not self.may_open(drawn[-1], before) and len(drawn) < DRAWS:
+            drawn.append(frozenset(next(draws)))
+        return drawn[-1]
 
-    def order(self, seed: bytes, turn: int, use: str) -> list[str]:
+    def order(self, seed: bytes, number: int, use: str) -> list[str]:
         """All members, in an order that follows from the common seed."""
-        return sorted(self.members, key=lambda name: hashlib.sha256(seed + f"{use}|{turn}|{name}".encode()).digest())
+        return sorted(self.members, key=lambda name: hashlib.sha256(seed + f"{use}|{number}|{name}".encode()).digest())
 
     def number(self, name: str) -> int:
         """A member's number, from 1: where its shares are evaluated."""

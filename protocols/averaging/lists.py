@@ -1,17 +1,20 @@
-"""Lists of survivors that enough of them have signed: what members know of earlier sums; pure, no channel."""
+"""Lists of survivors that enough of them have signed, and the sums that were opened by them; pure, no channel."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import Any
+
+import numpy as np
 
 from protocols.averaging.cohorts import Members, Terms
 from protocols.averaging.masks import signed
-from protocols.averaging.setup import SIGNATURE, Identities
+from protocols.averaging.setup import SIGNATURE, Identities, Setup
+from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
-
-_TURN = 8  # bytes
+from protocols.recovery.checkpoint import Arrays
 
 
 @dataclass(frozen=True)
@@ -23,11 +26,6 @@ class Agreed:
     signers: Members
     signatures: bytes
 
-    def packed(self, terms: Terms) -> bytes:
-        """As it is sent and stored."""
-        bitmaps = terms.bitmap(self.survivors) + terms.bitmap(self.signers)
-        return self.turn.to_bytes(_TURN, "big") + bitmaps + self.signatures
-
     def check(self, terms: Terms, identities: Identities, setup: bytes, sender: str) -> None:
         """Raises RemoteProtocolError unless the threshold of the survivors has signed the list; sender: who brought
         it."""
@@ -37,31 +35,50 @@ class Agreed:
                 remedy=f"Nothing was released by this list. Check which software {sender} runs",
                 party=sender,
             )
+        check_lengths(sender, SIGNATURE * len(self.signers), self.signatures, what="bytes of signatures")
         said = signed("survivors", setup, self.turn, terms.bitmap(self.survivors))
         for k, name in enumerate(name for name in terms.members if name in self.signers):
             identities.check(name, self.signatures[SIGNATURE * k : SIGNATURE * (k + 1)], said, sender)
 
 
-def pack(lists: Sequence[Agreed], terms: Terms) -> bytes:
-    """Several lists as they are sent and stored."""
-    return b"".join(each.packed(terms) for each in lists)
+class History:
+    """The sums of a run that were opened, as each party counts them.
 
+    chain: a hash of all of them, in order, which members sign with their keys of a turn: who received another sum has
+    another chain.  survivors: of the sums that the next one is compared with.  turn: of the last one.
+    """
 
-def unpack(data: bytes, terms: Terms, sender: str) -> list[Agreed]:
-    """The same back, signatures unchecked.  Raises RemoteProtocolError unless they are in the order of turns."""
-    found = list(_unpacked(data, terms, sender))
-    if any(later.turn <= earlier.turn for earlier, later in pairwise(found)):
-        raise RemoteProtocolError(f"{sender} named lists of survivors that are not in order", party=sender)
-    return found
+    def __init__(self, terms: Terms, setup: Setup) -> None:
+        self._terms, self._seed = terms, setup.seed
+        self.chain, self.turn, self._opened = setup.digest, 0, 0
+        self.survivors: tuple[Members, ...] = ()
+        self.cohort = terms.cohort(self._seed, 0, ())
 
+    def add(self, turn: int, survivors: Members, words: bytes) -> None:
+        """A sum that was opened; the next cohort follows from it."""
+        said = turn.to_bytes(8, "big") + self._terms.bitmap(survivors) + words
+        self.chain = hashlib.sha256(b"vfl averaging opened|" + self.chain + said).digest()
+        self.turn, self._opened = turn, self._opened + 1
+        self._compare((*self.survivors, survivors))
 
-def _unpacked(data: bytes, terms: Terms, sender: str) -> Iterator[Agreed]:
-    bitmap, at = (len(terms.members) + 7) // 8, 0
-    while at < len(data):
-        head, rest = at + _TURN, at + _TURN + 2 * bitmap
-        survivors, signers = terms.named(data[head : head + bitmap]), terms.named(data[head + bitmap : rest])
-        end = rest + SIGNATURE * len(signers or ())
-        if survivors is None or signers is None or end > len(data):
-            raise RemoteProtocolError(f"{sender} sent a malformed list of survivors", party=sender)
-        yield Agreed(int.from_bytes(data[at:head], "big"), survivors, signers, data[rest:end])
-        at = end
+    def _compare(self, survivors: tuple[Members, ...]) -> None:
+        last = self._terms.window - 1
+        self.survivors = tuple(dict.fromkeys(survivors)) if self._terms.whole_run else survivors[-last:][:last]
+        self.cohort = self._terms.cohort(self._seed, self._opened, self.survivors)
+
+    def save(self) -> Arrays:
+        """What must outlast this process."""
+        bitmaps = b"".join(self._terms.bitmap(each) for each in self.survivors)
+        return {
+            "chain": np.frombuffer(self.chain, np.uint8),
+            "opened": np.array([self._opened, self.turn]),
+            "compared": np.frombuffer(bitmaps, np.uint8),
+        }
+
+    def load(self, saved: Mapping[str, Any]) -> None:
+        """Continues after what was saved."""
+        self.chain = np.asarray(saved["chain"], np.uint8).tobytes()
+        self._opened, self.turn = (int(number) for number in saved["opened"])
+        rows = np.asarray(saved["compared"], np.uint8).reshape(-1, len(self._terms.bitmap(frozenset())))
+        named = [self._terms.named(row.tobytes()) for row in rows]
+        self._compare(tuple(each for each in named if each is not None))

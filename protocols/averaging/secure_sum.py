@@ -7,8 +7,8 @@ deviates can make the sum wrong.  An aggregator that keeps to the protocol, with
 nothing of another member but the sum.
 
      member P, numbers x_P                                          aggregator
-                              <----------------------------------   TurnBegins: turn, recent lists of survivors, signed
- 1   new mask key             TurnKey, signed   ----------------->
+                              <----------------------------------   TurnBegins
+ 1   new mask key             TurnKey, signed with a hash of all opened sums  ----->
                               <----------------------------------   TurnKeys, of all that answered
  2   new seed b_P; Shamir shares of b_P and of the mask key, one box for each other member
                               SealedShares      ----------------->
@@ -22,15 +22,21 @@ nothing of another member but the sum.
  5   of each survivor the share of its seed; of each other one the share of its mask key
                               UnmaskingShares   ----------------->
  6                                                                  seeds of survivors, pair seeds of the others: the sum
-                              <----------------------------------   OpenedSum, to all members
+                              <----------------------------------   OpenedSum and the signed list, to all members
 
 G expands a seed by ChaCha20.  In the sum the pair seeds cancel, but for those with members that did not survive: their
 mask keys are rebuilt in step 6.  A member's seed b_P stays secret if it did not survive, so that its update, if it still
 arrives, remains masked: the reason for two masks.
 Never are both released of one member: a member answers each step of a turn once, signs one list, and releases shares
 only by a list that the threshold has signed (cohorts.py).  A turn that is broken off is never resumed: the next one has
-new keys and new masks.  A member remembers what it signed, and refuses a list whose sum would, together with earlier
-ones, involve fewer than `min_members` members.
+new keys and new masks.
+
+Of the same numbers one list at most is opened: a member that released shares of them signs no other list, and takes no
+sum of another list, until their sum is opened.  Members know all opened sums.  They refuse a list whose sum would,
+together with earlier ones, involve fewer than `min_members` members.  A member accepts an OpenedSum only if it has the
+length that is due, is of the cohort, and if the threshold has signed the list.  Its numbers are not authenticated: the
+aggregator can send all members the same wrong sum.  Sending them different ones ends the run before another update is
+sent, since keys of a turn are signed with a hash of all sums that their sender received.
 
 Who learns what: all parties the sum of the survivors' numbers, and who survived.
 Cost per member, in a cohort of k: k X25519 exchanges and 2 k signatures to check, k shares of 2 secrets; bytes: 430 k,
@@ -48,9 +54,9 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from protocols.averaging import lists, masks, shamir
-from protocols.averaging.cohorts import MOST_SUMS, Members, Terms
-from protocols.averaging.lists import Agreed
+from protocols.averaging import masks, shamir
+from protocols.averaging.cohorts import Members, Terms
+from protocols.averaging.lists import Agreed, History
 from protocols.averaging.masks import BOX, Words
 from protocols.averaging.setup import KEY, MOST_MEMBERS, SIGNATURE, Identities, Keys, Setup
 from protocols.averaging.shamir import SHARE
@@ -63,14 +69,8 @@ from protocols.session import Session
 _BITMAP = MOST_MEMBERS // 8
 
 
-class TurnBegins(
-    Message,
-    disclosure=PUBLIC,
-    learns="that a turn begins, and who survived the turns before",
-    most_bytes=64 + MOST_SUMS * (64 + 2 * _BITMAP + SIGNATURE * MOST_MEMBERS),
-):
+class TurnBegins(Message, disclosure=PUBLIC, learns="that a turn begins", most_bytes=64):
     turn: int
-    history: bytes  # the recent lists of survivors (lists.py)
 
 
 class TurnKey(Message, disclosure=PUBLIC, learns="the sender's public key of this turn", most_bytes=256):
@@ -157,6 +157,8 @@ class OpenedSum(
 ):
     turn: int
     survivors: bytes  # bitmap
+    signers: bytes  # bitmap
+    signatures: bytes  # (signers, 64)
     words: bytes  # (length,) modulo 2^word_bits
 
 
@@ -186,14 +188,17 @@ class Member:
         keys: Keys,
         draw: Callable[[str], Seed],
         numbers: Callable[[int], Words],
+        due: Callable[[], int],
     ) -> None:
-        """draw: makes secret seeds; numbers: this member's numbers for a turn, unsigned words of `terms.word_bits`."""
+        """draw: makes secret seeds; numbers: this member's numbers for a turn, unsigned words of `terms.word_bits`, the
+        same until their sum is opened; due: how many."""
         self.me, self._aggregator, self.terms, self._setup = me, aggregator, terms, setup
         self._identities, self._keys, self._draw, self._numbers = identities, keys, draw, numbers
+        self._due, self._history = due, History(terms, setup)
         self._boxes = masks.Boxes(me, keys.box, setup.boxes, setup.digest)
-        self._released: dict[int, Members] = {}  # lists by which it released shares, by turn
-        self._checked: dict[int, Members] = {}  # lists of others whose signatures it checked
-        self._turn, self._heard = 0, list[bytes]()
+        self._released: Members | None = None  # the list by which it released shares of the numbers that are due
+        self._signed: Members | None = None  # the list that it signed in this turn
+        self._turn, self._heard, self._last = 0, list[bytes](), b""
         self._secrets: _TurnSecrets | None = None
         self._steps: dict[type[Any], Callable[[Any], Message]] = dict(
             zip(ASKED, (self._begin, self._share, self._mask, self._sign, self._release), strict=True)
@@ -203,12 +208,12 @@ class Member:
         """What is sent back; None for what is repeated or belongs to an earlier turn.  Raises RemoteProtocolError,
         DisclosureRefused."""
         kind, turn = type(message), int(getattr(message, "turn"))  # noqa: B009
-        if turn < self._turn:
+        if turn < self._turn or turn <= self._history.turn:
             return None
         if turn > self._turn:
             if kind is not TurnBegins:
                 raise self._broken("sent a step of a turn that has not begun")
-            self._turn, self._heard, self._secrets = turn, [], None
+            self._turn, self._heard, self._secrets, self._signed = turn, [], None, None
         step, content = ASKED.index(kind), _content(message)
         if step < len(self._heard):
             if self._heard[step] != content:
@@ -220,33 +225,46 @@ class Member:
         self._heard.append(content)
         return answer
 
-    def opened(self, message: OpenedSum) -> Sum:
-        """The sum in a message.  Raises RemoteProtocolError."""
-        survivors, size = self.terms.named(message.survivors), self.terms.word_bits // 8
-        if survivors is None or len(message.words) % size:
-            raise self._broken("sent a malformed sum")
+    def opened(self, message: OpenedSum) -> Sum | None:
+        """The sum in a message; None if it is repeated.  Raises RemoteProtocolError."""
+        if self._last == (content := _content(message)):
+            return None
+        survivors, signers = self.terms.named(message.survivors), self.terms.named(message.signers)
+        if survivors is None or signers is None or len(message.words) != self._due() * self.terms.word_bits // 8:
+            raise self._broken("sent a sum that is malformed, or has another length than is due")
+        if message.turn < self._turn or message.turn <= self._history.turn or not survivors <= self._history.cohort:
+            raise self._broken("sent a sum that is not due")
+        agreed = Agreed(message.turn, survivors, signers, message.signatures)
+        agreed.check(self.terms, self._identities, self._setup.digest, self._aggregator)
+        signed = self._signed if message.turn == self._turn else None
+        if any(known not in (None, survivors) for known in (signed, self._released)):
+            raise self._broken("sent a sum of other members than this one has agreed to")
+        self._history.add(message.turn, survivors, message.words)
+        self._last, self._released, self._secrets = content, None, None
         return Sum(message.turn, survivors, masks.words_of(message.words, self.terms.word_bits))
 
     # -- the steps of a turn
 
     def _begin(self, message: TurnBegins) -> TurnKey:
-        if self.me not in self.terms.cohort(self._setup.seed, self._turn):
+        if self.me not in self._history.cohort:
             raise self._broken("asked a member that is not of the cohort")
-        before = self._recent(message.history)
         mask_key = X25519PrivateKey.from_private_bytes(self._draw("averaging mask key").secret)
-        self._secrets, public = _TurnSecrets(mask_key, before), mask_key.public_key().public_bytes_raw()
-        signature = self._keys.identity.sign(masks.signed("turn key", self._setup.digest, self._turn, public))
+        self._secrets, public = _TurnSecrets(mask_key), mask_key.public_key().public_bytes_raw()
+        signature = self._keys.identity.sign(self._said(public))
         return TurnKey(self._turn, public, signature)  # 1
+
+    def _said(self, public: bytes) -> bytes:
+        """What is signed of a key of this turn: with it, all sums that the signer received."""
+        return masks.signed("turn key", self._setup.digest, self._turn, self._history.chain + public)
 
     def _share(self, message: TurnKeys) -> SealedShares:
         own, sender = self._own, self._aggregator
-        names = self._enough(message.senders, self.terms.cohort(self._setup.seed, self._turn))
+        names = self._enough(message.senders, self._history.cohort)
         check_lengths(sender, (KEY + SIGNATURE) * len(names), message.keys, what="bytes of keys")
         for k, name in enumerate(names):
             piece = message.keys[(KEY + SIGNATURE) * k : (KEY + SIGNATURE) * (k + 1)]
             own.publics[name] = piece[:KEY]
-            said = masks.signed("turn key", self._setup.digest, self._turn, piece[:KEY])
-            self._identities.check(name, piece[KEY:], said, sender)
+            self._identities.check(name, piece[KEY:], self._said(piece[:KEY]), sender)
         same = own.publics[self.me] == own.mask_key.public_key().public_bytes_raw()
         if not same or len(set(own.publics.values())) < len(names):
             raise self._broken("relayed other keys than the members sent")
@@ -278,24 +296,25 @@ class Member:
     def _sign(self, message: Survivors) -> SurvivorsSigned:
         own = self._own
         own.survivors = frozenset(self._enough(message.survivors, frozenset(own.senders)))
-        if not self.terms.may_open(own.survivors, own.before):
-            raise DisclosureRefused(
+        if self._released not in (None, own.survivors):
+            what = f"{self._aggregator} asks for two different sums of the same numbers"
+            raise self._refused(what, "it should have named the same members again")
+        if not self.terms.may_open(own.survivors, self._history.survivors):
+            raise self._refused(
                 f"with earlier sums, the sum that {self._aggregator} asks for involves fewer than "
                 f"{self.terms.min_members} members",
-                about="averaging.min_members",
-                remedy=f"Check which software {self._aggregator} runs: it should have left out more members",
-                party=self._aggregator,
+                "it should have left out more members",
             )
+        self._signed = own.survivors
         said = masks.signed("survivors", self._setup.digest, self._turn, message.survivors)
         return SurvivorsSigned(self._turn, self._keys.identity.sign(said))  # 4
 
     def _release(self, message: SurvivorSignatures) -> UnmaskingShares:
         own, sender = self._own, self._aggregator
         signers = frozenset(self._enough(message.signers, own.survivors, me=False))
-        check_lengths(sender, SIGNATURE * len(signers), message.signatures, what="bytes of signatures")
         agreed = Agreed(self._turn, own.survivors, signers, message.signatures)
         agreed.check(self.terms, self._identities, self._setup.digest, sender)
-        self._released[self._turn] = own.survivors
+        self._released = own.survivors
         shares = [own.shares[name][0 if name in own.survivors else 1] for name in own.senders]
         self._secrets = None
         return UnmaskingShares(self._turn, b"".join(s.to_bytes(SHARE, "big") for s in shares))  # 5
@@ -318,27 +337,9 @@ class Member:
             raise self._broken("continued a turn with fewer members than the threshold")
         return [name for name in self.terms.members if name in names]
 
-    def _recent(self, history: bytes) -> tuple[Members, ...]:
-        """The survivors of the recent sums, whose lists are signed and contain those that this member knows."""
-        listed = lists.unpack(history, self.terms, self._aggregator)
-        most = MOST_SUMS if self.terms.whole_run else self.terms.window - 1
-        if len(listed) > most or (listed and listed[-1].turn >= self._turn):
-            raise self._broken("named more lists of survivors than there can be")
-        for each in listed:
-            if self._released.get(each.turn, self._checked.get(each.turn)) != each.survivors:
-                each.check(self.terms, self._identities, self._setup.digest, self._aggregator)
-        by_turn = {each.turn: each.survivors for each in listed}
-        if self.terms.whole_run:
-            complete = set(self._released.values()) <= set(by_turn.values())
-            self._released = {turn: names for turn, names in by_turn.items() if names in self._released.values()}
-        else:
-            since = 0 if len(listed) < most else min(by_turn, default=self._turn)
-            self._released = {turn: names for turn, names in self._released.items() if turn >= since}
-            complete = all(by_turn.get(turn) == names for turn, names in self._released.items())
-        if not complete:
-            raise self._broken("left out a list of survivors")
-        self._checked = by_turn
-        return tuple(by_turn.values())
+    def _refused(self, what: str, due: str) -> DisclosureRefused:
+        remedy = f"Check which software {self._aggregator} runs: {due}"
+        return DisclosureRefused(what, about="averaging.min_members", remedy=remedy, party=self._aggregator)
 
     def _broken(self, what: str) -> RemoteProtocolError:
         return RemoteProtocolError(
@@ -356,7 +357,6 @@ class _TurnSecrets:
     """What a member holds during one turn."""
 
     mask_key: X25519PrivateKey
-    before: tuple[Members, ...]  # survivors of recent sums
     self_seed: Seed = field(default_factory=lambda: Seed("", b""))
     publics: dict[str, bytes] = field(default_factory=dict)
     senders: list[str] = field(default_factory=list)
@@ -370,7 +370,8 @@ def take_part(session: Session, side: Member, opened: Callable[[Sum], bool]) -> 
     while more:
         message = aggregator.recv_of((*ASKED, OpenedSum))
         if isinstance(message, OpenedSum):
-            more = opened(side.opened(message))
+            found = side.opened(message)
+            more = opened(found) if found is not None else more
         elif (answer := side.answer(message)) is not None:
             aggregator.send(answer)
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from protocols.averaging import lists, masks, shamir
+from protocols.averaging import masks, shamir
 from protocols.averaging.cohorts import Members, Terms
-from protocols.averaging.lists import Agreed
+from protocols.averaging.lists import Agreed, History
 from protocols.averaging.masks import BOX
 from protocols.averaging.secure_sum import (
     ANSWERED,
@@ -35,7 +35,8 @@ from protocols.averaging.secure_sum import (
 )
 from protocols.averaging.setup import Identities, Setup
 from protocols.averaging.shamir import SHARE
-from protocols.codec import check_lengths
+from protocols.cipher import Keyring
+from protocols.codec import check_lengths, decode, encode
 from protocols.errors import PeerAborted, RemoteProtocolError, TooFewMembers, TransportError
 from protocols.message import Message
 from protocols.randomness import Seed
@@ -61,30 +62,38 @@ class Aggregator:
         self.me, self.terms, self._setup, self._identities = me, terms, setup, identities
         self._length, self._keep = 0, keep
         self._turn, self._step = 0, len(ANSWERED)
-        self._lists: list[Agreed] = []
+        self._history = History(terms, setup)
+        self._pending: Members | None = None  # the list that was agreed for the sum that is due
+        self._agreed: Agreed | None = None
+        self.opened: OpenedSum | None = None  # the last one, for members that have not heard it
         self._answers: list[dict[str, Any]] = []
         self.waiting: set[str] = set()  # members that have not answered the step
         self._survivors: Members = frozenset()
         self.total: Sum | None = None
 
     def save(self) -> Arrays:
-        """What must outlast this process: the last turn, and recent lists of survivors with their signatures."""
-        packed = lists.pack(self._lists, self.terms)
-        return {"turn": np.array(self._turn), "lists": np.frombuffer(packed, np.uint8)}
+        """What must outlast this process: the last turn, what was opened, and the list that was agreed since."""
+        pending = b"" if self._pending is None else self.terms.bitmap(self._pending)
+        opened = b"" if self.opened is None else encode(self.opened, self.terms.members, self.me)
+        texts = {"pending": pending, "last": opened}
+        arrays = {name: np.frombuffer(value, np.uint8) for name, value in texts.items()}
+        return self._history.save() | {"turn": np.array(self._turn)} | arrays
 
     def load(self, saved: Mapping[str, Any]) -> None:
         """Continues after what was saved: a turn that had begun is never resumed."""
         self._turn, self._step = int(saved["turn"]), len(ANSWERED)
-        self._lists = lists.unpack(np.asarray(saved["lists"], np.uint8).tobytes(), self.terms, self.me)
+        self._history.load(saved)
+        pending, last = (np.asarray(saved[name], np.uint8).tobytes() for name in ("pending", "last"))
+        self._pending = self.terms.named(pending) if pending else None
+        self.opened = decode(last, OpenedSum, self.me, Keyring()) if last else None
 
     def begin(self, length: int) -> dict[str, Message]:
         """A new turn, that adds up vectors of this length: what to send to whom."""
         self._length = length
         self._turn, self._step, self._answers, self.total = self._turn + 1, 0, [{}], None
         self._keep(self.save())
-        cohort = self.terms.cohort(self._setup.seed, self._turn)
-        self.waiting = set(cohort)
-        return dict.fromkeys(sorted(cohort), TurnBegins(self._turn, lists.pack(self._lists, self.terms)))
+        self.waiting = set(self._history.cohort)
+        return dict.fromkeys(sorted(self.waiting), TurnBegins(self._turn))
 
     def take(self, sender: str, message: Message) -> None:
         """An answer; one that is late, repeated or of an earlier turn changes nothing.  Raises RemoteProtocolError."""
@@ -124,7 +133,8 @@ class Aggregator:
     def _check(self, sender: str, message: Message) -> None:
         """Raises RemoteProtocolError for an answer that cannot be used."""
         if isinstance(message, TurnKey):
-            said = masks.signed("turn key", self._setup.digest, self._turn, message.public)
+            content = self._history.chain + message.public
+            said = masks.signed("turn key", self._setup.digest, self._turn, content)
             self._identities.check(sender, message.signature, said, sender)
         elif isinstance(message, SealedShares):
             check_lengths(sender, BOX * (len(self._answers[0]) - 1), message.boxes, what="bytes of shares")
@@ -154,14 +164,16 @@ class Aggregator:
         return {name: RelayedShares(self._turn, senders, b"".join(of)) for name, of in boxes.items()}
 
     def _list(self, answers: dict[str, MaskedUpdate]) -> dict[str, Message]:
-        before = [each.survivors for each in self._lists]
         order = self.terms.order(self._setup.seed, self._turn, "left out")
-        found = self.terms.survivors(frozenset(answers), before, order)
+        if self._pending is None:
+            found = self.terms.survivors(frozenset(answers), self._history.survivors, order)
+        else:  # members have released shares of the same numbers by this list, and sign no other one
+            found = self._pending if self._pending <= set(answers) else None
         if found is None:
             self._step = len(ANSWERED)
             raise TooFewMembers(
                 f"no sum of turn {self._turn} may be opened: with earlier sums each would involve fewer than "
-                f"{self.terms.min_members} members",
+                f"{self.terms.min_members} members, or not the members of the turn before, which was broken off",
                 remedy="Nothing of this turn was opened. Agree on a larger fraction, or wait until more members run",
                 party=self.me,
             )
@@ -170,11 +182,8 @@ class Aggregator:
 
     def _agree(self, answers: dict[str, SurvivorsSigned]) -> dict[str, Message]:
         signers, signatures = frozenset(answers), b"".join(each.signature for each in answers.values())
-        agreed = Agreed(self._turn, self._survivors, signers, signatures)
-        if self.terms.whole_run:  # one list for each set of survivors
-            self._lists = [*(each for each in self._lists if each.survivors != self._survivors), agreed]
-        else:
-            self._lists = [*self._lists, agreed][-(self.terms.window - 1) :] if self.terms.window > 1 else []
+        self._agreed = Agreed(self._turn, self._survivors, signers, signatures)
+        self._pending = self._survivors
         self._keep(self.save())
         message = SurvivorSignatures(self._turn, self.terms.bitmap(signers), signatures)
         return dict.fromkeys(answers, message)
@@ -202,8 +211,17 @@ class Aggregator:
                 if key is None or key.public_key().public_bytes_raw() != publics[name]:
                     raise self._wrong(name)
                 total = total + masks.pair_mask(key, publics, name, self._survivors, self._turn, total)
-        self.total = Sum(self._turn, self._survivors, total)
+        self._end(Sum(self._turn, self._survivors, total))
         return {}
+
+    def _end(self, total: Sum) -> None:
+        agreed, words = self._agreed, total.words.tobytes()
+        assert agreed is not None
+        names = (self.terms.bitmap(agreed.survivors), self.terms.bitmap(agreed.signers))
+        self.opened = OpenedSum(total.turn, *names, agreed.signatures, words)
+        self._history.add(total.turn, total.survivors, words)
+        self._pending, self.total = None, total
+        self._keep(self.save())
 
     def _wrong(self, name: str) -> RemoteProtocolError:
         return RemoteProtocolError(
@@ -223,8 +241,8 @@ def add_up(session: Session, side: Aggregator, length: int, patience: float) -> 
             if not left:
                 raise
             continue
-        opened = OpenedSum(found.turn, side.terms.bitmap(found.survivors), found.words.tobytes())
-        _tell(session, side, dict.fromkeys(side.terms.members, opened))
+        assert side.opened is not None
+        _tell(session, side, dict.fromkeys(side.terms.members, side.opened))
         return found
     raise AssertionError
 

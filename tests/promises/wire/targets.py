@@ -21,9 +21,6 @@ from rich.console import Console
 
 from protocols import _native
 from protocols._native import DpfKeys, InvalidBytes, PlainVec
-from protocols.averaging import lists
-from protocols.averaging.cohorts import Terms
-from protocols.averaging.setup import SIGNATURE
 from protocols.channel import Count
 from protocols.cipher import CipherVec, DecryptionKey, Keyring
 from protocols.codec import Int32s, Int64s, decode
@@ -129,15 +126,7 @@ def messages() -> list[Target]:
             for kind in declared()
             if kind.__module__.startswith("protocols.")
         ),
-        _survivors(),
     ]
-
-
-def _survivors() -> Target:
-    """What stands inside TurnBegins."""
-    terms, three = Terms(("bank", "telecom", "shop")), frozenset(("bank", "telecom", "shop"))
-    given = lists.pack([lists.Agreed(2, three, three, bytes(3 * SIGNATURE))], terms)
-    return Target("lists of survivors", lambda data: lists.unpack(data, terms, SENDER), [given])
 
 
 def _decoded(data: bytes, kind: type[Message]) -> object:

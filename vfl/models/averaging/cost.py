@@ -40,9 +40,9 @@ def predicted(spec: Averaging, members: int, columns: int) -> AveragingCost:
     for turn, sum_ in enumerate(due, 1):
         course = Course(spec, terms, columns, due=sum_)  # type: ignore[arg-type]
         words = course.length * terms.word_bits // 8
-        lists = min(turn - 1, 1 if terms.whole_run else terms.window - 1)
-        total += terms.cohort_size * _turn(_like(turn), terms, words, lists)
-        opened = secure_sum.OpenedSum(_like(turn), bytes(_bitmap(terms)), bytes(words))
+        total += terms.cohort_size * _turn(_like(turn), terms, words)
+        bitmap, signatures = bytes(_bitmap(terms)), bytes(SIGNATURE * terms.cohort_size)
+        opened = secure_sum.OpenedSum(_like(turn), bitmap, bitmap, signatures, bytes(words))
         total += members * _length(opened)
     return AveragingCost(spec.rounds, len(due), round(total / members), total)
 
@@ -67,13 +67,12 @@ def _setup(members: int) -> tuple[Message, ...]:
 
 
 @lru_cache(maxsize=64)
-def _turn(turn: int, terms: Terms, words: int, lists: int) -> int:
+def _turn(turn: int, terms: Terms, words: int) -> int:
     """What one member of the cohort sends and receives in a turn, without the sum."""
     bitmap, cohort = _bitmap(terms), terms.cohort_size
-    agreed = 8 + 2 * bitmap + SIGNATURE * cohort
     boxes = bytes(BOX * (cohort - 1))
     return _length(
-        secure_sum.TurnBegins(turn, bytes(lists * agreed)),
+        secure_sum.TurnBegins(turn),
         secure_sum.TurnKey(turn, bytes(KEY), bytes(SIGNATURE)),
         secure_sum.TurnKeys(turn, bytes(bitmap), bytes((KEY + SIGNATURE) * cohort)),
         secure_sum.SealedShares(turn, bytes(KEY), boxes),

@@ -54,7 +54,7 @@ def member(
     agreed, keys = setup.member(session, terms, identities, identity)
     own = Own(session, Course(spec, terms, rows.x.shape[1]), rows)
     side = secure_sum.Member(
-        session.me, session.roles.arbiter, terms, agreed, identities, keys, session.seed, own.numbers
+        session.me, session.roles.arbiter, terms, agreed, identities, keys, session.seed, own.numbers, own.due
     )
     with session.phase(PHASE):
         secure_sum.take_part(session, side, own.opened)
@@ -82,6 +82,10 @@ class Own:
             self.session.observer.step(PHASE, course.number, course.spec.rounds)
             self._due = {"scale": self._scale, "joins": self._join, "update": self._update}[str(course.due)]()
         return self._due
+
+    def due(self) -> int:
+        """How many numbers that are."""
+        return self.course.length
 
     def opened(self, found: secure_sum.Sum) -> bool:
         """Takes a sum; returns whether another one follows."""

@@ -40,13 +40,15 @@ class Averaging(Declared):
     What each party learns: members and aggregator learn the sums over the members that took part to the end of a round,
     and who these are: before the first round of columns, their squares, the label and the number of rows, then of
     updates. With `trigger` they also learn how many members joined a round. No sum involves fewer than `min_members`
-    members, nor does any linear combination of all sums (with `window="recent"`: of the last four). No noise is added: the model is computed from
-    everybody's rows, and says about them what any model says about its training rows. docs/protocols/averaging.md has
-    the protocol.
+    members, nor does any linear combination of the sums of this run (with `window="recent"`: of its last four); members
+    that share what they know count among these. Sums of other runs are not compared. An aggregator that deviates can
+    choose the model, and learn more from updates than from those of a training. No noise is added: the model is
+    computed from everybody's rows, and says about them what any model says about its training rows.
+    docs/protocols/averaging.md has the protocol, docs/threat-model.md the limits.
 
-    Cost: per round and member one update each way, and about 430 bytes for each other member of the round (560 with
-    `window="recent"`); `update_bits` halves the bytes of updates. `cost(members, columns)` predicts the bytes of a run
-    in which nobody drops out, exactly. Local training is numpy's.
+    Cost: per round and member one update each way, and about 430 bytes for each other member of the round;
+    `update_bits` halves the bytes of updates. `cost(members, columns)` predicts the bytes of a run in which nobody
+    drops out, exactly. Local training is numpy's.
 
     Examples
     --------
@@ -73,7 +75,12 @@ class Averaging(Declared):
     )
     mu: float = Field(default=0.0, ge=0, le=1e6, description="FedProx: what holds local training near the common model")
     fraction: float = Field(default=1.0, gt=0, le=1, description="the part of the members drawn for each round")
-    min_members: int = Field(default=3, ge=3, le=4096, description="the fewest members that a sum involves")
+    min_members: int = Field(
+        default=3,
+        ge=3,
+        le=4096,
+        description="the fewest members that a sum involves: two more than may deviate together with the aggregator",
+    )
     window: Literal["run", "recent"] = Field(
         default="run",
         description="which sums may say nothing together about fewer than min_members members: all of the run, in "

@@ -63,10 +63,10 @@ def test_three_sums_isolate_where_no_two_do() -> None:
 
 def test_a_cohort_follows_from_the_seed_and_the_turn() -> None:
     terms = Terms(names(20), fraction=0.5)
-    cohorts = [terms.cohort(b"seed", turn) for turn in range(40)]
+    cohorts = [terms.cohort(b"seed", opened, ()) for opened in range(40)]
     assert {len(cohort) for cohort in cohorts} == {10}
     assert len(set(cohorts)) > 35
-    assert cohorts[3] == terms.cohort(b"seed", 3) != terms.cohort(b"other", 3)
+    assert cohorts[3] == terms.cohort(b"seed", 3, ()) != terms.cohort(b"other", 3, ())
     shares = np.array([sum(name in cohort for cohort in cohorts) for name in terms.members])
     assert shares.min() > 8  # of 40, 20 expected
     assert shares.max() < 32

@@ -82,4 +82,4 @@ def test_planted_fault_late_updates_that_count_are_noticed(monkeypatch: pytest.M
     honest = Aggregator.take
     monkeypatch.setattr(Aggregator, "take", takes_late)
     with pytest.raises((AssertionError, RemoteProtocolError)):  # a wrong sum, or shares that do not fit
-        sum((schedule(12, 6, seed, Faults(late=0.02), window=1) for seed in range(4)), Counter[str]())
+        sum((schedule(12, 6, seed, Faults(late=0.05), window=1) for seed in range(4)), Counter[str]())

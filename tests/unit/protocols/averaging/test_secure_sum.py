@@ -7,11 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from protocols.averaging import lists
 from protocols.averaging.cohorts import Terms
 from protocols.averaging.secure_sum import (
     MaskedUpdate,
-    Member,
     RelayedShares,
     SealedShares,
     Survivors,
@@ -41,7 +39,7 @@ def run(w: World, *silent: str) -> frozenset[str]:
     steps.up_to(SurvivorSignatures, *silent)
     while w.side.total is None:
         steps.step()
-    opened = w.side.total
+    opened = w.tell()
     assert (opened.words == total(opened.survivors, opened.turn, w.terms.word_bits)).all()
     return opened.survivors
 
@@ -173,33 +171,8 @@ def test_a_sum_that_differs_by_too_few_members() -> None:
     w = world(12)
     run(w)
     w.side.terms = Terms(names(12), window=1)
-    steps = Steps(w)
-    steps.following = {
-        name: TurnBegins(message.turn, lists.pack(w.side._lists, w.terms))
-        for name, message in steps.following.items()
-        if isinstance(message, TurnBegins)
-    }
-    message = steps.up_to(Survivors, "m03")["m00"]
+    message = Steps(w).up_to(Survivors, "m03")["m00"]
     refused(w, "m00", message, "fewer than 3 members", DisclosureRefused)
-
-
-def test_a_list_that_is_left_out_of_the_history() -> None:
-    w = world(6)
-    run(w)
-    refused(w, "m00", TurnBegins(2, b""), "left out a list")
-
-
-def test_a_list_that_was_made_up() -> None:
-    """An aggregator cannot push a list out of the window by naming others that nobody has signed."""
-    w = world(6)
-    run(w)
-    real = w.side._lists[0]
-    fake = lists.Agreed(2, frozenset(SIX[:5]), frozenset(SIX[:5]), real.signatures[: 5 * SIGNATURE])
-    refused(w, "m00", TurnBegins(3, lists.pack([real, fake], w.terms)), "signature of")
-    few = lists.Agreed(2, frozenset(SIX), frozenset(SIX[:4]), real.signatures[: 4 * SIGNATURE])
-    refused(w, "m01", TurnBegins(3, lists.pack([real, few], w.terms)), "too few of them")
-    refused(w, "m02", TurnBegins(3, lists.pack([real, real], w.terms)), "not in order")
-    refused(w, "m03", TurnBegins(3, lists.pack([real], w.terms)[:-1]), "malformed list")
 
 
 @pytest.mark.parametrize(
@@ -239,13 +212,9 @@ def test_messages_of_an_earlier_turn_change_nothing() -> None:
 
 def test_a_member_outside_the_cohort_is_not_asked() -> None:
     w = world(12, fraction=0.5)
-    outside = next(n for n in names(12) if n not in w.terms.cohort(_seed(w.members["m00"]), 1))
-    refused(w, outside, TurnBegins(1, b""), "not of the cohort")
+    outside = next(n for n in names(12) if n not in w.side._history.cohort)
+    refused(w, outside, TurnBegins(1), "not of the cohort")
     assert len(run(w)) == 6
-
-
-def _seed(member: Member) -> bytes:
-    return member._setup.seed
 
 
 # -- what the aggregator refuses
@@ -293,23 +262,7 @@ def test_a_wrong_share_is_noticed(silent: tuple[str, ...]) -> None:
 # -- the rule over a whole run
 
 
-def test_a_list_of_the_run_that_is_left_out_is_noticed_however_long_ago_it_was() -> None:
-    """Where only the last sums are compared, it is forgotten."""
-    w = world(12, whole_run=True)
-    assert len(run(w)) == 12
-    for _ in range(6):
-        assert len(run(w, "m03")) == 9
-    assert [len(each.survivors) for each in w.side._lists] == [12, 9]
-    survivor = next(name for name in names(12) if name in w.side._lists[-1].survivors)
-    refused(w, survivor, TurnBegins(8, lists.pack(w.side._lists[1:], w.terms)), "left out a list")
-    recent = world(12)
-    assert len(run(recent)) == 12
-    for _ in range(6):
-        run(recent, "m03")
-    assert all(len(each.survivors) < 12 for each in recent.side._lists)
-
-
 def test_one_who_comes_back_is_in_the_first_sum_again() -> None:
     w = world(12, whole_run=True)
     assert [len(run(w)), len(run(w, "m03")), len(run(w)), len(run(w, "m03"))] == [12, 9, 12, 9]
-    assert len(w.side._lists) == 2
+    assert len(w.side._history.survivors) == 2

@@ -126,7 +126,9 @@ def test_a_member_that_is_not_there_ends_the_setup() -> None:
 def member(session: Session, sums: int = 3) -> list[int]:
     agreed, keys = setup.member(session, TERMS, KNOWN, SECRETS[session.me])
     mine = np.full(2, FOUR.index(session.me) + 1, np.uint64)
-    side = secure_sum.Member(session.me, "trustee", TERMS, agreed, KNOWN, keys, session.seed, lambda turn: mine)
+    side = secure_sum.Member(
+        session.me, "trustee", TERMS, agreed, KNOWN, keys, session.seed, lambda turn: mine, lambda: 2
+    )
     heard: list[int] = []
 
     def opened(found: secure_sum.Sum) -> bool:

@@ -67,7 +67,7 @@ def total(survivors: Members, turn: int, bits: int = 64) -> Words:
 def member(name: str, terms: Terms, seed: int = 0) -> Member:
     setup, identities, keys = joined(terms)
     give = lambda turn: numbers(name, turn, terms.word_bits)  # noqa: E731
-    return Member(name, SUM_OF, terms, setup, identities, keys[name], drawing(name, seed), give)
+    return Member(name, SUM_OF, terms, setup, identities, keys[name], drawing(name, seed), give, lambda: LENGTH)
 
 
 def moved(message: Message, sender: str, receiver: str) -> Message:
@@ -123,7 +123,18 @@ class World:
                 following = self.side.close()
             except TooFewMembers:
                 return None
-        return self.side.total
+        return self.tell()
+
+    def tell(self) -> Sum:
+        """All members hear the sum, twice at times."""
+        total, opened = self.side.total, self.side.opened
+        assert total is not None
+        assert opened is not None
+        for name, one in self.members.items():
+            for copy in range(1 + (self.rng.random() < self.faults.repeated)):
+                heard = one.opened(moved(opened, SUM_OF, name))
+                assert (heard is None) == bool(copy)
+        return total
 
     def _deliver(self, following: dict[str, Message]) -> None:
         """A step: all answers but late ones arrive in a drawn order; late ones of earlier steps and turns in
