@@ -21,7 +21,7 @@ from vfl.job.align import Align
 from vfl.job.align import Column as Column
 from vfl.job.evaluation import Evaluation
 from vfl.job.model import NOT_YET, Model, check_arbiter, check_keys
-from vfl.job.permits import CONVERGENCE, FORMER, PERMITS, REMOVED, WEIGHTS
+from vfl.job.permits import CONVERGENCE, FORMER, PERMITS, REMOVED, WEIGHTS, WITHOUT_JOB
 from vfl.job.prediction import Prediction
 from vfl.job.search import Search, candidates
 from vfl.models.plan import Role
@@ -32,7 +32,7 @@ from vfl.schema.section import Complaint, Section, build, check_name, choose, di
 from vfl.schema.spec import FULL_KEY_BITS, KeyBits
 
 Name = Annotated[str, AfterValidator(check_name)]
-_known = choose(tuple(PERMITS), REMOVED)
+_known = choose(tuple(PERMITS), REMOVED | dict.fromkeys(WITHOUT_JOB, "no job file can use it yet"))
 Permit = Annotated[
     str,
     BeforeValidator(lambda value: value if isinstance(value, str) and value in FORMER else _known(value)),

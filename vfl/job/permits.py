@@ -122,16 +122,19 @@ PERMITS: dict[str, str] = {
         "a host learns how many events each final bin of its own columns holds, and so the bin's weight of evidence, "
         "the meaning of its points, and the base rate"
     ),
-    "averages-to-parties": (
-        "averaging: after each round the aggregator and all members learn the sum of the updates of the members that "
-        "took part to the end, how many rows these have in all, and who they are"
-    ),
     "few-columns": (
         "a host with one or two columns takes part: the rounded scores that the guest receives reveal the "
         "values of these "
         "columns, up to a scale and a shift"
     ),
 }
+
+WITHOUT_JOB: dict[str, str] = {
+    "averages-to-parties": (
+        "averaging: after each round the aggregator and all members learn the sum of the updates of the members that "
+        "took part to the end, how many rows these have in all, and who they are"
+    ),
+}  # of messages that no job file leads to: known in Python only
 
 REMOVED: dict[str, str] = {
     "own-wins-to-host": 'it was removed: sealed trees need "wins-to-owners" in its place, open trees "partition-to-hosts"',  # noqa: E501

@@ -54,6 +54,7 @@ THIRD = {
     ),  # masked by their sender
     **dict.fromkeys(("PaddedPredictor", "ResidualLessPad", "DealtProducts"), "arbiter"),  # which drew the pads
     "PaddedFactors": "dealer",  # which dealt the product
+    "MaskedUpdate": "",  # by no one party; of an averaging, which has no report: the threshold of members, by shares
 }
 KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     "taylor": (vfl.LogisticRegression(max_iter=5, link="taylor"), {"kind": "logistic-regression", "link": "taylor"}),
