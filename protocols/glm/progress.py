@@ -159,10 +159,16 @@ class Progress:
 
 @dataclass
 class Comparing(Progress):
-    """The same at the guest, which holds the lowest loss so far under the arbiter's key."""
+    """The same at the guest, which holds the lowest loss so far under the arbiter's key.  name: of the training, which
+    no other training of the run has."""
 
     key: EncryptionKey | None = None
     lowest: CipherVec | None = None
+    name: bytes = b""
+
+    def evaluation(self, what: str, step: Step) -> bytes:
+        """The name of the verdict on `what` after this step, whatever attempt it is."""
+        return f"{what}|{step.number}|".encode() + self.name
 
     def judged(self, code: int, loss: CipherVec, step: Step) -> None:
         """Follows the verdict on this loss."""

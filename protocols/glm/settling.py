@@ -40,9 +40,9 @@ from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
 from protocols.glm.pair_masks import PairMasks
 from protocols.glm.plan import SCORE, SIGMA, WEIGHT, Plan, Step
-from protocols.glm.progress import End, Judging, Progress
+from protocols.glm.progress import Comparing, End, Judging, Progress
 from protocols.glm.sealed_link import Edge, refuse_near
-from protocols.glm.signs import blinded
+from protocols.glm.signs import blinded, spend
 from protocols.message import REVEALED, SEALED, Message
 from protocols.parts import ONE
 from protocols.session import Session
@@ -170,7 +170,7 @@ def product(theirs: CipherVec, mine: PlainVec, factor: int) -> CipherVec:
     return theirs.mul_plain(mine.scale(2 * factor)).sum().add_plain(PlainVec.from_ints([squares]))
 
 
-def guest(session: Session, plan: Plan, progress: Progress, step: Step, penalised: int) -> None:
+def guest(session: Session, plan: Plan, progress: Comparing, step: Step, penalised: int) -> None:
     """The guest's side of a verdict after `step`, which it follows."""
     look = Look.of(plan, progress, step)
     total = look.own(receive_share(session, progress), progress, session.me, penalised)  # 1
@@ -181,6 +181,7 @@ def guest(session: Session, plan: Plan, progress: Progress, step: Step, penalise
     held = session.arbiter.recv(SettlingSum).part
     check_lengths(session.roles.arbiter, 1, held)
     total = blinded(session, total + held, look.value_bits, "settling")
+    spend(session, progress.evaluation("weights", step))
     session.arbiter.send(SettlingSign(total.rerandomise(session.seed("settling", total.digest()), to_holder=True)))  # 2
     progress.conclude(receive_verdict(session), step)  # 3
 

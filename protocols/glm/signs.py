@@ -9,17 +9,19 @@ still learns is in docs/threat-model.md.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 
 from protocols._native import PlainVec
 from protocols.cipher import CipherVec
-from protocols.errors import ConfigError
+from protocols.errors import ConfigError, LocalProtocolError
 from protocols.glm.plan import SIGMA
 from protocols.randomness import Seed
 from protocols.session import Session
 
 LEAST_RANGE = 64  # bits between the shortest and the longest factor: fewer would hide a size badly
 MARGIN = 32  # factor and noise together have more bits than the key by one part in this number
+OPENINGS = 4  # of the signs of one evaluation: the first, and repetitions after a party stopped
 
 
 def blinded(session: Session, total: CipherVec, bits: int, what: str) -> CipherVec:
@@ -54,3 +56,17 @@ def log_uniform(seed: Seed, length: int) -> int:
         if one.child("taken").integers(1, length + SIGMA + 1).to_ints()[0] % found < 1 << length:
             return found
     raise AssertionError  # never: each attempt is taken with a probability of at least a half
+
+
+def spend(session: Session, name: bytes) -> None:
+    """Stores on this party's disk that signs of the evaluation of this name are opened; call it before they are sent.
+
+    Each opening answers another question of an arbiter that deviates, and it can ask for one by dropping its
+    connection.  Raises LocalProtocolError when they were opened OPENINGS times, in this process or before."""
+    for opening in range(OPENINGS):
+        if session.course.spend(hashlib.sha256(b"vfl signs|%d|" % opening + name).digest()):
+            return
+    raise LocalProtocolError(
+        f"the signs of one evaluation were opened {OPENINGS} times and training did not get past it; nothing was sent",
+        remedy="Find out which party stopped each time, and why; then start all parties again with --fresh",
+    )

@@ -49,7 +49,7 @@ from protocols.glm.links import Link, Weighted
 from protocols.glm.pair_masks import PairMasks
 from protocols.glm.plan import SIGMA, WEIGHT, Plan, Step
 from protocols.glm.progress import Comparing, Judging, Progress, Stopping
-from protocols.glm.signs import blinded
+from protocols.glm.signs import blinded, spend
 from protocols.message import REVEALED, SEALED, Message
 from protocols.parts import ONE
 from protocols.session import Session
@@ -157,6 +157,7 @@ def guest(
             for one, what in zip(least, ("improvement", "descent"), strict=True)
         ]
         values = signs[0].concat(signs[1])
+        spend(session, progress.evaluation("loss", step))
         session.arbiter.send(
             LossSigns(values.rerandomise(session.seed("loss signs", values.digest()), to_holder=True))
         )  # 3
