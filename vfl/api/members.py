@@ -175,7 +175,8 @@ class Members:
         held = {name: self._held_out(name, split) for name in self.roles.members}
         rows = {name: self._rows(name, spec, ~held[name]) for name in self.roles.members}
         secrets = {name: Ed25519PrivateKey.from_private_bytes(run_seed()) for name in self.roles.members}
-        job = hashlib.sha256(repr((spec.model_dump(), self.roles, self.columns)).encode()).digest()
+        terms = repr((spec.model_dump(), self.roles, self.columns)).encode()
+        job = hashlib.sha256(run_seed() + terms).digest()  # of this run: nothing that was signed in another one fits
         known = Identities(job, {name: key.public_key().public_bytes_raw() for name, key in secrets.items()})
         left: dict[str, str] = {}
         programs: dict[str, Any] = {

@@ -21,8 +21,8 @@ class AveragingCost:
     """What an averaging sends.
 
     sums: how many are opened, at most; member_bytes: what a member sends and receives, on average over the members;
-    aggregator_bytes: what the aggregator sends and receives.  With a trigger fewer sums may be opened, and with members
-    that drop out more turns be tried.
+    aggregator_bytes: what the aggregator sends and receives.  With members that drop out more
+    turns may be tried.
     """
 
     rounds: int
@@ -34,8 +34,7 @@ class AveragingCost:
 def predicted(spec: Averaging, members: int, columns: int) -> AveragingCost:
     """The cost of a run with this number of members and columns.  Raises ConfigError."""
     terms = spec.terms(tuple(f"member {k}" for k in range(members)))
-    each = ("update",) if spec.trigger is None else ("joins", "update")
-    due = ["scale", *(sum_ for _ in range(spec.rounds) for sum_ in each)]
+    due = ["scale", *["update"] * spec.rounds]
     total = members * _length(*_setup(members))
     for turn, sum_ in enumerate(due, 1):
         course = Course(spec, terms, columns, due=sum_)  # type: ignore[arg-type]

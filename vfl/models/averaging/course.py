@@ -2,12 +2,15 @@
 
     sum                         numbers of a member                                      afterwards
     scale (once)                of its columns and label: sums, sums of squares; rows    standardisation, first weights
-    joins (with a trigger)      1 if it joins the round, else 0                          no update if fewer than min_members
     update                      rows * update, entry by entry; rows                      weights += sum / rows
 
-Sums of columns may be of any size.  Each is an integer of 128 bits in units of 2^-SCALE, cut into limbs of half a word
-each, so that limbs add up without a carry.
-"""  # noqa: E501
+Sums of columns may be of any size.  Each is an integer in units of 2^-SCALE, cut into limbs of LIMB bits, which words
+hold without overflow; the highest limb has the sign.  The limbs' own sums would show carries, and with them more than
+the sum: how many members have a negative one, for instance.  So a member adds to each limb but the highest a random
+number times 2^LIMB, and subtracts it from the next limb.  The integer that the limbs stand for stays the same, and what
+is above LIMB bits in an opened limb is independent of the members' numbers, up to a statistical distance of
+members / 2^noise_bits.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,14 @@ from numpy.typing import NDArray
 from protocols.averaging.cohorts import Terms
 from protocols.averaging.masks import Words
 from protocols.averaging.secure_sum import Sum
+from protocols.randomness import Seed
 from vfl.models.averaging.families import Family, Floats
 from vfl.models.averaging.spec import Averaging
 
 SCALE = 40  # bits behind the point of sums of columns
 BITS = 128
-Due = Literal["scale", "joins", "update"]
+LIMB = {32: 4, 64: 16}  # bits of a limb, by those of a word
+Due = Literal["scale", "update"]
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,10 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Round:
-    """What all parties know of a round.  joined: how many members joined it, None without a trigger; rows: of those
-    whose updates were averaged, 0 where no update was asked for."""
+    """What all parties know of a round: how many members took part, and their rows."""
 
     number: int
     members: int
-    joined: int | None
     rows: int
 
 
@@ -69,7 +72,6 @@ class Course:
     scaling: Scaling | None = None
     weights: Floats = field(default_factory=lambda: np.zeros(0))
     rounds: list[Round] = field(default_factory=list)
-    _joined: int | None = None
 
     @property
     def family(self) -> Family:
@@ -84,8 +86,8 @@ class Course:
     @property
     def length(self) -> int:
         """Of the vector that is due."""
-        limbs = BITS // (self.terms.word_bits // 2)
-        return {"scale": limbs * (2 * self.columns + 3), "joins": 1, "update": self.family.size + 1}[str(self.due)]
+        limbs = BITS // LIMB[self.terms.word_bits]
+        return limbs * (2 * self.columns + 3) if self.due == "scale" else self.family.size + 1
 
     @property
     def unit(self) -> float:
@@ -96,24 +98,12 @@ class Course:
         """Takes a sum; returns whether another one follows."""
         if self.due == "scale":
             self._scale(whole(found.words))
-        elif self.due == "joins":
-            self._joined = int(found.words[0])
-            if self._joined < self.terms.min_members:
-                self._end(found, 0)
-            else:
-                self.due = "update"
         else:
             self._move(found)
         return self.due is not None
 
     def _begin(self) -> None:
-        self._joined = None
-        over = len(self.rounds) == self.spec.rounds
-        self.due = None if over else "update" if self.spec.trigger is None else "joins"
-
-    def _end(self, found: Sum, rows: int) -> None:
-        self.rounds.append(Round(self.number, len(found.survivors), self._joined, rows))
-        self._begin()
+        self.due = None if len(self.rounds) == self.spec.rounds else "update"
 
     def _scale(self, sums: list[int]) -> None:
         rows, unit = sums[-1], 1 << SCALE
@@ -136,22 +126,30 @@ class Course:
         rows = int(signed[-1])
         if rows:
             self.weights = self.weights + signed[:-1] / rows * self.unit
-        self._end(found, rows)
+        self.rounds.append(Round(self.number, len(found.survivors), rows))
+        self._begin()
 
 
-def limbs(numbers: list[int], word_bits: int) -> Words:
-    """Integers of up to 128 bits, signed, as limbs of half a word each."""
-    half = word_bits // 2
-    pieces = [(number >> shift) & ((1 << half) - 1) for number in numbers for shift in range(0, BITS, half)]
-    return np.array(pieces, f"<u{word_bits // 8}")
+def noise_bits(word_bits: int, members: int) -> int:
+    """Of the random numbers that hide carries: as many as the words of the sum have room for."""
+    return word_bits - LIMB[word_bits] - members.bit_length() - 2
+
+
+def limbs(numbers: list[int], word_bits: int, members: int, seed: Seed) -> Words:
+    """Integers, signed, of less than 2^127 in all, as limbs; seed: of the random numbers that hide their carries."""
+    limb, shifts = LIMB[word_bits], range(0, BITS, LIMB[word_bits])
+    pieces = [[(number >> shift) & ((1 << limb) - 1) for shift in shifts] for number in numbers]
+    found = np.array(pieces, np.int64).reshape(len(numbers), len(shifts))
+    found[:, -1] = [number >> shifts[-1] for number in numbers]
+    drawn = seed.words(len(numbers) * (len(shifts) - 1)) >> np.uint64(64 - noise_bits(word_bits, members))
+    hiding = drawn.astype(np.int64).reshape(len(numbers), -1)
+    found[:, :-1] += hiding << limb
+    found[:, 1:] -= hiding
+    return found.ravel().view(np.uint64).astype(f"<u{word_bits // 8}")
 
 
 def whole(words: Words) -> list[int]:
     """Integers back from sums of their limbs."""
-    half = 4 * words.itemsize
-    count = BITS // half
-    sums = []
-    for at in range(0, len(words), count):
-        total = sum(int(limb) << (half * k) for k, limb in enumerate(words[at : at + count])) % (1 << BITS)
-        sums.append(total - (1 << BITS) if total >> (BITS - 1) else total)
-    return sums
+    limb = LIMB[8 * words.itemsize]
+    signed = words.view(f"<i{words.itemsize}").reshape(-1, BITS // limb)
+    return [sum(int(piece) << (limb * k) for k, piece in enumerate(row)) for row in signed]

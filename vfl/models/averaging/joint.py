@@ -54,7 +54,7 @@ class AveragedModel:
     scaling : Scaling
         The means and standard deviations of all rows.
     rounds_ : DataFrame
-        By round: how many members took part to the end, how many joined (with `trigger`), and how many rows they have.
+        By round: how many members took part to the end, and how many rows they have.
     by_member_ : DataFrame
         By member, its rows and what the model is worth on the rows that it held out; only where `Members.fit` held rows out.
     left_ : dict of str
@@ -101,11 +101,9 @@ class AveragedModel:
         """The model at the end of a course."""
         assert course.scaling is not None
         rounds = pd.DataFrame(
-            [(each.number, each.members, each.joined, each.rows) for each in course.rounds],
-            columns=["round", "members", "joined", "rows"],
+            [(each.number, each.members, each.rows) for each in course.rounds],
+            columns=["round", "members", "rows"],
         ).set_index("round")
-        if course.spec.trigger is None:
-            rounds = rounds.drop(columns="joined")
         return cls(course.spec, columns, course.weights, course.scaling, rounds, by_member, left)
 
     @property

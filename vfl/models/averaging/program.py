@@ -71,16 +71,13 @@ class Own:
     _due: Words | None = None  # the same numbers for every turn that tries to open the same sum
     _rest: Floats = field(default_factory=lambda: np.zeros(0))  # what rounding cut off from earlier updates
     _next_rest: Floats = field(default_factory=lambda: np.zeros(0))
-    _joins: bool = True
-    _last_loss: float | None = None  # when it last joined a round
-    _loss: float = 0.0
 
     def numbers(self, turn: int) -> Words:
         """This member's numbers for the sum that is due."""
         if self._due is None:
             course = self.course
             self.session.observer.step(PHASE, course.number, course.spec.rounds)
-            self._due = {"scale": self._scale, "joins": self._join, "update": self._update}[str(course.due)]()
+            self._due = self._scale() if course.due == "scale" else self._update()
         return self._due
 
     def due(self) -> int:
@@ -91,8 +88,6 @@ class Own:
         """Takes a sum; returns whether another one follows."""
         if self.course.due == "update" and self._due is not None and self.session.me in found.survivors:
             self._rest = self._next_rest
-            if self._joins:
-                self._last_loss = self._loss
         self._due = None
         return self.course.opened(found)
 
@@ -112,24 +107,13 @@ class Own:
                 party=self.session.me,
             )
         numbers = [round(float(one) * 2**SCALE) for one in sums]
-        return limbs([*numbers, len(self.rows.y)], self.course.terms.word_bits)
-
-    def _join(self) -> Words:
-        x, y = self._scaled
-        self._loss = self.course.family.loss(self.course.weights, x, y)
-        before, trigger = self._last_loss, self.course.spec.trigger
-        assert trigger is not None
-        self._joins = before is None or abs(self._loss - before) > trigger * abs(before)
-        return np.array([self._joins], f"<u{self.course.terms.word_bits // 8}")
+        terms, seed = self.course.terms, self.session.seed("averaging carries")
+        return limbs([*numbers, len(self.rows.y)], terms.word_bits, len(terms.members), seed)
 
     def _update(self) -> Words:
-        course, weight = self.course, len(self.rows.y) if self._joins else 0
-        steps = np.zeros(course.family.size, np.int64)
+        course, weight = self.course, len(self.rows.y)
         rest = self._rest if len(self._rest) else np.zeros(course.family.size)
-        self._next_rest = rest
-        if weight:
-            change = self._trained() - course.weights
-            steps, self._next_rest = self._quantised(change + rest)
+        steps, self._next_rest = self._quantised(self._trained() - course.weights + rest)
         signed = np.append(steps * weight, weight)
         return signed.astype(np.int64).view(np.uint64).astype(f"<u{course.terms.word_bits // 8}")
 

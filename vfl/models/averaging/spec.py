@@ -39,7 +39,7 @@ class Averaging(Declared):
 
     What each party learns: members and aggregator learn the sums over the members that took part to the end of a round,
     and who these are: before the first round of columns, their squares, the label and the number of rows, then of
-    updates. With `trigger` they also learn how many members joined a round. No sum involves fewer than `min_members`
+    updates. No sum involves fewer than `min_members`
     members, nor does any linear combination of the sums of this run (with `window="recent"`: of its last four); members
     that share what they know count among these. Sums of other runs are not compared. An aggregator that deviates can
     choose the model, and learn more from updates than from those of a training. No noise is added: the model is
@@ -87,13 +87,6 @@ class Averaging(Declared):
         "which at most four different groups of members are then added up, or the last four; beyond these a long "
         "run can give single updates away",
     )
-    trigger: float | None = Field(
-        default=None,
-        gt=0,
-        le=1e6,
-        description="a member joins a round only if its loss has changed by more than this part since it last did; "
-        "otherwise it sends an update of weight 0",
-    )
     update_bits: Annotated[int | None, Values("a whole number from 4 to 24, or None")] = Field(
         default=None,
         ge=4,
@@ -120,9 +113,6 @@ class Averaging(Declared):
                 "is below 1, and each round would be a sum of other members: at most four such sums are opened in a run"
             )
             raise Complaint(what, 'Set window = "recent", with the limits that docs/threat-model.md names', "fraction")
-        if self.trigger is not None and self.fraction < 1:
-            what = "is given together with fraction: the members that join would not be those that are drawn next"
-            raise Complaint(what, "Leave one of them out", "trigger")
         return self
 
     def cost(self, members: int, columns: int) -> AveragingCost:

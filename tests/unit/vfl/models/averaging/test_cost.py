@@ -43,7 +43,6 @@ def measured(members: int, columns: int, spec: vfl.Averaging) -> tuple[int, int]
         (9, 5, {"rounds": 3, "estimator": "mlp", "hidden": 3}),
         (4, 20, {"rounds": 5, "update_bits": 8, "max_rows": 1000}),
         (5, 3, {"rounds": 5, "window": "recent"}),
-        (5, 3, {"rounds": 1, "trigger": 0.5}),  # all join the first round
     ],
 )
 def test_bytes_are_predicted_exactly(members: int, columns: int, given: dict[str, Any]) -> None:
@@ -52,7 +51,7 @@ def test_bytes_are_predicted_exactly(members: int, columns: int, given: dict[str
     assert (cost.aggregator_bytes, cost.aggregator_bytes) == measured(members, columns, spec)
     assert cost.member_bytes == round(cost.aggregator_bytes / members)
     assert cost.rounds == spec.rounds
-    assert cost.sums == 1 + spec.rounds * (2 if spec.trigger else 1)
+    assert cost.sums == 1 + spec.rounds
 
 
 def test_drawn_members_are_predicted_on_average() -> None:

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import ks_2samp
 
 from protocols.averaging.secure_sum import Sum
 from protocols.errors import DataError
-from vfl.models.averaging.course import SCALE, Course, limbs, whole
+from protocols.randomness import Seed
+from tests.unit.protocols.averaging.world import drawing
+from vfl.models.averaging.course import LIMB, SCALE, Course, limbs, noise_bits, whole
 from vfl.models.averaging.program import Own, Rows
 from vfl.models.averaging.spec import Averaging
 
@@ -24,6 +27,7 @@ class Alone:
 
     def __init__(self, me: str) -> None:
         self.me = me
+        self.seed = drawing(me)
         self.observer = type("Silent", (), {"step": staticmethod(lambda *given: None)})()
 
 
@@ -44,11 +48,53 @@ def step(own: dict[str, Own], turn: int = 1) -> None:
         one.opened(Sum(turn, frozenset(own), total))
 
 
+def seeded(number: int) -> Seed:
+    return Seed("a", number.to_bytes(32, "big"))
+
+
 @given(st.lists(st.lists(st.integers(-(2**110), 2**110), min_size=3, max_size=3), min_size=1, max_size=5))
 def test_limbs_add_up(rows: list[list[int]]) -> None:
     for bits in (32, 64):
-        words = [limbs(row, bits) for row in rows]
+        words = [limbs(row, bits, len(rows), seeded(k)) for k, row in enumerate(rows)]
         assert whole(np.sum(words, axis=0, dtype=words[0].dtype)) == [sum(column) for column in zip(*rows, strict=True)]
+
+
+# -- limbs say nothing but their sum
+
+ONE_BELOW, NONE_BELOW = (1000, 2000, 3000, -500, 4500), (1000, 2000, 3000, 1500, 2500)  # of one sum
+
+
+def above(members: tuple[int, ...], bits: int, tries: int, first: int = 0) -> Any:
+    """(tries, limbs - 1) of opened limbs of one column what is above a limb's bits, between 0 and 1, as an aggregator
+    sees it."""
+    found = []
+    for k in range(first, first + tries):
+        words = [limbs([n << SCALE], bits, len(members), seeded(100 * k + j)) for j, n in enumerate(members)]
+        opened = np.sum(words, axis=0, dtype=words[0].dtype)
+        assert whole(opened) == [sum(members) << SCALE]
+        found.append(opened.view(f"<i{bits // 8}")[:-1] >> LIMB[bits])
+    return np.array(found, float) / 2 ** noise_bits(bits, len(members))
+
+
+def told_apart(bits: int, tries: int = 400) -> float:
+    """The smallest p-value of Kolmogorov and Smirnov's test over the limbs, times their number, between members of whom
+    one has a negative sum, and members of whom none has, with the same sum."""
+    one, none = above(ONE_BELOW, bits, tries), above(NONE_BELOW, bits, tries, tries)
+    return float(min(ks_2samp(*pair, method="asymp").pvalue for pair in zip(one.T, none.T, strict=True))) * one.shape[1]
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_carries_do_not_show_whose_sums_are_negative(bits: int) -> None:
+    """With the same random numbers both would differ by a carry, which is below 2^-16 of their range."""
+    assert told_apart(bits) > 0.001
+    difference = above(ONE_BELOW, bits, 1) - above(NONE_BELOW, bits, 1)
+    assert np.abs(difference).max() < 2.0**-16
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_positive_control_without_random_numbers_carries_show(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Seed, "words", lambda self, length: np.zeros(length, np.uint64))
+    assert told_apart(bits) < 1e-9
 
 
 @pytest.mark.parametrize("bits", [None, 8])
