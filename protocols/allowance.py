@@ -20,10 +20,25 @@ class Allowance:
     ) -> None:
         """At the guest, before hosts learn numbers that are computed from its labels.
 
-        what: which numbers, such as "weights": once per run; `told`: the number for each host; rows: how many training
+        what: which numbers, such as "bins": once per run; `told`: the number for each host; rows: how many training
         rows they are computed from;
         fewer: what to change so that hosts learn no more numbers than these, if it is not the number of columns or
         bins.
+        """
+
+    def training(
+        self,
+        numbers: Mapping[str, Mapping[str, int]],
+        rows: int,
+        fewer: Callable[[int], str] | None = None,
+        *,
+        begins: bool = True,
+    ) -> None:
+        """At the guest, before the first message of a training on its labels: counts the run's models, and the numbers
+        that the training tells hosts, all of them or, where one is too many, none.
+
+        numbers: by what they are, as of `label_numbers`; begins: whether the training begins now; a run that only
+        prepares it counts nothing, and is refused what its training would be.
         """
 
     def score_vectors(self, model: bytes, vectors: int, columns: Sequence[str]) -> None:

@@ -73,7 +73,7 @@ from protocols.glm.sealed_link import refuse_beyond
 from protocols.glm.shares import WeightShares, Words, words_of
 from protocols.glm.slots import Slots
 from protocols.glm.stored_pads import digest_of
-from protocols.glm.terms import Terms, announce, receive_start
+from protocols.glm.terms import Announced, Terms, announce, receive_start
 from protocols.message import BLINDED, PUBLIC, REVEALED, SEALED, Message
 from protocols.parts import parts
 from protocols.row_blocks import AHEAD
@@ -180,13 +180,8 @@ def guest(
     columns = {host: receive_columns(session, host) for host in session.roles.hosts}
     for name, count in columns.items():
         session.allowance.partner_columns(name, count)
-    if "hosts" in terms.reveal:
-        session.allowance.label_numbers(
-            "weights", {name: count * len(targets) for name, count in columns.items()}, len(x)
-        )
-    if terms.settles or told.stopping is not None:
-        name = f"the number of iterations of model {model_id[:4].hex()}"
-        session.allowance.label_numbers(name, dict.fromkeys(columns, len(targets)), len(x))
+    numbers = label_numbers(terms, told, columns, len(targets), model_id)
+    session.allowance.training(numbers, len(x), begins=session.ahead is None)
     pair_masks.relay(session)
     trained, ended = list[Share](), list[Comparing]()
     every = chunks.of_models(plan, layouts, len(targets), told.stopping)
@@ -220,6 +215,18 @@ def guest(
     if layouts:
         preparation.end(session, model_id)
     return Trained(own_shares(session, terms, trained, model_id), model_id, *how(ended, plan), columns)  # 5
+
+
+def label_numbers(
+    terms: Terms, told: Announced, columns: Mapping[str, int], models: int, model_id: bytes
+) -> dict[str, dict[str, int]]:
+    """What the training tells each host of the guest's labels, by what it is."""
+    found = dict[str, dict[str, int]]()
+    if "hosts" in terms.reveal:
+        found["weights"] = {name: count * models for name, count in columns.items()}
+    if terms.settles or told.stopping is not None:
+        found[f"the number of iterations of model {model_id[:4].hex()}"] = dict.fromkeys(columns, models)
+    return found
 
 
 def host(

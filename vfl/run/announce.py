@@ -10,29 +10,30 @@ from concurrent.futures import CancelledError
 
 from protocols.errors import Cause, VFLError, cause_of
 from vfl.job import Agreement, Party
-from vfl.run.session import Ready, network_of, peers_for, session_digest
+from vfl.run.session import Ready, network_of, peers_for
+from vfl.transport.hello import Command
 from vfl.transport.identity import Identity
 
 SECONDS = 2.0  # a party that waits is met within this time: it calls at least once a second, or listens
 
 
 @contextlib.contextmanager
-def announced(job: Agreement, party: Party, purpose: str) -> Iterator[None]:
+def announced(job: Agreement, party: Party, command: Command) -> Iterator[None]:
     """An error that is raised inside is raised, and its cause is sent to every pinned peer that waits for this
     party."""
     try:
         yield
     except VFLError as error:
         with contextlib.suppress(Exception):  # whatever stops the announcement, the user needs to see this error
-            _tell(job, party, purpose, cause_of(error, party.name))
+            _tell(job, party, command, cause_of(error, party.name))
         raise
 
 
-def _tell(job: Agreement, party: Party, purpose: str, cause: Cause) -> None:
+def _tell(job: Agreement, party: Party, command: Command, cause: Cause) -> None:
     dialled = job.parties.dials(party.name)
     peers = [
         name
-        for name in peers_for(job, party.name, purpose)  # the fault may be a pin that lacks, or an address
+        for name in peers_for(job, party.name, command)  # the fault may be a pin that lacks, or an address
         if name in party.peers and (name not in dialled or party.peers[name].address is not None)
     ]
     if not peers:
@@ -45,8 +46,8 @@ def _tell(job: Agreement, party: Party, purpose: str, cause: Cause) -> None:
             all_met.set()
 
     identity = Identity.load(party.identity.key, party.identity.certificate, party.name)
-    ready, session = Ready(job, party, identity, None), session_digest(job, purpose)
-    network = network_of(ready, peers, session, 10 * SECONDS, met)
+    ready = Ready(job, party, identity, None)
+    network = network_of(ready, peers, command, 10 * SECONDS, met)
 
     def connect() -> None:
         with contextlib.suppress(Exception, CancelledError):  # it is aborted below

@@ -9,18 +9,19 @@ from typing import Any
 from protocols.errors import Cause
 from vfl.compute.opening import opened
 from vfl.cost.memory import worker_bytes
-from vfl.run.session import Ready, network_of, new_folder, peers_for, session_digest
+from vfl.run.session import Ready, network_of, new_folder, peers_for
+from vfl.transport.hello import Command
 from vfl.transport.identity import common_name, load_certificate
 
 MET = b"met"
 SOON = datetime.timedelta(days=30)
 
 
-def ready_to_connect(ready: Ready[Any], purpose: str) -> list[str]:
+def ready_to_connect(ready: Ready[Any], purpose: Command) -> list[str]:
     """Opens this party's port and makes a run folder, and undoes both; a sentence for each certificate that ends soon
     or bears another name.  Raises what `vfl run` would raise: ConfigError, ListenFailed."""
     peers = peers_for(ready.job, ready.party.name, purpose)
-    network_of(ready, peers, session_digest(ready.job, purpose), 1.0).abort(Cause("stopped", ready.party.name))
+    network_of(ready, peers, purpose, 1.0).abort(Cause("stopped", ready.party.name))
     new_folder(ready.party.run.directory, f".{ready.job.name}").rmdir()
     return certificates(ready, purpose)
 
@@ -51,7 +52,7 @@ def meet_all(ready: Ready[Any], purpose: str, connect_timeout: float) -> tuple[s
     The job's digest, releases and certificates are compared in this.  Raises TransportError, PeerAborted.
     """
     peers = peers_for(ready.job, ready.party.name, purpose)
-    network = network_of(ready, peers, session_digest(ready.job, f"check of {purpose}"), connect_timeout)
+    network = network_of(ready, peers, "check of run" if purpose == "run" else "check of align", connect_timeout)
     with network:
         wires = network.connect()
         for wire in wires.values():

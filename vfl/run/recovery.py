@@ -54,9 +54,10 @@ from vfl.screen.errors import Stopped
 from vfl.storage.files import sync_tree, written
 from vfl.taps.counting import CountingTap, peak_memory
 from vfl.taps.recorder import Recorder
+from vfl.transport.hello import Command
 
 log = logging.getLogger("vfl.run.recovery")
-PREPARE, PREPARED = "prepare", "prepared"  # the command, and how a ledger ends after it
+PREPARED = "prepared"  # how a ledger ends after vfl prepare
 REPORTS = {"run": "report.json", "predict": "report.json", "align": "alignment.json"}  # by purpose
 AFTERWARDS = 20.0  # seconds for which a party whose run is over waits for others that need it
 GONE = (PeerClosed.code, PeerTimeout.code)
@@ -85,7 +86,7 @@ class RunResult:
 
 def take_part(
     ready: Ready[Any],
-    purpose: str,
+    purpose: Command,
     peers: Sequence[str],
     watch: Observer,
     work: Callable[[RunSession], Json],
@@ -147,7 +148,7 @@ class Begun:
 @contextlib.contextmanager
 def begun(
     ready: Ready[Any],
-    purpose: str,
+    purpose: Command,
     peers: Sequence[str],
     watch: Observer,
     *,
@@ -156,7 +157,7 @@ def begun(
     ahead: int | None = None,
 ) -> Iterator[Begun]:
     """The run in which this party takes part, and its workers until it leaves; ahead: as of `Run`."""
-    command = purpose if ahead is None else PREPARE
+    command: Command = purpose if ahead is None else "prepare"
     with contextlib.ExitStack() as stack:
         with announced(ready.job, ready.party, command):  # what keeps this party from beginning, such as a budget
             pool = ready.pool or stack.enter_context(opened(ready.party.compute, memory_of(ready)))
@@ -212,9 +213,7 @@ def attempt(
     events.meets(run.peers)
     if run.store is not None:
         events.begun(run.folder)
-    meeting = connected(
-        ready, run.peers, recorder, session_digest=run.session_digest, connect_timeout=timeout, met=events.met
-    )
+    meeting = connected(ready, run.peers, recorder, command=run.command, connect_timeout=timeout, met=events.met)
     with meeting as wires:
         with recorder.phase("connect"):
             goal, heard = run.agree(wires, recorder.counting, *taps)

@@ -36,6 +36,7 @@ from vfl.taps.counting import CountingTap
 from vfl.taps.policy import PolicyTap
 from vfl.taps.recorder import Recorder
 from vfl.transport import PeerAddress, TlsNetwork
+from vfl.transport.hello import Command
 from vfl.transport.identity import Identity
 
 DRAFT = "unconfirmed"
@@ -107,12 +108,12 @@ class RunSession:
 def network_of(
     ready: Ready[Any],
     peers: Sequence[str],
-    session: bytes,
+    command: Command,
     connect_timeout: float,
     met: Callable[[str], None] = lambda peer: None,
 ) -> TlsNetwork:
-    """This party's network, whose pins and port are checked; met: receives the name of each peer that is connected, in
-    the network's thread.  Raises ConfigError, ListenFailed."""
+    """This party's network for a command, whose pins and port are checked; met: receives the name of each peer that is
+    connected, in the network's thread.  Raises ConfigError, ListenFailed."""
     job, party = ready.job, ready.party
     return TlsNetwork(
         party.name,
@@ -120,7 +121,8 @@ def network_of(
         ready.identity,
         addresses(job, party, peers),
         listen=party.listen if any(p not in job.parties.dials(party.name) for p in peers) else None,
-        session=session,
+        session=session_digest(job, command),
+        command=command,
         connect_timeout=connect_timeout,
         met=met,
         declared=DECLARED,
@@ -133,13 +135,13 @@ def connected(
     peers: Sequence[str],
     recorder: Recorder,
     *,
-    session_digest: bytes,
+    command: Command,
     connect_timeout: float,
     met: Callable[[str], None] = lambda peer: None,
 ) -> Iterator[Mapping[str, Wire]]:
     """Mutual TLS to every peer; all of them receive the cause of an error that is raised inside.  met: as of
     `network_of`."""
-    network = network_of(ready, peers, session_digest, connect_timeout, met)
+    network = network_of(ready, peers, command, connect_timeout, met)
     try:
         with recorder.phase("connect"):
             wires = network.connect()
@@ -161,9 +163,9 @@ def open_channels(ready: Ready[Any], wires: Mapping[str, Wire], *taps: Tap) -> t
     }, keys
 
 
-def session_digest(job: Agreement, purpose: str) -> bytes:
-    """What a connection is bound to: the job, and which command ("run", "align", "predict") it is for."""
-    return job.digest if purpose == "run" else hashlib.sha256(f"vfl {purpose}\n".encode() + job.digest).digest()
+def session_digest(job: Agreement, command: Command) -> bytes:
+    """What a connection is bound to: the job, and which command it is for."""
+    return job.digest if command == "run" else hashlib.sha256(f"vfl {command}\n".encode() + job.digest).digest()
 
 
 def peers_for(job: Agreement, name: str, purpose: str) -> tuple[str, ...]:

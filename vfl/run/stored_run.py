@@ -39,12 +39,12 @@ from vfl.run.session import (
     open_channels,
     publish,
     scheme_of,
-    session_digest,
 )
 from vfl.storage.pad_store import DAYS, PadFolder, Sealing
 from vfl.storage.run_store import RunFacts, RunStore, folder_name, unfinished
 from vfl.taps.counting import Counted
 from vfl.taps.recorder import Recorder
+from vfl.transport.hello import Command
 from vfl.version import __version__
 
 log = logging.getLogger("vfl.run.recovery")
@@ -59,7 +59,7 @@ class Run:
     def __init__(
         self,
         ready: Ready[Any],
-        purpose: str,
+        purpose: Command,
         peers: Sequence[str],
         seed: bytes | None,
         fresh: bool,
@@ -118,9 +118,9 @@ class Run:
                 raise
 
     @property
-    def session_digest(self) -> bytes:
-        """What a connection is bound to: the job, and which command it is for."""
-        return session_digest(self.ready.job, self.purpose if self._ahead is None else "prepare")
+    def command(self) -> Command:
+        """Which command this is, with its peers' the same."""
+        return self.purpose if self._ahead is None else "prepare"
 
     @property
     def pads(self) -> PadFolder:
@@ -226,7 +226,7 @@ class Run:
         begin = START if goal == END else goal
         cluster = Cluster(self._pool.caller(keeper.facts.id), Shelf(self.folder).keep) if self._pool else None
         scheme = Counted(scheme_of(ready.job, cluster), recorder.counting.keys.append)
-        allowance = self._budget.allowance(keeper.facts.id)
+        allowance = self._budget.allowance(keeper.facts.id, self.peers)
         me, roles, pads, ahead = ready.party.name, ready.roles, self.pads, self._ahead
         return Session(
             me, roles, channels, drawn, keys, scheme, recorder, keeper, begin, allowance, cluster, pads, ahead

@@ -210,6 +210,7 @@ def run(
 
     def work(meeting: RunSession) -> dict[str, Any]:
         fitted = program(ready)(meeting.session)
+        meeting.session.allowance.training({}, 0)  # a kind whose program counts no model
         result = result_frame(job, party, meeting.started, "run")
         if party.role == "arbiter" and fitted is not None:
             save_part(

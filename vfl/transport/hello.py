@@ -1,7 +1,7 @@
 """The greeting inside TLS: is this the party, the job and the version that were agreed?
 
-A hello names the release too.  Two releases may run one job together; where the job differs, the release is the first
-thing to compare, because a job's digest covers the defaults of whatever its file leaves out.
+A hello names the release too, and the command.  Two releases may run one job together; where the job differs, the
+release is the first thing to compare, because a job's digest covers the defaults of whatever its file leaves out.
 
 Both sides send HELLO, check the other's, and answer WELCOME or REFUSE with a reason from a closed list, so that both
 sides end with the same explanation.  The *knock* goes before it, in the TLS ClientHello: it proves that a caller knows
@@ -17,7 +17,7 @@ import hmac
 import time
 import uuid
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
@@ -25,11 +25,15 @@ from protocols.errors import Cause, HandshakeFailed, PeerAborted
 from vfl.transport.identity import PARTY_NAME
 from vfl.version import __version__
 
-VERSION = 4  # 2: without the release; 3: ABORT with a code and one party
+VERSION = 5  # 2: without the release; 3: ABORT with a code and one party; 4: without the command
 NONCE = 16
 KNOCK_SECONDS = 600
 RELEASE = r"^[0-9][0-9A-Za-z.+-]{0,31}\Z"
 _Name = Annotated[str, msgspec.Meta(pattern=f"^{PARTY_NAME.pattern}\\Z")]
+
+
+# what a party is started for; "" where it is no command of ours
+Command: TypeAlias = Literal["", "run", "prepare", "align", "predict", "check of run", "check of align"]
 
 
 class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,6 +45,7 @@ class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     session: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
     nonce: Annotated[bytes, msgspec.Meta(min_length=NONCE, max_length=NONCE)]  # new for each connection: see `seal`
     release: Annotated[str, msgspec.Meta(pattern=RELEASE)] = __version__
+    command: Command = ""
 
 
 class _AnyHello(msgspec.Struct, frozen=True):
@@ -57,6 +62,7 @@ class Reason(enum.StrEnum):
     CERTIFICATE = "certificate"
     NAME = "name"
     ROLE = "role"
+    COMMAND = "command"
     SESSION = "session"
     RELEASE = "release"
     DUPLICATE = "duplicate"
@@ -77,9 +83,10 @@ _TEXTS = {
         "party files",
     ),
     Reason.ROLE: ("the role differs", "Check `role` in the party files against [parties] in the job file"),
+    Reason.COMMAND: ("the commands differ", "Give the same command at every party"),
     Reason.SESSION: (
-        "the job differs, or the command",
-        "Compare `vfl job digest job.toml` at both parties and use the same file, and give the same command",
+        "the job differs",
+        "Compare `vfl job digest job.toml` at both parties and use the same file",
     ),
     Reason.RELEASE: (
         "the job differs, and so does the release",
@@ -128,6 +135,8 @@ def compare(theirs: Hello, name: str, role: str, mine: Hello) -> tuple[Reason, s
     if theirs.role != role:
         return Reason.ROLE, role, theirs.role
     if not hmac.compare_digest(theirs.session, mine.session):
+        if theirs.command != mine.command:
+            return Reason.COMMAND, mine.command, theirs.command
         if theirs.release != mine.release:
             return Reason.RELEASE, mine.release, theirs.release
         return Reason.SESSION, mine.session[:6].hex(), theirs.session[:6].hex()
@@ -139,9 +148,17 @@ def refused_by_us(peer: str, reason: Reason, expected: object = None, found: obj
     what, remedy = _TEXTS[reason]
     if reason is Reason.RELEASE:
         what, expected, found = f"{what}: {peer} runs release {found}, this party runs {expected}", None, None
+    if reason is Reason.COMMAND:
+        what = f"{what}: {peer} gave {_typed(found)}, this party {_typed(expected)}"
+        expected, found = None, None
     return HandshakeFailed(
         f"{peer} was refused: {what}", remedy=remedy, party=peer, expected=expected, found=found, about=reason.value
     )
+
+
+def _typed(command: object) -> str:
+    """A command as it is typed."""
+    return "vfl check --connect" if str(command).startswith("check") else f"vfl {command}"
 
 
 def refused_by_them(peer: str, reason: Reason) -> HandshakeFailed | PeerAborted:

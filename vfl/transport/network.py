@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from protocols.errors import Cause, ConfigError, LocalProtocolError, VFLError, cause_of
-from vfl.transport.hello import VERSION, Hello, nonce
+from vfl.transport.hello import VERSION, Command, Hello, nonce
 from vfl.transport.identity import Identity, check_name
 from vfl.transport.peers import Peer, PeerAddress, check_peers, open_listener
 from vfl.transport.switchboard import Switchboard, Timing
@@ -28,7 +28,8 @@ class TlsNetwork:
 
     The arbiter and the hosts dial the guest, the hosts dial the arbiter; a peer without an address is one that dials
     this party.
-    `session` is 32 bytes that must be equal at every party (the digest of the job and whatever else was agreed).
+    `session` is 32 bytes that must be equal at every party (the digest of the job and whatever else was agreed), and
+    depends on the `command`, which tells why where it differs.
 
         with TlsNetwork("bank", "guest", identity, peers, listen="0.0.0.0:7443", session=digest) as network:
             wires = network.connect()
@@ -50,6 +51,7 @@ class TlsNetwork:
         *,
         listen: str | None,
         session: bytes,
+        command: Command = "",
         connect_timeout: float = 60.0,
         heartbeat: float = 2.0,
         dead_after: float = 10.0,
@@ -62,7 +64,7 @@ class TlsNetwork:
         if not 0 < 2 * heartbeat < dead_after:
             raise ConfigError("`dead_after` must be more than two heartbeats")
         self._me, self._certificate = check_name(me), identity.certificate_der
-        self._greeting = Hello(version=VERSION, name=me, role=role, session=session, nonce=nonce())
+        self._greeting = Hello(version=VERSION, name=me, role=role, session=session, nonce=nonce(), command=command)
         checked = [Peer(p) for p in peers]
         check_peers(me, self._certificate, checked, listen is not None)
         self._peers = {p.name: p for p in checked}

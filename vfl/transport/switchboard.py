@@ -26,6 +26,7 @@ from typing import Any
 
 from protocols.errors import (
     Cause,
+    HandshakeFailed,
     LocalProtocolError,
     PeerTimeout,
     VFLError,
@@ -42,6 +43,8 @@ from vfl.transport.wire import Mailroom
 log = logging.getLogger("vfl.transport")
 
 GREETING = 5.0  # seconds for the TLS handshake and both hellos
+LAST_WORDS = 2.0  # seconds for which a party that was not agreed with one peer still meets the others, to say so
+DISAGREE = (Reason.COMMAND.value, Reason.SESSION.value, Reason.RELEASE.value)
 MAX_STRANGERS = 32
 
 
@@ -87,6 +90,7 @@ class Switchboard:
         self._all: set[Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._callers: dict[asyncio.Task[None], Link] = {}  # in order of arrival
+        self._heard: set[str] = set()  # peers that are greeted, or have refused or been refused
         self._troubles: dict[str, str] = {}  # why the last attempt to dial a party failed
         self._unpinned: list[str] = []  # strangers with a certificate that is not pinned, by address
         self.strangers = 0
@@ -109,11 +113,21 @@ class Switchboard:
                 absent = self._absent()
                 self.failed(absent)
                 raise absent from None
+            except HandshakeFailed as error:
+                if error.about in DISAGREE:
+                    await self._last_words()
+                raise
             finally:
                 for task in [*dials, *self._callers]:
                     task.cancel()
         finally:
             self.close_port()
+
+    async def _last_words(self) -> None:
+        """Meets the peers that have not been met yet, for a moment: without this party they would wait for it."""
+        deadline = asyncio.get_running_loop().time() + LAST_WORDS
+        while not self._heard.issuperset(self._peers) and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.05)
 
     def close_port(self) -> None:
         """Nobody can call any more."""
@@ -128,6 +142,7 @@ class Switchboard:
             try:
                 return await self._attempt(peer, address)
             except VFLError as error:
+                self._heard.add(peer.name)
                 return self.failed(error)
             except TimeoutError:
                 trouble = "no answer"
@@ -200,6 +215,7 @@ class Switchboard:
                 await link.greeted
         except VFLError as error:
             if link.claimed is not None and self._links.get(link.claimed, link) is link:
+                self._heard.add(link.claimed)
                 self.failed(error)
             else:
                 self._stranger(link.where, link.why or error.what, link.unpinned)
@@ -247,6 +263,10 @@ class Switchboard:
         return True
 
     def opened(self, link: Link) -> None:
+        self._heard.add(link.name)
+        if self._mailroom.failure is not None:
+            link.abort(self.known(cause_of(self._mailroom.failure, self.greeting.name)))
+            return
         self._told_of(link.name)
         if all(p in self._links and self._links[p].open for p in self._peers) and not self._met.done():
             self._met.set_result(None)
@@ -272,7 +292,10 @@ class Switchboard:
             if not self._met.done():
                 self._met.set_exception(error)
                 self._met.exception()  # `meet` may be over
-            self.abort(cause_of(error, self.greeting.name))
+            cause = self.known(cause_of(error, self.greeting.name))
+            for link in list(self._all):
+                if link.open or error.about not in DISAGREE:  # those that still greet hear more (`_last_words`)
+                    link.abort(cause)
 
     def known(self, cause: Cause) -> Cause:
         return cause if cause.about in self._declared else dataclasses.replace(cause, about=None)

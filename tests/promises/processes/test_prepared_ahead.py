@@ -18,6 +18,8 @@ from tests.unit.vfl.transport.world import at_once
 from vfl.job import load_job, load_party
 from vfl.ledger import read_ledger, verify_ledger
 from vfl.run.budget import Budget
+from vfl.run.budget.disclosed import RunAllowance
+from vfl.run.budget.table import NUMBERS
 from vfl.run.prepare import PreparedRun, prepare_ahead
 from vfl.run.train import prepare
 from vfl.storage.pad_store import DAY, DAYS, HEADER, MAGIC, PADS, SPENT
@@ -131,6 +133,41 @@ def test_no_run_seed_lies_in_a_store(parties: Institutions, monkeypatch: pytest.
         assert (name.encode().ljust(32, b".") in store.read_bytes()) == planted
 
 
+def models(parties: Institutions) -> list[tuple[str, int]]:
+    """How many the guest has counted, by partner."""
+    told = json.loads(parties.here("budget", parties.file("bank"), "--json").out)["limits"]
+    return [(one["partner"], one["used"]) for one in told if one["budget"] in ("models_per_label", NUMBERS)]
+
+
+@pytest.mark.parametrize("planted", [False, True])
+def test_a_preparation_counts_no_model(parties: Institutions, monkeypatch: pytest.MonkeyPatch, planted: bool) -> None:
+    """The run that trains counts it.  Planted: a build that counts whatever it asks for."""
+    if planted:
+        asked = RunAllowance.training
+        monkeypatch.setattr(RunAllowance, "training", lambda *given, begins=True: asked(*given))
+    parties.lay_out(max_iter=5)
+    in_threads(parties)
+    assert (models(parties) == []) != planted
+    parties.done()
+    assert models(parties) == [("telecom", 1), ("trustco", 1), ("telecom", 1)]  # and the number of iterations
+
+
+def test_a_command_that_the_label_budget_refuses_counts_no_model(parties: Institutions) -> None:
+    """Neither the preparation nor the run; with the budget raised, the run counts its models and numbers."""
+    parties.lay_out(max_iter=5)
+    parties.job.write_text(parties.job.read_text().replace("allow = [", 'allow = [\n  "host-weights-to-host",', 1))
+    for name in parties.roles:
+        parties.change(name, "allow = [", 'allow = [\n  "host-weights-to-host",')
+    parties.change("bank", f"{NUMBERS} = 1", f"{NUMBERS} = 1000")
+    for command in ("prepare", "run"):
+        ended = parties.together(command=command)
+        ended["bank"].says(6, "would learn 2 numbers computed from these labels")
+        assert models(parties) == []
+    parties.change("bank", f"{NUMBERS} = 1000", f"{NUMBERS} = 1")
+    parties.done()
+    assert models(parties) == [("telecom", 1), ("trustco", 1), ("telecom", 3)]
+
+
 def test_another_key_does_not_resume_the_run(parties: Institutions) -> None:
     parties.lay_out(max_iter=5)
     prepared(parties)
@@ -201,7 +238,11 @@ def test_other_commands_at_a_peer_are_told_apart(parties: Institutions) -> None:
     }
     ended = {name: process.wait() for name, process in started.items()}
     assert all(one.code == 4 for one in ended.values())
-    assert any("or the command" in one.err and "give the same command" in one.err for one in ended.values())
+    for name, one in ended.items():
+        assert "the commands differ" in one.err, (name, one.err)
+        assert "Give the same command" in one.err
+        assert "digest" not in one.err
+    assert "bank gave vfl run, this party vfl prepare" in ended["telecom"].err + ended["trustco"].err
 
 
 @pytest.mark.parametrize(

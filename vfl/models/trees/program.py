@@ -135,8 +135,8 @@ def allow_wins(
     asked: Search[Plan[BoostedTrees]] | None,
     rows: int,
 ) -> None:
-    """At the guest, before anything is trained on these rows: what its hosts are going to learn of the labels from the
-    splits that win."""
+    """At the guest, before anything is trained on these rows: the models, and what its hosts are going to learn of the
+    labels from the splits that win."""
     spec = plan.spec
     total = spec.label_numbers
     if asked is not None:
@@ -146,8 +146,6 @@ def allow_wins(
         total = wins.label_numbers(
             max(0, spec.n_estimators - first_of(spec.params(), len(before.trees.shape))), spec.num_class
         )
-    if not total:
-        return
 
     def fewer(numbers: int) -> str:
         rounds = wins.most_rounds(numbers, spec.num_class)
@@ -157,7 +155,7 @@ def allow_wins(
 
     hosts = session.roles.hosts
     told = {name: total // len(hosts) + (k < total % len(hosts)) for k, name in enumerate(hosts)}
-    session.allowance.label_numbers("wins", told, rows, fewer)
+    session.allowance.training({"wins": told} if total else {}, rows, fewer)
 
 
 def fit_guest(

@@ -11,7 +11,9 @@ the run directory.
 | `scores_per_row` | host | scores of a row by one model in a month, in trainings and predictions, under a keyed name of the row |
 
 A run counts once every party has it on its disk, before anything is aligned, also if it fails later; one that resumes
-counts once.  Numbers, vectors and rows are counted right before they leave (protocols/allowance.py).
+counts once.  Models, and the numbers of a training, are counted before its first message: never by `vfl prepare`, and
+none of them if one is too many.  Other numbers, vectors and rows are counted right before they leave
+(protocols/allowance.py).
 """  # noqa: E501
 
 from vfl.run.budget.labels import SKETCH, overlap

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from protocols.allowance import Allowance
 from protocols.errors import DisclosureRefused
@@ -11,16 +13,24 @@ from vfl.data import Table
 from vfl.job import Party
 from vfl.job.policy import columns_check
 from vfl.run.budget.spread import Spread
-from vfl.run.budget.table import NUMBERS, SCORES, VECTORS, BudgetFile, Counts
+from vfl.run.budget.table import MODELS, NUMBERS, SCORES, VECTORS, BudgetFile, Counts
 
 FEWER = "fewer columns or fine bins (max_n_prebins)"
 PARTNER_ROWS = 5  # times this party's own
 
 
+@dataclass(frozen=True)
+class Labels:
+    """What a run trains on: the guest's table.  models: how many of its models the partners learn something of."""
+
+    table: Table
+    models: int = 1
+
+
 class RunAllowance(Allowance):
-    """run: its name; labels: the guest's table, where the run trains on its labels; guest: to whom a host opens scores;
-    spread: of a host's own columns, where a model is trained on them; rows: the fewest that count as this party's own,
-    so that a small batch of new rows can be held against a partner's whole table.
+    """run: its name; partners: all other parties; labels: where the run trains on the guest's; guest: to whom a host
+    opens scores; spread: of a host's own columns, where a model is trained on them; rows: the fewest that count as this
+    party's own, so that a small batch of new rows can be held against a partner's whole table.
     """
 
     def __init__(
@@ -28,40 +38,77 @@ class RunAllowance(Allowance):
         party: Party,
         file: BudgetFile,
         run: bytes,
-        labels: Table | None,
+        partners: Sequence[str],
+        labels: Labels | None,
         guest: str,
         spread: Spread | None = None,
         rows: int = 0,
     ) -> None:
-        self._party, self._file, self._run, self._labels = party, file, run, labels
+        self._party, self._file, self._run, self._partners, self._labels = party, file, run, partners, labels
         self._guest, self._spread, self._rows = guest, spread, rows
 
     def label_numbers(
         self, what: str, told: Mapping[str, int], rows: int, fewer: Callable[[int], str] | None = None
     ) -> None:
         assert self._labels is not None
+        with self._file.opened() as counts:
+            self._count_numbers(counts, self._labels.table, what, told, rows, fewer)
+
+    def training(
+        self,
+        numbers: Mapping[str, Mapping[str, int]],
+        rows: int,
+        fewer: Callable[[int], str] | None = None,
+        *,
+        begins: bool = True,
+    ) -> None:
+        if self._labels is None:
+            return
+        with contextlib.suppress(_OnlyAsked), self._file.opened() as counts:
+            self._count_models(counts, self._labels)
+            for what, told in numbers.items():
+                self._count_numbers(counts, self._labels.table, what, told, rows, fewer)
+            if not begins:
+                raise _OnlyAsked
+
+    def _count_models(self, counts: Counts, labels: Labels) -> None:
+        new = [partner for partner in self._partners if not counts.charged(self._run, MODELS, partner)]
+        check_models(counts, self._party, new, labels)
+        period = counts.labels(labels.table) if new else ""
+        for partner in new:
+            counts.charge(self._run, MODELS, partner)
+            counts.add(MODELS, partner, period, labels.models, self._party.policy.models_per_label)
+
+    def _count_numbers(
+        self,
+        counts: Counts,
+        labels: Table,
+        what: str,
+        told: Mapping[str, int],
+        rows: int,
+        fewer: Callable[[int], str] | None,
+    ) -> None:
         rate, item = self._party.policy.rows_per_label_number, self._run + what.encode()
         limit, more = rows // rate, sum(told.values())
-        with self._file.opened() as counts:
-            if all(counts.charged(item, NUMBERS, host) for host in told):
-                return
-            used = sum(counts.used(NUMBERS, period) for period in counts.same_labels(self._labels))
-            if used + more > limit:
-                hosts = " and ".join(sorted(told))
-                raise DisclosureRefused(
-                    f"{self._party.name}: {hosts} would learn {more} numbers computed from these labels "
-                    f"({what}), hosts learnt {used} before,"
-                    f" and {rows} training rows allow {limit}: policy.{NUMBERS} is {rate}",
-                    remedy=f"Use more rows, or {FEWER if fewer is None else fewer(max(0, limit - used))}, or "
-                    f"agree on a job that tells hosts no such numbers"
-                    f"{AGREES} lower policy.{NUMBERS}",
-                    party=self._party.name,
-                    about=f"policy.{NUMBERS}",
-                )
-            period = counts.labels(self._labels)
-            for host, number in told.items():
-                counts.charge(item, NUMBERS, host)
-                counts.add(NUMBERS, host, period, number, limit)
+        if all(counts.charged(item, NUMBERS, host) for host in told):
+            return
+        used = sum(counts.used(NUMBERS, period) for period in counts.same_labels(labels))
+        if used + more > limit:
+            hosts = " and ".join(sorted(told))
+            raise DisclosureRefused(
+                f"{self._party.name}: {hosts} would learn {more} numbers computed from these labels "
+                f"({what}), hosts learnt {used} before,"
+                f" and {rows} training rows allow {limit}: policy.{NUMBERS} is {rate}",
+                remedy=f"Use more rows, or {FEWER if fewer is None else fewer(max(0, limit - used))}, or "
+                f"agree on a job that tells hosts no such numbers"
+                f"{AGREES} lower policy.{NUMBERS}",
+                party=self._party.name,
+                about=f"policy.{NUMBERS}",
+            )
+        period = counts.labels(labels)
+        for host, number in told.items():
+            counts.charge(item, NUMBERS, host)
+            counts.add(NUMBERS, host, period, number, limit)
 
     def score_vectors(self, model: bytes, vectors: int, columns: Sequence[str]) -> None:
         model = model or self._run + b" search"
@@ -122,6 +169,23 @@ class RunAllowance(Allowance):
 
     def partner_columns(self, partner: str, columns: int) -> None:
         columns_check(self._party, partner, columns)
+
+
+class _OnlyAsked(Exception):
+    """Takes back what a transaction counted."""
+
+
+def check_models(counts: Counts, party: Party, partners: Sequence[str], labels: Labels) -> None:
+    """Raises DisclosureRefused if models of these labels are more than what is left with one of `partners`."""
+    limit, more, same = party.policy.models_per_label, labels.models, counts.same_labels(labels.table)
+    for partner in partners:
+        used = sum(counts.used(MODELS, period, partner) for period in same)
+        if used + more > limit:
+            what = f"{used} models of these labels were trained with {partner}" + (
+                f", this job trains {more} more" if more > 1 else ""
+            )
+            remedy = ("Search fewer candidates or folds, use" if more > 1 else "Use") + " other rows"
+            raise refused(party.name, what, MODELS, limit, remedy)
 
 
 def most_vectors(party: Party, counts: Counts, columns: Sequence[str], spread: Spread | None) -> int:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from vfl.data import Table
 from vfl.job import Party
-from vfl.run.budget.disclosed import RunAllowance, refused
+from vfl.run.budget.disclosed import Labels, RunAllowance, check_models, refused
 from vfl.run.budget.explained import explained
 from vfl.run.budget.spread import Spread
-from vfl.run.budget.table import MODELS, PREDICTIONS, RUNS, BudgetFile, Counts
+from vfl.run.budget.table import PREDICTIONS, RUNS, BudgetFile, Counts
 
 KINDS = {"run": RUNS, "align": RUNS, "predict": PREDICTIONS}
 WORDS = {RUNS: ("run", "runs"), PREDICTIONS: ("prediction", "predictions")}
@@ -49,7 +49,7 @@ class Budget:
         self._spread = None if opened is None else opened.spread
         self._kind = KINDS[purpose]
         self._limit: int = getattr(party.policy, self._kind)
-        self._labels = labels if labels is not None and labels.label is not None else None
+        self._labels = Labels(labels, models) if labels is not None and labels.label is not None else None
         self._file = BudgetFile(party.run.directory)
 
     def check(self, partners: Sequence[str]) -> None:
@@ -63,7 +63,7 @@ class Budget:
 
     def charge(self, partners: Sequence[str], run: bytes, now: datetime.datetime) -> None:
         """Counts a run with each of `partners`, once for each name of a run; or raises DisclosureRefused and counts
-        none."""
+        none.  What it tells of labels is counted when a training begins (`allowance`)."""
         with self._file.opened() as counts:
             if all(counts.charged(run, self._kind, p) for p in partners):
                 return
@@ -73,13 +73,10 @@ class Budget:
                 counts.add(self._kind, partner, month(now), 1, self._limit)
                 if self._opened is not None and self._spread is not None:
                     counts.columns(self._opened.columns, self._spread.most)
-                if self._labels is not None:
-                    period = counts.labels(self._labels)
-                    counts.add(MODELS, partner, period, self._more, self._party.policy.models_per_label)
 
-    def allowance(self, run: bytes) -> RunAllowance:
-        """What else this party agrees to disclose in the run of this name."""
-        return RunAllowance(self._party, self._file, run, self._labels, self._guest, self._spread, self._rows)
+    def allowance(self, run: bytes, partners: Sequence[str] = ()) -> RunAllowance:
+        """What else this party agrees to disclose to them in the run of this name."""
+        return RunAllowance(self._party, self._file, run, partners, self._labels, self._guest, self._spread, self._rows)
 
     def explained(self, partners: Sequence[str], table: Table | None) -> list[str]:
         """A sentence for each budget; table: this party's own."""
@@ -97,25 +94,8 @@ class Budget:
             if used >= self._limit:
                 what = f"{used} {WORDS[self._kind][used != 1]} with {partner} this month"
                 raise refused(self._party.name, what, self._kind, self._limit, "Wait for the next month")
-        if self._labels is None:
-            return
-        same = counts.same_labels(self._labels)
-        for partner in partners:
-            self._check_models(partner, sum(counts.used(MODELS, period, partner) for period in same))
-
-    def _check_models(self, partner: str, used: int) -> None:
-        limit, several = self._party.policy.models_per_label, self._more > 1
-        if used + self._more > limit:
-            what = f"{used} models of these labels were trained with {partner}" + (
-                f", this job trains {self._more} more" if several else ""
-            )
-            raise refused(
-                self._party.name,
-                what,
-                MODELS,
-                limit,
-                ("Search fewer candidates or folds, use" if several else "Use") + " other rows",
-            )
+        if self._labels is not None:
+            check_models(counts, self._party, partners, self._labels)
 
 
 def month(now: datetime.datetime) -> str:

@@ -220,7 +220,7 @@ def _convert(store: sqlite3.Connection, names: set[str]) -> None:
         counts.add(MODELS, partner, counts.add_labels(sketch), 1, 0)
     for (run,) in store.execute("SELECT run FROM counted").fetchall() if "counted" in names else ():
         for partner in partners:
-            for kind in (RUNS, PREDICTIONS):
+            for kind in (RUNS, PREDICTIONS, MODELS):
                 counts.charge(run, kind, partner)
     for table in {"runs", "models", "counted"} & names:
         store.execute(f"DROP TABLE {table}")

@@ -16,7 +16,7 @@ from vfl.job.setup import init_party, trust_peer
 from vfl.models.plan import Role
 from vfl.run import announce
 from vfl.run.announce import announced
-from vfl.run.session import Ready, network_of, session_digest
+from vfl.run.session import Ready, network_of
 from vfl.transport.identity import Identity
 
 ROLES: dict[str, Role] = {"bank": "guest", "telecom": "host", "trustco": "arbiter"}
@@ -51,7 +51,7 @@ def party(folder: Path, name: str, port: int, *pinned: str, nowhere: Sequence[st
 def waiting(job: Job, own: Party, peer: str, heard: list[str]) -> threading.Thread:
     """A party that connects to a peer, until it knows why that is gone."""
     identity = Identity.load(own.identity.key, own.identity.certificate, own.name)
-    network = network_of(Ready(job, own, identity, None), [peer], session_digest(job, "run"), 20.0)
+    network = network_of(Ready(job, own, identity, None), [peer], "run", 20.0)
 
     def wait() -> None:
         try:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import ast
 import threading
+import time
+from typing import Any
 
 import pytest
 
-from protocols.errors import Cause, HandshakeFailed, PeerAborted
+from protocols.errors import Cause, HandshakeFailed, PeerAborted, PeerUnreachable, VFLError
 from tests.places import ROOT
-from tests.unit.vfl.transport.world import World, at_once, ends, free_port, meet
+from tests.unit.vfl.transport.world import World, at_once, ends, free_port, meet, under
 from vfl.job.policy import DECLARED
 from vfl.run.budget import table
+from vfl.transport import TlsNetwork, switchboard
+from vfl.transport.switchboard import LAST_WORDS
+
+THREE = ("bank", "telecom", "trustco")
 
 
 def test_who_is_neither_of_two_that_do_not_agree_hears_what_differs(world: World) -> None:
@@ -26,6 +32,44 @@ def test_who_is_neither_of_two_that_do_not_agree_hears_what_differs(world: World
         assert error.about == "session"
     assert isinstance(at_bank, PeerAborted)
     assert str(at_bank).startswith("telecom and trustco did not connect: the job differs ('handshake-failed'). Compare")
+
+
+def at_three(world: World, odd: str, late: str | None, timeout: float) -> dict[str, VFLError]:
+    """What they hear if one gives another command, and one comes a second after the others."""
+    run: dict[str, Any] = {"command": "run", "connect_timeout": timeout}
+    given = {name: run | ({"session": b"p" * 32, "command": "prepare"} if name == odd else {}) for name in THREE}
+    bank = world.network("bank", {"telecom": None, "trustco": None}, **given["bank"])
+    trustco = world.network("trustco", {"bank": bank.bound_port, "telecom": None}, **given["trustco"])
+    telecom = world.network("telecom", {"bank": bank.bound_port, "trustco": trustco.bound_port}, **given["telecom"])
+
+    def connect(network: TlsNetwork, name: str) -> object:
+        time.sleep(name == late)
+        return network.connect()
+
+    networks = dict(zip(THREE, (bank, telecom, trustco), strict=True))
+    return dict(zip(THREE, at_once(*(lambda n=n: connect(networks[n], n) for n in THREE)), strict=True))
+
+
+@pytest.mark.parametrize("odd", THREE)
+@pytest.mark.parametrize("late", [None, *THREE])
+def test_all_three_hear_that_one_gave_another_command(world: World, odd: str, late: str | None) -> None:
+    """Within seconds, whoever it is and whoever comes a second after the others."""
+    with under(6):
+        found = at_three(world, odd, late, 30)
+    errors = {name: str(error) for name, error in found.items()}
+    assert all(isinstance(error, HandshakeFailed | PeerAborted) for error in found.values()), errors
+    assert all("the commands differ" in error and "Give the same command" in error for error in errors.values()), errors
+    told = {f"{odd} gave vfl prepare, this party vfl run" in error for name, error in errors.items() if name != odd}
+    assert True in told
+
+
+@pytest.mark.parametrize("seconds", [0.0, LAST_WORDS])
+def test_planted_a_party_that_leaves_at_once_lets_others_wait(
+    world: World, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    monkeypatch.setattr(switchboard, "LAST_WORDS", seconds)
+    found = at_three(world, "bank", "telecom", 3)
+    assert any(isinstance(error, PeerUnreachable) for error in found.values()) == (not seconds)
 
 
 @pytest.mark.parametrize("declared", [(), ("policy.scores_per_row",)])

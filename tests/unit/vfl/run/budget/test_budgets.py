@@ -53,7 +53,7 @@ def named(number: int) -> bytes:
 
 
 def at_guest(party: Party, run: int, labels: Table = LABELS) -> RunAllowance:
-    return Budget(party, "run", labels, guest="bank").allowance(named(run))
+    return Budget(party, "run", labels, guest="bank").allowance(named(run), ["telecom"])
 
 
 def at_host(party: Party, run: int) -> RunAllowance:
@@ -243,14 +243,48 @@ def test_what_an_earlier_release_counted_goes_on_to_count(party: Callable[..., P
     earlier_release(path, bytes(range(32)))
     assert Budget(bank).used("telecom") == 2
     refused(Budget(bank, "predict").check, ["telecom"])
-    Budget(bank, "run", LABELS).charge(["telecom"], named(1), NOW)  # it was counted under this name
-    assert Budget(bank).used("telecom") == 2
-    Budget(bank, "run", LABELS).charge(["telecom"], named(2), NOW)
+    for run, used in ((1, 2), (2, 3)):  # the first was counted under this name
+        Budget(bank, "run", LABELS).charge(["telecom"], named(run), NOW)
+        at_guest(bank, run).training({}, 0)
+        assert Budget(bank).used("telecom") == used
     more = party(runs_per_partner_per_month=9, models_per_label=3)
     assert "3 models of these labels" in refused(Budget(more, "run", LABELS).check, ["telecom"]).what
     with contextlib.closing(sqlite3.connect(path)) as store:
         assert not {"runs", "models", "counted"} & {name for (name,) in store.execute("SELECT name FROM sqlite_master")}
         assert store.execute("SELECT sum(used) FROM budget WHERE period = '2001-01'").fetchone() == (1,)
+
+
+TOLD = {"weights": {"telecom": 12}, "iterations": {"telecom": 1}}
+
+
+def counted(party: Party) -> dict[str, int]:
+    return {kind: used for kind, _, _, used, _ in stored(party)}
+
+
+def test_a_training_counts_models_and_numbers_once_and_its_preparation_none(party: Callable[..., Party]) -> None:
+    bank = party()
+    Budget(bank, "run", LABELS).charge(["telecom"], named(1), NOW)
+    runs = {"runs_per_partner_per_month": 1}
+    at_guest(bank, 1).training(TOLD, ROWS, begins=False)
+    assert counted(bank) == runs
+    for _ in range(2):  # the second: the run resumes
+        at_guest(bank, 1).training(TOLD, ROWS)
+        at_guest(bank, 1).training({}, 0)
+    assert counted(bank) == runs | {"models_per_label": 1, "rows_per_label_number": 13}
+
+
+@pytest.mark.parametrize("begins", [False, True])
+@pytest.mark.parametrize("policy", [{"rows_per_label_number": ROWS // 12}, {"models_per_label": 1}])
+def test_a_training_that_is_refused_counts_nothing(
+    party: Callable[..., Party], begins: bool, policy: dict[str, int]
+) -> None:
+    """Neither its model, nor the first numbers where the next are one too many; its preparation is refused too."""
+    first, bank = party(), party(**policy)
+    at_guest(first, 1).training({}, 0)
+    before = stored(first)
+    error = refused(lambda: at_guest(bank, 2).training(TOLD, ROWS, begins=begins))
+    assert error.about == f"policy.{next(iter(policy))}"
+    assert stored(bank) == before
 
 
 @pytest.mark.parametrize(
@@ -264,7 +298,7 @@ def test_what_an_earlier_release_counted_goes_on_to_count(party: Callable[..., P
 )
 def test_a_file_that_is_not_understood_stops_the_run(party: Callable[..., Party], statement: str) -> None:
     bank = party()
-    Budget(bank, "run", LABELS).charge(["telecom"], named(1), NOW)
+    at_guest(bank, 1).training({}, 0)
     with contextlib.closing(sqlite3.connect(bank.run.directory / "budget.sqlite")) as store, store:
         store.execute(statement)
     with pytest.raises(ConfigError, match="cannot be read or written"):
@@ -274,7 +308,7 @@ def test_a_file_that_is_not_understood_stops_the_run(party: Callable[..., Party]
 def test_each_budget_is_explained_in_a_sentence(party: Callable[..., Party]) -> None:
     bank, telecom = party(), party("host")
     Budget(bank, "run", LABELS).charge(["telecom"], named(1), NOW)
-    at_guest(bank, 1).label_numbers("weights", {"telecom": 9}, ROWS)
+    at_guest(bank, 1).training({"weights": {"telecom": 9}}, ROWS)
     at_host(telecom, 1).score_vectors(named(1), 1, ("age",))
     said = "\n".join(Budget(bank, "run", LABELS).explained(["telecom", "shop"], LABELS))
     assert "policy.runs_per_partner_per_month is 20: runs left this month: 19 with telecom, 20 with shop" in said

@@ -50,7 +50,14 @@ def party(tmp_path: Path) -> Party:
 
 
 def fitted(party: Party, labels: Table | None, partner: str = "telecom") -> None:
-    Budget(party, "run", labels).charge([partner], run_seed(), NOW)
+    trained(party, labels, run_seed(), NOW, partner)
+
+
+def trained(party: Party, labels: Table | None, run: bytes, now: datetime.datetime, partner: str = "telecom") -> None:
+    """A run that begins, and trains."""
+    budget = Budget(party, "run", labels)
+    budget.charge([partner], run, now)
+    budget.allowance(run, [partner]).training({}, 0)
 
 
 SAME = {
@@ -111,10 +118,10 @@ def test_a_run_counts_once(party: Party) -> None:
     now = datetime.datetime.now(datetime.UTC)
     for _ in range(3):
         for run in (bytes(16), bytes([1]) * 16):
-            Budget(party, "run", table()).charge(["telecom"], run, now)
+            trained(party, table(), run, now)
     assert Budget(party).used("telecom") == 2
     with pytest.raises(DisclosureRefused):
-        Budget(party, "run", table()).charge(["telecom"], bytes([2]) * 16, now)
+        trained(party, table(), bytes([2]) * 16, now)
     assert Budget(party).used("telecom") == 2
 
 

@@ -18,7 +18,9 @@ __all__ = ["party"]  # a fixture
 def test_what_is_used_and_left(party: Callable[..., Party]) -> None:
     bank = party("guest", runs_per_partner_per_month=3)
     for run in range(2):
-        Budget(bank, "run", LABELS, guest="bank").charge(["telecom"], named(run), NOW)
+        budget = Budget(bank, "run", LABELS, guest="bank")
+        budget.charge(["telecom"], named(run), NOW)
+        budget.allowance(named(run), ["telecom"]).training({}, 0)
     found = {(one.budget, one.partner): one for one in budgets_used(bank)}
     monthly = found["runs_per_partner_per_month", "telecom"]
     assert (monthly.period, monthly.used, monthly.limit, monthly.left) == (MONTH, 2, 3, 1)
