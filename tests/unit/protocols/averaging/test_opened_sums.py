@@ -259,3 +259,15 @@ def test_an_aggregator_killed_after_a_sum_tells_it_again() -> None:
     for one in w.members.values():
         assert one.opened(side.opened) is not None
     assert w.one_turn() is not None
+
+
+def test_a_member_that_missed_a_sum_is_named() -> None:
+    w = world(whole_run=True)
+    wicked(w)
+    for name, one in w.members.items():
+        if name != "m07":
+            assert w.side.opened is not None
+            one.opened(w.side.opened)
+    with pytest.raises(RemoteProtocolError, match="signature of m07") as raised:
+        Steps(w).answer()
+    assert raised.value.party == "m07"

@@ -11,10 +11,13 @@ import pytest
 
 import vfl
 from protocols.averaging.secure_sum import MaskedUpdate
+from protocols.averaging.setup import Identities
 from protocols.channel import Tap
 from protocols.errors import ConfigError, DataError, ModelError, PlaintextOverflow, TooFewMembers, VFLError
 from protocols.message import Message
 from protocols.randomness import Randomness
+from protocols.session import Session
+from vfl.models.averaging import program
 
 FEW = vfl.Averaging(rounds=3)
 
@@ -182,6 +185,21 @@ def test_tables_that_do_not_fit() -> None:
         vfl.Members.local(three | {"y": table.assign(event=0.5)}, label="event").fit(vfl.Averaging(estimator="poisson"))
     with pytest.raises(DataError, match="more rows than max_rows"):
         vfl.Members.local(three, label="event").fit(vfl.Averaging(max_rows=100))
+
+
+def test_nothing_that_was_signed_in_one_run_fits_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What members sign first holds the job's digest, and with it a number of the run: an aggregator cannot send it
+    again in the next one."""
+    honest, jobs, tables = program.aggregator, set[bytes](), members(3)
+
+    def watched(session: Session, spec: Any, known: Identities, *given: Any) -> Any:
+        jobs.add(known.job)
+        return honest(session, spec, known, *given)
+
+    monkeypatch.setattr(program, "aggregator", watched)
+    for _ in range(2):
+        tables.fit(FEW)
+    assert len(jobs) == 2
 
 
 def test_wrong_arguments() -> None:
