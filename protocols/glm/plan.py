@@ -35,6 +35,7 @@ WEIGHT = 24  # of weights and momentum
 PENALTY = 18  # at most so many more bits in the L2 term's matrix than in the preconditioned features
 # |z| and |w| stay below 2^SCORE, far beyond what a regression on standardised columns reaches; checked after opening
 SCORE = 8
+WIDE = 26  # log2 of the most weights of all parties
 SIGMA = 80  # bits by which a mask exceeds the value that it hides
 GUARD = 8  # bits of a slot beyond the masked value, so that a broken bound shows
 WARM_UP = 10  # one pass in so many goes to the start, which keeps predictors from overshooting
@@ -162,6 +163,11 @@ class Plan:
     @property
     def mask_bits(self) -> int:
         return self.gradient_bits + SIGMA + 1
+
+    @property
+    def share_bits(self) -> int:
+        """|share of a weight| < 2^share_bits, and of its change."""
+        return self.mask_bits - self.shift + 17
 
     @property
     def width(self) -> int:

@@ -159,16 +159,17 @@ class Progress:
 
 @dataclass
 class Comparing(Progress):
-    """The same at the guest, which holds the lowest loss so far under the arbiter's key.  name: of the training, which
-    no other training of the run has."""
+    """The same at the guest, which holds the lowest loss so far under the arbiter's key.  name: of the model and its
+    number, which no other training of the run has."""
 
     key: EncryptionKey | None = None
     lowest: CipherVec | None = None
-    name: bytes = b""
+    name: tuple[bytes, int] = (b"", 0)
 
     def evaluation(self, what: str, step: Step) -> bytes:
         """The name of the verdict on `what` after this step, whatever attempt it is."""
-        return f"{what}|{step.number}|".encode() + self.name
+        model_id, number = self.name
+        return f"{what}|{step.number}|{number}|".encode() + model_id
 
     def judged(self, code: int, loss: CipherVec, step: Step) -> None:
         """Follows the verdict on this loss."""

@@ -14,16 +14,16 @@ has measurements.  |w| is without the intercept; weights below 2^-FLOOR count as
         host P                                            guest                                  arbiter (sk)
  1             <---------------------------------------------------------------------  SettlingShare: [[b_P]] for each v, to P alone
         SettlingPart [[sum f (2 a.b + a.a)]]
-        + masks that cancel, re-randomised  ----------->  the sum, and its own
+        + masks that cancel, [[N_P]], re-randomised  -->  the sums, and its own; N_P random multiples of all b (signs.py)
                                                           <--------------------------  SettlingSum [[sum f b.b]]
- 2                                                        [[r V + s]], r of random length, 0 <= s < r
-                                                          SettlingSign --------------> opens r V + s, whose sign is V's
+ 2                                                        [[r V + t N + s]], r of random length, 0 <= t N + s < r
+                                                          SettlingSign --------------> opens this number, whose sign is V's
  3             <---------------------------------------------------------------------  Settled, to all data parties
 
 Who learns what: all parties whether V >= 0, and so after how many iterations training ended; the arbiter besides hardly
 anything of V's size (signs.py).
 Where predictors have left the link's table late, when they grow slowly, training ends without settled weights.
-Cost: three encryptions for each weight, and three products with long integers, every ten iterations.
+Cost: three encryptions for each weight, and six products with long integers, every ten iterations.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ import numpy as np
 
 from protocols._native import PlainVec
 from protocols.channel import broadcast
-from protocols.cipher import CipherVec, DecryptionKey
+from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey
 from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
 from protocols.glm.pair_masks import PairMasks
-from protocols.glm.plan import SCORE, SIGMA, WEIGHT, Plan, Step
+from protocols.glm.plan import SCORE, SIGMA, WEIGHT, WIDE, Plan, Step
 from protocols.glm.progress import Comparing, End, Judging, Progress
 from protocols.glm.sealed_link import Edge, refuse_near
-from protocols.glm.signs import blinded, spend
+from protocols.glm.signs import blinded, multiple_bits, multiples, spend
 from protocols.message import REVEALED, SEALED, Message
 from protocols.parts import ONE
 from protocols.session import Session
@@ -51,7 +51,6 @@ EVERY = 10  # iterations
 HALF = 25
 PACE = 5
 FLOOR = 7
-WIDE = 26  # log2 of the most weights of all parties
 LATE = 30  # iterations: from here on predictors grow by less than a half between two verdicts
 ENDED: tuple[End | None, ...] = (None, "settled", "edge")
 
@@ -72,9 +71,11 @@ class SettlingShare(
 
 
 class SettlingPart(
-    Message, disclosure=SEALED, learns="nothing: how far the sender's weights have settled, encrypted and masked"
+    Message,
+    disclosure=SEALED,
+    learns="nothing: how far the sender's weights have settled, encrypted and masked, and a random number, encrypted",
 ):
-    part: CipherVec  # (1,)
+    part: CipherVec  # (2,)
 
 
 class SettlingSum(Message, disclosure=SEALED, learns="nothing: the arbiter's part of the same, encrypted"):
@@ -125,13 +126,16 @@ class Look:
     @property
     def part_bits(self) -> int:
         """Bits of a mask that hides a party's part."""
-        share = self.plan.mask_bits - self.plan.shift + 17
-        return 2 * share + max(map(abs, self.factors)).bit_length() + WIDE + SIGMA
+        return 2 * self.plan.share_bits + max(map(abs, self.factors)).bit_length() + WIDE + SIGMA
 
     @property
     def value_bits(self) -> int:
         """|V| < 2^value_bits."""
         return 2 * (WEIGHT + SCORE + 1) + max(map(abs, self.factors)).bit_length() + WIDE
+
+    def multiple(self, key: EncryptionKey) -> int:
+        """The length of the random multiples of the arbiter's shares."""
+        return multiple_bits(key, self.value_bits, self.plan.share_bits)
 
     def shares(self, progress: Progress, party: str) -> tuple[PlainVec, PlainVec, PlainVec]:
         """A holder's shares of w, w - w_j and w - w_(k-10)."""
@@ -172,15 +176,18 @@ def product(theirs: CipherVec, mine: PlainVec, factor: int) -> CipherVec:
 
 def guest(session: Session, plan: Plan, progress: Comparing, step: Step, penalised: int) -> None:
     """The guest's side of a verdict after `step`, which it follows."""
-    look = Look.of(plan, progress, step)
-    total = look.own(receive_share(session, progress), progress, session.me, penalised)  # 1
+    look, theirs = Look.of(plan, progress, step), receive_share(session, progress)
+    multiple = look.multiple(theirs.weights.key)
+    total = look.own(theirs, progress, session.me, penalised)  # 1
+    total = total.concat(multiples(session, theirs.each, multiple, "settling"))
     for channel in session.hosts:
         part = channel.recv(SettlingPart).part
-        check_lengths(channel.peer, 1, part)
+        check_lengths(channel.peer, 2, part)
         total = total + part
     held = session.arbiter.recv(SettlingSum).part
     check_lengths(session.roles.arbiter, 1, held)
-    total = blinded(session, total + held, look.value_bits, "settling")
+    value, noise = total.take(np.arange(1)) + held, total.take(np.arange(1, 2))
+    total = blinded(session, value, noise, look.value_bits, multiple, "settling")
     spend(session, progress.evaluation("weights", step))
     session.arbiter.send(SettlingSign(total.rerandomise(session.seed("settling", total.digest()), to_holder=True)))  # 2
     progress.conclude(receive_verdict(session), step)  # 3
@@ -189,8 +196,10 @@ def guest(session: Session, plan: Plan, progress: Comparing, step: Step, penalis
 def host(session: Session, plan: Plan, progress: Progress, step: Step, masks: PairMasks, use: int) -> None:
     """The same at a host; masks, use: as in training, but separate ones."""
     look, width = Look.of(plan, progress, step), len(progress.shares[session.me].point)
-    part = look.own(receive_share(session, progress), progress, session.me, width)  # 1
+    theirs = receive_share(session, progress)
+    part = look.own(theirs, progress, session.me, width)  # 1
     part = part.add_plain(masks.apart("settling").integers(use, ONE, look.part_bits))
+    part = part.concat(multiples(session, theirs.each, look.multiple(part.key), "settling"))
     session.guest.send(SettlingPart(part.rerandomise(session.seed("settling part", part.digest()))))
     progress.conclude(receive_verdict(session), step)  # 3
 

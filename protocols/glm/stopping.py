@@ -13,13 +13,13 @@ rows, and the penalty with it (the objective), or of rows held out for this (`va
         of the objective only
             <-------------------------------------------------------------------------------------  WeightShare [[b_P]], to each P alone
         WeightSquares [[2 a.b_P + a.a]] + masks that cancel,
-        re-randomised  ------------------------------> [[q]] = their sum, and its own
+        [[N_P]], re-randomised  ---------------------> [[q]], [[N]] = their sums, and its own; N_P random multiples of b_P (signs.py)
   2                                                    S_G  <----- losses.py, on shares of z ----->  S_A, S_G + S_A = sum of losses
                                                                   <--------------------------------  LossShare [[S_A]], [[sum of b.b]]
   3                                                    [[L]] = ([[S]] + alpha / 2 [[sum of w.w]]) / weight of all rows,
-                                                       which it keeps where it is the lowest so far, [[L_0]]
+                                                       which it keeps where it is the lowest so far, [[L_0]], [[N_0]]
                                                        V = L_0 - L - tol and L_0 - L - 1 unit; not of the first loss
-                                                       LossSigns [[r V + s]] of both  ------------>  opens them, whose signs are V's
+                                                       LossSigns [[r V + t (N_0 - N) + s]]  ------>  of both: opens them, whose signs are V's
   4            <---------------------------------------------------------------------------------- Verdict, to all data parties
 
 Who learns what: all parties which of three cases it is (lower by tol; lower by less; not lower), and so after how many
@@ -31,15 +31,17 @@ objective one encryption for each weight; a few products with long integers.  Er
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocols._native import PlainVec
 from protocols.channel import broadcast
-from protocols.cipher import CipherVec, DecryptionKey
+from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey
 from protocols.codec import check_lengths
 from protocols.errors import DataError, RemoteProtocolError
 from protocols.glm import loss_predictors, losses, predictors
@@ -47,9 +49,9 @@ from protocols.glm.block import Block, Share
 from protocols.glm.chunks import Ready
 from protocols.glm.links import Link, Weighted
 from protocols.glm.pair_masks import PairMasks
-from protocols.glm.plan import SIGMA, WEIGHT, Plan, Step
+from protocols.glm.plan import SIGMA, WEIGHT, WIDE, Plan, Step
 from protocols.glm.progress import Comparing, Judging, Progress, Stopping
-from protocols.glm.signs import blinded, spend
+from protocols.glm.signs import blinded, multiple_bits, multiples, spend
 from protocols.message import REVEALED, SEALED, Message
 from protocols.parts import ONE
 from protocols.session import Session
@@ -61,9 +63,11 @@ LEAST_HELD_OUT = 30
 
 
 class WeightSquares(
-    Message, disclosure=SEALED, learns="nothing: a part of the sum of the sender's squared weights, encrypted"
+    Message,
+    disclosure=SEALED,
+    learns="nothing: a part of the sum of the sender's squared weights, and a random number, encrypted",
 ):
-    part: CipherVec  # (1,)
+    part: CipherVec  # (2,)
 
 
 class LossShare(
@@ -136,6 +140,10 @@ class Look:
         """Whether the loss is evaluated when this iteration is over."""
         return self.stopping.due(step)
 
+    def multiple(self, key: EncryptionKey) -> int:
+        """The length of the random multiples of what the arbiter encrypts."""
+        return multiple_bits(key, value_bits(self.plan), 2 * self.plan.share_bits + WIDE)
+
 
 def guest(
     session: Session,
@@ -150,10 +158,11 @@ def guest(
     and follows the verdict."""
     loss = evaluated(session, look, progress.shares[session.me], y, weights, ready)  # 1, 2
     if progress.lowest is not None:
-        by = progress.lowest - loss
+        first, by = np.arange(1), progress.lowest - loss
+        value, noise, multiple = by.take(first), by.take(first + 1), look.multiple(by.key)
         least = [round(look.stopping.tol * 2.0 ** mean_bits(look.plan)), 1]
         signs = [
-            blinded(session, by.add_plain(PlainVec.from_ints([-one])), value_bits(look.plan), what)
+            blinded(session, value.add_plain(PlainVec.from_ints([-one])), noise, value_bits(look.plan), multiple, what)
             for one, what in zip(least, ("improvement", "descent"), strict=True)
         ]
         values = signs[0].concat(signs[1])
@@ -172,28 +181,33 @@ def evaluated(
     weights: NDArray[np.float64] | None,
     ready: Ready | None,
 ) -> CipherVec:
-    """Steps 1 and 2 at the guest: [[L]] (1,), not fresh, in units of 2^-mean_bits."""
+    """Steps 1 and 2 at the guest: [[L]], in units of 2^-mean_bits, and [[N]], (2,), not fresh."""
     heaviest, penalised = 1.0 if weights is None else float(weights.max()), not look.stopping.validation
     z = loss_predictors.guest(session, look.block, share, ready)
-    squares = None
+    first, second = np.arange(1), np.arange(1, 2)
+    squares, noise, theirs = None, list[CipherVec](), list[CipherVec]()
     if penalised:
-        theirs = predictors.receive_share(session, look.block.width)
-        squares = squares_of(theirs, share.point, look.block.penalised)
+        theirs.append(predictors.receive_share(session, look.block.width))
+        squares = squares_of(theirs[0], share.point, look.block.penalised)
         for channel in session.hosts:
             part = channel.recv(WeightSquares).part
-            check_lengths(channel.peer, 1, part)
-            squares = part if squares is None else squares + part
+            check_lengths(channel.peer, 2, part)
+            noise.append(part.take(second))
+            squares = part.take(first) if squares is None else squares + part.take(first)
     own = losses.of(look.link).guest(session, z, y, None if weights is None else weights / heaviest)
     held = session.arbiter.recv(LossShare).share
     check_lengths(session.roles.arbiter, 1 + penalised, held)
     total = len(y) if weights is None else float((weights / heaviest).sum())
     rate = PlainVec.from_ints([round(2.0 ** (look.plan.rows_log2 + SCALE) / total)])
-    mean = held.take(np.arange(1)).add_plain(own).mul_plain(rate)
+    mean = held.take(first).add_plain(own).mul_plain(rate)
+    noise.append(multiples(session, [*theirs, held], look.multiple(held.key), "loss"))
+    random = reduce(operator.add, noise)
     if squares is None:
-        return mean
+        return mean.concat(random)
     a_row = look.plan.penalty.a_row(len(y)) * len(y) / 2 / (total * heaviest)
     factor = a_row * 2.0 ** (mean_bits(look.plan) - 2 * WEIGHT)
-    return mean + (squares + held.take(np.arange(1, 2))).mul_plain(PlainVec.from_ints([round(factor)]))
+    mean = mean + (squares + held.take(second)).mul_plain(PlainVec.from_ints([round(factor)]))
+    return mean.concat(random)
 
 
 def host(
@@ -206,7 +220,8 @@ def host(
         theirs = predictors.receive_share(session, look.block.width)
         squares = squares_of(theirs, share.point, look.block.penalised)
         assert squares is not None
-        squares = squares.add_plain(masks.apart("squares").integers(use, ONE, squares_bits(look.plan)))
+        squares = squares.add_plain(masks.apart("squares").integers(use, ONE, 2 * look.plan.share_bits + SIGMA))
+        squares = squares.concat(multiples(session, [theirs], look.multiple(theirs.key), "loss"))
         session.guest.send(WeightSquares(squares.rerandomise(session.seed("weight squares", squares.digest()))))
     losses.of(look.link).deal(session, len(look.block), weighted=isinstance(look.link, Weighted))  # 2
     progress.follow(receive_verdict(session, progress, step), step)  # 4
@@ -256,11 +271,6 @@ def squares_of(theirs: CipherVec, mine: PlainVec, penalised: int) -> CipherVec |
         .sum()
         .add_plain(PlainVec.from_ints([sum(a * a for a in mine.to_ints())]))
     )
-
-
-def squares_bits(plan: Plan) -> int:
-    """Bits of a mask that hides a party's sum of squares of shares."""
-    return 2 * (plan.mask_bits - plan.shift + 16) + SIGMA
 
 
 def rows_of(plan: Plan, stopping: Stopping | None) -> tuple[int, int]:

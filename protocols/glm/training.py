@@ -197,8 +197,7 @@ def guest(
         if terms.intercept:
             first[-1] = round(link.start(y, row_weights) * 2**WEIGHT)
         share = Share.start(PlainVec.from_i64(first))
-        called = model_id + model.to_bytes(4, "little")
-        progress = Comparing({session.me: share}, told.stopping, settles=terms.settles, key=key, name=called)
+        progress = Comparing({session.me: share}, told.stopping, settles=terms.settles, key=key, name=(model_id, model))
         for planned, ready in chunks.iterate(session, plan, progress, *ahead.model(model)):
             rows, step = order.of(planned), progress.step(planned)
             here = link.take(rows), block.take(rows), share, y[rows]

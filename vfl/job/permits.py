@@ -50,15 +50,16 @@ PERMITS: dict[str, str] = {
     "convergence-to-parties": (
         "regressions and scorecards: every ten iterations all parties learn whether the weights have settled; if "
         "they have, training ends; a party that deviates from the protocol can each time ask one question that "
-        "has three possible answers (a host about labels, the arbiter about weights); without this permission all "
-        "iterations of max_iter are made, and nobody learns whether they were enough"
+        "has three possible answers (a host about labels, the arbiter about weights), and up to three more where it "
+        "breaks off; without this permission all iterations of max_iter are made, and nobody learns whether they "
+        "were enough"
     ),
     "loss-verdict-to-parties": (
         "tol or early_stopping: every n_iter_no_change iterations all parties learn whether the loss of the training "
         "rows (with the penalty), or of the rows held out for early stopping, is lower than the lowest so far: by tol, "
         "by less, or not; nobody learns the loss; a party that deviates from the protocol can each time ask one "
         "question that has three possible answers (a host about labels, the arbiter about columns and labels), at most "
-        "100 times in a training"
+        "100 times in a training, and up to three more each time where it breaks off"
     ),
     "loss-to-arbiter": (
         "sealed trees with early_stopping_rounds: after each round the arbiter learns the mean loss of the validation "

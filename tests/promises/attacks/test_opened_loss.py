@@ -160,7 +160,7 @@ class World:
         return float(np.mean(np.logaddexp(0, z) - self.y * z))
 
 
-def plain(session: Session, total: CipherVec, bits: int, what: str) -> CipherVec:
+def plain(session: Session, total: CipherVec, noise: CipherVec, bits: int, multiple: int, what: str) -> CipherVec:
     """The planted fault: the difference itself is opened."""
     return total
 

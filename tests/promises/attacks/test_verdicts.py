@@ -117,7 +117,7 @@ class Comparing:
         return follows
 
 
-def short_factors(session: Session, total: CipherVec, bits: int, what: str) -> CipherVec:
+def short_factors(session: Session, total: CipherVec, _: CipherVec, bits: int, multiple: int, what: str) -> CipherVec:
     """The planted fault: the length of the factor is uniform from 0 up."""
     seed, longest = session.seed("settling factor", total.digest()), total.key.plain_bits - bits - 2
     length = seed.child("length").integers(1, 64).to_ints()[0] % longest

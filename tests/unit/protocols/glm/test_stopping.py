@@ -34,7 +34,7 @@ from protocols.glm.progress import (
 from protocols.glm.stopping import LossSigns, Verdict
 from protocols.local import run_local
 from protocols.session import Roles, Session
-from tests.harness import KNOWN, TOY, Escrow, Recording, Sent
+from tests.harness import KNOWN, Escrow, Recording, Sent
 
 Matrix = NDArray[np.float64]
 EXACT, TAYLOR = LOGISTIC_LINKS["exact"], LOGISTIC_LINKS["taylor"]
@@ -236,13 +236,14 @@ def test_held_out_rows_end_training_before_it_fits_noise() -> None:
 @PREPARED
 @pytest.mark.parametrize(("name", "validation"), [("exact", False), ("identity", True)])
 def test_ciphertexts_hold_the_same_loss(name: str, validation: bool, prepared: bool) -> None:
-    """512 bits: the least that a test uses; weights of rows, two hosts, a last pack that is not full."""
+    """With 1024 bits, in which the random multiples have room; weights of rows, two hosts, a last pack not full."""
     blocks, y = problem(LINKS[name], 61, (1, 1, 1))
     held = ([x[:31] for x in blocks], y[:, :31], np.ones((1, 31))) if validation else None
     ends = glm.Stopping(1e-4, 5, validation=validation)
     terms = glm.Terms(LINKS[name], Penalty(1.0), 5, weighted=True, stopping=ends, prepared=prepared)
     weights = np.random.default_rng(1).uniform(0.2, 3, y.shape)
-    clear, secret = (Run(blocks, y, terms, scheme, weights, held).compared(terms, 6) for scheme in (Identity(), TOY))
+    schemes = Identity(), Paillier(1024)
+    clear, secret = (Run(blocks, y, terms, scheme, weights, held).compared(terms, 6) for scheme in schemes)
     assert abs(clear[0] - secret[0]) <= 2e-5
 
 
@@ -263,6 +264,30 @@ def test_the_signs_are_those_of_the_losses(name: str, scheme: Scheme, prepared: 
     assert run.signs() == wanted
     assert len(wanted) >= 2
     assert len(set(wanted)) >= 2
+
+
+@PREPARED
+@pytest.mark.parametrize("validation", [False, True])
+def test_every_party_adds_multiples_of_what_the_arbiter_encrypted_for_it(
+    monkeypatch: pytest.MonkeyPatch, validation: bool, prepared: bool
+) -> None:
+    """Weights at each party, and the arbiter's part of the loss at the guest; held-out rows have no weights in it."""
+    asked, sums = dict[str, list[int]](), {"guest": 1, "host1": 2, "host2": 4}
+    multiples = stopping.multiples
+
+    def known(session: Session, encrypted: list[CipherVec], bits: int, what: str) -> CipherVec:
+        asked[session.me] = [len(one) for one in encrypted]
+        one = multiples(session, encrypted, bits, what).mul_plain(PlainVec.zeros(1))
+        return one.add_plain(PlainVec.from_ints([sums[session.me]]))
+
+    monkeypatch.setattr(stopping, "multiples", known)
+    blocks, y = problem(EXACT, 61, (1, 2, 3))
+    held = ([x[:31] for x in blocks], y[:, :31], None) if validation else None
+    ends = glm.Stopping(1e-4, 5, validation=validation)
+    run = Run(blocks, y, glm.Terms(EXACT, Penalty(1.0), 5, stopping=ends, prepared=prepared), held=held)
+    assert asked == ({"guest": [1]} if validation else {"guest": [2, 2], "host1": [2], "host2": [3]})
+    (loss,) = run.losses
+    assert run.key.open(loss, run.key.public.plain_bits).to_ints()[1] == (1 if validation else 7)
 
 
 def test_verdicts_are_few_however_many_iterations_there_are() -> None:
