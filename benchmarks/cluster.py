@@ -40,11 +40,11 @@ from protocols.cipher.sharded import Sharded
 from protocols.randomness import Seed
 from protocols.ristretto import PointVec
 from protocols.tags import order
-from protocols.workers.calls import Job, Sealed, State
+from protocols.workers.calls import Job, State
 from protocols.workers.cluster import Cluster
 from protocols.workers.look_ups import look_up
 from protocols.workers.run import Caller, execute
-from protocols.workers.seal import Seal
+from protocols.workers.seal import Seal, Sealed
 from tests.promises.clusters.clusters import Cluster as Running
 from tests.promises.clusters.clusters import started
 from vfl.compute.opening import opened

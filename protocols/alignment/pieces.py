@@ -1,7 +1,6 @@
 """What is done to each row of a list, in this process or at a party's workers: the same bytes, whoever does it.
 
-A worker has its part of a group of chunks.  Points travel as they are: partners receive or sent them.  Ids, scalars and
-tags are sealed (protocols/workers).
+A worker has its part of a group of chunks.  All that goes to it and comes back is sealed (protocols/workers).
 """
 
 from __future__ import annotations

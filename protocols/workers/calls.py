@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from protocols.workers.seal import Seal, Value
-
-Sealed = tuple[bytes, ...]  # sealed values, then ciphertexts
+from protocols.workers.seal import Seal, Sealed, Value
 
 
 class Job(NamedTuple):
@@ -71,10 +69,10 @@ class State:
 
 
 class Answer(NamedTuple):
-    """What an operation returns: values, which are sealed, and ciphertexts, which are not."""
+    """What an operation returns: values, and vectors of ciphertexts or points."""
 
     values: tuple[Any, ...] = ()  # of `Value`
-    ciphers: Sealed = ()
+    ciphers: tuple[bytes, ...] = ()
 
     def __repr__(self) -> str:
         return "<Answer>"
@@ -89,7 +87,7 @@ class Call(NamedTuple):
     worker: int
     operation: str
     values: tuple[Value, ...] = ()
-    ciphers: Sealed = ()
+    ciphers: tuple[bytes, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Call of {self.operation}>"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from protocols.errors import ComputeError
 from protocols.randomness import salt
-from protocols.workers.calls import Answer, Call, Forgotten, Sealed
+from protocols.workers.calls import Answer, Call, Forgotten
 from protocols.workers.run import Caller
 from protocols.workers.seal import Value
 
@@ -74,7 +74,7 @@ class Step(NamedTuple):
     worker: int
     operation: str
     values: tuple[Value | Held, ...] = ()
-    ciphers: Sealed = ()
+    ciphers: tuple[bytes, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Step of {self.operation}>"

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from protocols._native import InvalidBytes, Overflow
 from protocols.errors import ComputeError
-from protocols.workers.calls import Answer, Call, Changed, Forgotten, Job, Operation, Sealed, State, Workers
-from protocols.workers.seal import Seal, Unsealed
+from protocols.workers.calls import Answer, Call, Changed, Forgotten, Job, Operation, State, Workers
+from protocols.workers.seal import Seal, Sealed, Unsealed
 from protocols.workers.table import OPERATIONS
 
 DONE, FORGOTTEN, INVALID, BEYOND, CHANGED = range(5)  # how a job ended
@@ -17,9 +17,8 @@ DONE, FORGOTTEN, INVALID, BEYOND, CHANGED = range(5)  # how a job ended
 def execute(state: State, operation: str, arguments: Sealed, table: Mapping[str, Operation] = OPERATIONS) -> Sealed:
     """What a worker process does with a job.  A job that nobody with this party's secret sealed for this run and
     worker is not executed: the answer is empty, and the driver says so.  table: all that it knows."""
-    called, ciphers = arguments[0], arguments[1:]
     try:
-        values = state.seal.open_call(state.worker, operation, called, ciphers)
+        values, ciphers = state.seal.open_call(state.worker, operation, arguments)
     except Unsealed:
         return ()
     status, answer = DONE, Answer()
@@ -33,7 +32,7 @@ def execute(state: State, operation: str, arguments: Sealed, table: Mapping[str,
         status = BEYOND
     except Changed:
         status = CHANGED
-    return state.seal.answer(state.worker, operation, called, (status, *answer.values), answer.ciphers), *answer.ciphers
+    return state.seal.answer(state.worker, operation, arguments, (status, *answer.values), answer.ciphers)
 
 
 class Caller:
@@ -52,7 +51,7 @@ class Caller:
     def call(self, calls: Sequence[Call]) -> list[Answer]:
         """The answers, in order.  Raises Forgotten where a worker has lost what a call needs, InvalidBytes and
         Overflow as the operations do, ComputeError."""
-        jobs = [Job(c.worker, c.operation, (self._seal.call(*c), *c.ciphers)) for c in calls]
+        jobs = [Job(c.worker, c.operation, self._seal.call(*c)) for c in calls]
         opened = [self._opened(job, sealed) for job, sealed in zip(jobs, self._workers.call(jobs), strict=True)]
         for job, (status, _) in zip(jobs, opened, strict=True):
             if status == CHANGED:
@@ -70,15 +69,13 @@ class Caller:
 
     def _opened(self, job: Job, sealed: Sealed) -> tuple[int, Answer]:
         try:
-            if not sealed:
-                raise Unsealed
-            status, *values = self._seal.open_answer(job.worker, job.operation, job.arguments[0], sealed[0], sealed[1:])
+            (status, *values), ciphers = self._seal.open_answer(job.worker, job.operation, job.arguments, sealed)
         except Unsealed:
             raise ComputeError(
                 f"worker {job.worker} and this process do not understand each other's bytes",
                 remedy="Give every worker the same secret file and the same release as this process",
             ) from None
-        return status, Answer(tuple(values), sealed[1:])
+        return status, Answer(tuple(values), tuple(ciphers))
 
 
 class Inline:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from protocols.workers.calls import Call
+from protocols.workers.calls import Job
 from protocols.workers.seal import Seal
 from tests.promises.clusters.clusters import KEY, Cluster, children, name
 from vfl.compute.opening import opened
@@ -65,15 +65,17 @@ def test_machinery_holds_no_secret(cluster: Cluster) -> None:
     ends = np.arange(ROWS + 1) * 13
     with opened(cluster.compute(2)) as pool:
         assert pool is not None
-        calls = [Call(worker, "blind", (IDS, ends, b"domain", SCALAR)) for worker in (0, 1)]
-        answers = pool.caller(b"a run with canaries").call(calls)
+        seal, values = Seal(KEY, b"a run with canaries"), (IDS, ends, b"domain", SCALAR)
+        jobs = [Job(worker, "blind", seal.call(worker, "blind", values, ())) for worker in (0, 1)]
+        answers = pool.workers(b"a run with canaries").call(jobs)
+        _, (blinded,) = seal.open_answer(*jobs[0], answers[0])
         pids = machinery(cluster)
         assert len(pids) == (2 if cluster.engine == "ray" else 1)
-        assert found_in(pids, SECRETS) == set()
+        assert found_in(pids, (*SECRETS, blinded[:64])) == set()
         worker = json.loads(pool.engine.greet(b"")[0])["pid"]
         assert any(KEY in block for block in memory(worker))  # the positive controls
         if cluster.engine == "ray":
-            assert found_in(pids, (answers[0].ciphers[0][:64],)), "the object store was not searched"
+            assert found_in(pids, (answers[0][1][:64],)), "the object store was not searched"
     for file in (one for one in cluster.folder.rglob("*") if one.is_file() and one != cluster.key):
         content = file.read_bytes()
         assert not [s for s in SECRETS if s in content], file
@@ -86,7 +88,7 @@ def test_secrets_that_are_not_sealed_are_found_in_store_and_spill_files(cluster:
     import ray
 
     with opened(cluster.compute(1)):
-        sealed = Seal(KEY, b"run").call(0, "blind", (20 * IDS, np.zeros(1, np.int64), b"", SCALAR), ())
+        sealed, *_ = Seal(KEY, b"run").call(0, "blind", (20 * IDS, np.zeros(1, np.int64), b"", SCALAR), ())
         for content, expected in ((20 * IDS, {b"CANARY-0"}), (sealed, set[bytes]())):
             held = [ray.put(content) for _ in range(10)]  # 104 MB, and the store has 80
             spilt = [file.read_bytes() for file in cluster.folder.rglob("ray_spilled_objects*/*")]

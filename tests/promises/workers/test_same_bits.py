@@ -13,10 +13,10 @@ from protocols.cipher import Paillier, Scheme
 from protocols.cipher.sharded import PublicKey, Sharded
 from protocols.glm import ahead, preparation
 from protocols.randomness import Randomness, Seed
-from protocols.workers.calls import Job, Sealed
+from protocols.workers.calls import Job
 from protocols.workers.cluster import Cluster
 from protocols.workers.run import Caller, Inline
-from protocols.workers.seal import Seal
+from protocols.workers.seal import Seal, Sealed
 from tests.harness import Recording, Sent
 from tests.unit.protocols.boosting import world
 from tests.unit.protocols.boosting.samples import small, tables
@@ -54,7 +54,7 @@ class Counting(Inline):
         """The values of all calls, as whoever has the secret reads them."""
         found = list[bytes]()
         for job in self.jobs:
-            values = SEAL.open_call(job.worker, job.operation, job.arguments[0], job.arguments[1:])
+            values, _ = SEAL.open_call(*job)
             found += [v if isinstance(v, bytes) else v.tobytes() for v in values if not isinstance(v, int)]
         return found
 

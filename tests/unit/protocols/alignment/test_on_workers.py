@@ -16,10 +16,10 @@ from protocols.local import run_local
 from protocols.randomness import Randomness, Seed
 from protocols.ristretto import PointVec
 from protocols.session import Roles, Session
-from protocols.workers.calls import Job, Sealed
+from protocols.workers.calls import Job
 from protocols.workers.cluster import Cluster
 from protocols.workers.run import Caller, Inline
-from protocols.workers.seal import Seal
+from protocols.workers.seal import Seal, Sealed
 from tests.harness import Recording, Sent
 
 SEAL = Seal(b"k" * 32, b"run")
@@ -101,7 +101,7 @@ def test_every_worker_has_a_part_also_where_there_are_more_than_chunks() -> None
         assert {job.worker for job in workers.jobs if job.operation == operation} == set(range(7))
 
 
-def test_nothing_that_goes_to_workers_holds_an_id_a_scalar_or_a_tag(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_that_goes_to_workers_holds_an_id_a_scalar_a_tag_or_a_point(monkeypatch: pytest.MonkeyPatch) -> None:
     secrets, init = list[bytes](), Blinding.__init__
 
     def spied(self: Blinding, session: Session, keys: Sequence[Ids]) -> None:
@@ -117,7 +117,7 @@ def test_nothing_that_goes_to_workers_holds_an_id_a_scalar_or_a_tag(monkeypatch:
     assert not any(secret in bytes_there for secret in secrets)
     tag = next(s for s in secrets[:1])
     assert all((points * a * b).tag_bytes() not in bytes_there for a in secrets for b in (tag, *secrets))
-    assert any((points * a).to_bytes() in bytes_there for a in secrets)  # blinded: the partner has it too
+    assert all((points * a).to_bytes() not in bytes_there for a in secrets)
 
     monkeypatch.setattr("protocols.workers.seal.modes.GCM", lambda nonce, tag=None: Plain(tag))  # the positive control
     monkeypatch.setattr("protocols.workers.seal.Cipher", lambda algorithm, mode: mode)
@@ -126,6 +126,7 @@ def test_nothing_that_goes_to_workers_holds_an_id_a_scalar_or_a_tag(monkeypatch:
     bytes_there = b"".join(workers.went)
     assert b"canary" in bytes_there
     assert any(secret in bytes_there for secret in secrets)
+    assert any((points * a).to_bytes() in bytes_there for a in secrets)
 
 
 class Plain:

@@ -18,10 +18,10 @@ from protocols.cipher.sharded_vector import Drawn, Portion, assemble
 from protocols.errors import ComputeError, InvalidCiphertext, LocalProtocolError, PlaintextOverflow
 from protocols.randomness import Seed
 from protocols.workers import cluster as clusters
-from protocols.workers.calls import Job, Sealed
+from protocols.workers.calls import Job
 from protocols.workers.cluster import Cluster
 from protocols.workers.run import Caller, Inline
-from protocols.workers.seal import Seal
+from protocols.workers.seal import Seal, Sealed
 
 SEAL = Seal(b"s" * 32, b"a run")
 ROWS = 23
@@ -348,7 +348,7 @@ def test_canaries_find_no_seed_key_plaintext_or_feature_in_what_crosses() -> Non
     opened = b"\n".join(
         value if isinstance(value, bytes) else getattr(value, "tobytes", bytes)()
         for job in workers.jobs
-        for value in SEAL.open_call(job.worker, job.operation, job.arguments[0], job.arguments[1:])
+        for value in SEAL.open_call(*job)[0]
         if not isinstance(value, int)
     )
     found = {name for name, canary in secrets.items() if canary in opened}  # the positive control

@@ -11,10 +11,10 @@ import pytest
 
 from protocols._native import DpfKeys, InvalidBytes
 from protocols.errors import ComputeError
-from protocols.workers.calls import Answer, Call, Forgotten, Job, Sealed, State
+from protocols.workers.calls import Answer, Call, Forgotten, Job, State
 from protocols.workers.cluster import Cluster, Made, Step
 from protocols.workers.run import Caller, Inline, execute
-from protocols.workers.seal import Seal, Unsealed
+from protocols.workers.seal import Seal, Sealed, Unsealed
 
 SEAL = Seal(b"s" * 32, b"run one")
 
@@ -48,7 +48,8 @@ def look_up(worker: int = 0) -> tuple[list[Call], DpfKeys, np.ndarray, np.ndarra
 
 def test_values_come_out_as_they_went_in() -> None:
     values: list[Any] = [1, -(2**62), b"bytes", "text", np.arange(6).reshape(2, 3), np.zeros((0, 4), dtype=np.int64)]
-    opened = SEAL.open_call(3, "op", SEAL.call(3, "op", values, [b"c"]), [b"c"])
+    opened, ciphers = SEAL.open_call(3, "op", SEAL.call(3, "op", values, [b"c", b"", b"dd"]))
+    assert ciphers == [b"c", b"", b"dd"]
     for found, given in zip(opened, values, strict=True):
         assert np.array_equal(found, given)
         assert getattr(found, "shape", ()) == getattr(given, "shape", ())
@@ -67,48 +68,53 @@ def test_a_worker_computes_what_this_process_would() -> None:
 
 
 def test_only_the_same_secret_run_worker_operation_and_ciphertexts_open_a_call() -> None:
-    sealed = SEAL.call(1, "place", [b"name", 7], [b"c"])
-    assert SEAL.open_call(1, "place", sealed, [b"c"]) == [b"name", 7]  # the positive control
+    sealed = SEAL.call(1, "place", [b"name", 7], [b"c", b"dd"])
+    assert SEAL.open_call(1, "place", sealed) == ([b"name", 7], [b"c", b"dd"])  # the positive control
     for seal in (Seal(b"t" * 32, b"run one"), Seal(b"s" * 32, b"run two")):
         with pytest.raises(Unsealed):
-            seal.open_call(1, "place", sealed, [b"c"])
-    for worker, operation, ciphers in (
-        (0, "place", [b"c"]),
-        (1, "drop", [b"c"]),
-        (1, "place", []),
-        (1, "place", [b"d"]),
-    ):
+            seal.open_call(1, "place", sealed)
+    for worker, operation in ((0, "place"), (1, "drop")):
         with pytest.raises(Unsealed):
-            SEAL.open_call(worker, operation, sealed, ciphers)
-    for bad in (b"", sealed[:40], sealed[:-1], sealed[:-1] + bytes([sealed[-1] ^ 1]), bytes(32) + sealed[32:]):
+            SEAL.open_call(worker, operation, sealed)
+    one, c, d = sealed
+    changed = [b"", one[:40], one[:-1], one[:-1] + bytes([one[-1] ^ 1]), bytes(32) + one[32:]]
+    moved = [(), (one,), (one, d, c), (one, c), (one, c, d, b""), (one, c + d[:1], d[1:]), (one, c + d), (one + c, d)]
+    for bad in (*((part, c, d) for part in changed), *moved, (one, bytes([c[0] ^ 1]), d)):
         with pytest.raises(Unsealed):
-            SEAL.open_call(1, "place", bad, [b"c"])
+            SEAL.open_call(1, "place", bad)
 
 
 def test_an_answer_belongs_to_one_call() -> None:
     first, second = (SEAL.call(1, "op", [1], []) for _ in range(2))
     answer = SEAL.answer(1, "op", first, [5], [])
-    assert SEAL.open_answer(1, "op", first, answer, []) == [5]
+    assert SEAL.open_answer(1, "op", first, answer) == ([5], [])
     with pytest.raises(Unsealed):
-        SEAL.open_answer(1, "op", second, answer, [])
+        SEAL.open_answer(1, "op", second, answer)
     with pytest.raises(Unsealed):
-        SEAL.open_call(1, "op", answer, [])
+        SEAL.open_call(1, "op", answer)
 
 
 def test_one_call_twice_has_nothing_in_common() -> None:
     """Each message has its own key: of two equal calls nothing can be compared."""
-    first, second = (SEAL.call(0, "op", [b"x" * 100], []) for _ in range(2))
+    first, second = (b"".join(SEAL.call(0, "op", [b"x" * 100], [b"x" * 100])) for _ in range(2))
     assert not {first[i : i + 4] for i in range(len(first) - 4)} & {second[i : i + 4] for i in range(len(second) - 4)}
 
 
 def test_whatever_lies_on_the_way_holds_no_value() -> None:
     workers = Watched(2)
     calls, keys, *_ = look_up(1)
-    Caller(workers, SEAL).call([*calls, Call(0, "place", (b"name", np.full(9, 0x4142434445464748)))])
+    scalar = b"a scalar".ljust(31, b".") + bytes(1)
+    calls += [
+        Call(0, "place", (b"name", np.full(9, 0x4142434445464748))),
+        Call(0, "blind", (b"one id", np.array([0, 6]), b"domain", scalar)),
+    ]
+    *_, points = Caller(workers, SEAL).call(calls)
     carried = b"".join(workers.went)
     assert keys.to_bytes()[26:58] not in carried
     assert b"HGFEDCBA" not in carried
     assert b"s" * 32 not in carried
+    assert points.ciphers[0] not in carried
+    assert len(points.ciphers[0]) == 32
 
 
 def test_what_was_changed_on_its_way_is_refused() -> None:
@@ -133,7 +139,7 @@ def test_a_worker_with_another_secret_is_refused() -> None:
 
 def test_an_operation_outside_the_table_is_an_error_of_the_program() -> None:
     with pytest.raises(KeyError):
-        execute(State(0, SEAL), "exec", (SEAL.call(0, "exec", ["import os"], []),))
+        execute(State(0, SEAL), "exec", SEAL.call(0, "exec", ["import os"], []))
 
 
 def test_what_a_replaced_worker_has_forgotten_is_named() -> None:
