@@ -26,6 +26,7 @@ from vfl.models.trees.joint import FederatedTrees
 from vfl.preprocessing import Preprocessing
 from vfl.schema.arguments import column, flag, impossible, one_of, scheme, value, watched, whole
 from vfl.schema.parameters import check_hosts, paillier
+from vfl.schema.section import type_of
 from vfl.schema.spec import Spec
 from vfl.schema.table_options import TableOptions, settings_by_party
 from vfl.screen.notebook import showing
@@ -297,7 +298,7 @@ class Federation:
     def _request(self, estimator: object, preprocess: object, split: object, init_model: object) -> Request:
         """What is asked, checked.  Raises ConfigError."""
         if split is not None and not isinstance(split, Split):
-            raise ConfigError(f"split is a {type(split).__name__}", remedy="Pass vfl.Split(...), or leave it out")
+            raise ConfigError(f"split is {type_of(split)}", remedy="Pass vfl.Split(...), or leave it out")
         if split is not None and split.out_of_time is not None and self._tables[GUEST].date is None:
             raise ConfigError(
                 "split has out_of_time, and the guest no dates",
@@ -314,7 +315,7 @@ class Federation:
             )
         if init_model is not None and not isinstance(init_model, FederatedTrees):
             raise ConfigError(
-                f"init_model is a {type(init_model).__name__}", remedy="Pass fitted boosted trees, or leave it out"
+                f"init_model is {type_of(init_model)}", remedy="Pass fitted boosted trees, or leave it out"
             )
         if init_model is not None and (grid is not None or "continue_from" not in type(spec).model_fields):
             raise ConfigError(
@@ -323,7 +324,7 @@ class Federation:
             )
         if preprocess is not None and not isinstance(preprocess, Preprocessing):
             raise ConfigError(
-                f"preprocess is a {type(preprocess).__name__}", remedy="Pass vfl.Preprocessing(...), or leave it out"
+                f"preprocess is {type_of(preprocess)}", remedy="Pass vfl.Preprocessing(...), or leave it out"
             )
         if preprocess is not None and spec.BINS:
             raise ConfigError(

@@ -14,21 +14,25 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from protocols.averaging.setup import Identities
 from protocols.channel import Tap
 from protocols.cipher import Identity
-from protocols.errors import ConfigError, DataError, TransportError, VFLError
+from protocols.errors import ConfigError, TooFewMembers, VFLError
 from protocols.local import run_local
 from protocols.randomness import Randomness, run_seed
 from protocols.session import Observer, Roles, Session
-from vfl.data.arrow import AnyFrame, as_frame
+from vfl.api import departures, member_tables
+from vfl.api.member_doubts import cautions
+from vfl.api.member_tables import AGGREGATOR
+from vfl.data.arrow import AnyFrame
 from vfl.metrics import binary_metrics, count_metrics, numeric_metrics
 from vfl.models.averaging import program
-from vfl.models.averaging.joint import AveragedModel, features
+from vfl.models.averaging.joint import AveragedModel
 from vfl.models.averaging.program import Rows
 from vfl.models.averaging.spec import Averaging
 from vfl.models.splitting import Split
-from vfl.schema.arguments import impossible, watched
-from vfl.schema.section import Complaint
+from vfl.schema.arguments import watched
+from vfl.schema.section import Complaint, type_of
+from vfl.screen.warn import warn_user
 
-AGGREGATOR = "aggregator"
+Held = np.ndarray[Any, np.dtype[np.bool_]]
 PATIENCE = 600.0  # seconds for a step: in one process nobody is silent but who computes
 MEASURES = {
     "binary": ("auc", "log_loss", "base_rate", "mean_predicted"),
@@ -63,11 +67,11 @@ class Members:
 
     Examples
     --------
-    >>> cut = {f"hospital-{k}": bank.iloc[k::4].drop(columns="id") for k in range(4)}
+    >>> cut = {f"hospital-{k}": bank.iloc[k::10].drop(columns="id") for k in range(10)}
     >>> members = vfl.Members.local(cut, label="default")
     >>> model = members.fit(vfl.Averaging(rounds=20))
     >>> model
-    AveragedModel(logistic: 20 rounds, 4 members in the last one)
+    AveragedModel(logistic: 20 rounds, 10 members in the last one)
     >>> model.coef_.index.tolist()
     ['age', 'limit']
     """
@@ -79,12 +83,13 @@ class Members:
 
     @classmethod
     def local(cls, members: Mapping[str, AnyFrame], label: str) -> Members:
-        """Reads the tables of all members. All columns but the label are features, and hold numbers.
+        """Reads the tables of all members. All columns but the label are features, and hold numbers: take ids out.
 
         Parameters
         ----------
         members : dict of DataFrame
-            By name, the tables: frames of pandas or Polars, or any with Arrow's PyCapsule interface. Three at least.
+            By name, the tables: frames of pandas or Polars, or any with Arrow's PyCapsule interface. Three at least; of
+            fewer than ten, none may drop out during a run with `min_members=3`.
         label : str
             The column of labels: 0 and 1, numbers or counts, as the estimator needs them.
 
@@ -102,26 +107,10 @@ class Members:
 
         Examples
         --------
-        >>> vfl.Members.local(cut, label="default").roles.members
-        ('hospital-0', 'hospital-1', 'hospital-2', 'hospital-3')
+        >>> vfl.Members.local(cut, label="default").roles.members[:3]
+        ('hospital-0', 'hospital-1', 'hospital-2')
         """
-        if not isinstance(members, Mapping) or not all(isinstance(name, str) and name for name in members):
-            raise ConfigError("members are named tables", remedy="Pass a dict: by name, each member's table")
-        if len(members) < 3 or AGGREGATOR in members:
-            what = "there are fewer than 3 members" if len(members) < 3 else f"a member is called {AGGREGATOR}"
-            raise ConfigError(what, remedy="Two members could read each other's updates: name 3 or more")
-        tables = {name: as_frame(table, name) for name, table in members.items()}
-        found = cls(tables, label)
-        for name, table in tables.items():
-            more = [str(column) for column in table.columns if column not in (*found.columns, label)]
-            if label not in table.columns or more:
-                raise DataError(
-                    f"{name}: the table has {'no label' if not more else 'a column that others lack'}",
-                    remedy=f"All members have the label '{label}' and the same columns",
-                    party=name,
-                )
-            features(table, (*found.columns, label), name)
-        return found
+        return cls(member_tables.read(members, label), label)
 
     def fit(
         self,
@@ -142,7 +131,8 @@ class Members:
         split : Split, default None
             Each member holds this part of its rows out, and evaluates the model on them: `model.by_member_`.
         leaves : dict of int, default None
-            By member, the round from which it is silent, to see what becomes of the others.
+            By member, the round from which it is silent, to see what becomes of the others. One may leave at any time
+            where there are 3 * min_members + 1 members or more: 10 by default.
         taps, observers, randomness : dict, default None
             By party, what watches its channels and its progress, and where its randomness comes from.
 
@@ -158,7 +148,13 @@ class Members:
         DataError
             A label does not fit the estimator; nothing was sent.
         TooFewMembers
-            Too many members left.
+            Too many members left: how many remain, and how many are needed.
+
+        Warns
+        -----
+        UserWarning
+            There are so few members that one that drops out ends the run (fewer than 10, with `min_members=3`). Or a
+            column may be no feature: numbers of rows or accounts, days, one that tells the label or is constant.
 
         Notes
         -----
@@ -166,7 +162,7 @@ class Members:
 
         Examples
         --------
-        >>> model = members.fit(vfl.Averaging(rounds=10), split=vfl.Split(test=0.2), leaves={"hospital-3": 99})
+        >>> model = members.fit(vfl.Averaging(rounds=10), split=vfl.Split(test=0.2))
         >>> model.by_member_.columns.tolist()
         ['rows', 'held_out', 'auc', 'log_loss', 'base_rate', 'mean_predicted']
         """
@@ -174,11 +170,12 @@ class Members:
         given = watched(self.roles.all, taps, observers, randomness)
         held = {name: self._held_out(name, split) for name in self.roles.members}
         rows = {name: self._rows(name, spec, ~held[name]) for name in self.roles.members}
+        self._warn(spec)
         secrets = {name: Ed25519PrivateKey.from_private_bytes(run_seed()) for name in self.roles.members}
         terms = repr((spec.model_dump(), self.roles, self.columns)).encode()
         job = hashlib.sha256(run_seed() + terms).digest()  # of this run: nothing that was signed in another one fits
         known = Identities(job, {name: key.public_key().public_bytes_raw() for name, key in secrets.items()})
-        left: dict[str, str] = {}
+        left: dict[str, VFLError] = {}
         programs: dict[str, Any] = {
             AGGREGATOR: partial(_aggregate, spec=spec, known=known, columns=len(self.columns)),
             **{
@@ -186,18 +183,22 @@ class Members:
                 for name in self.roles.members
             },
         }
-        watching = {**(given["observers"] or {}), **{name: _Leaves(name, at) for name, at in away.items()}}
-        ended = run_local(
-            self.roles,
-            programs,
-            Identity(),
-            inputs={name: hashlib.sha256(own.x.tobytes() + own.y.tobytes()).digest() for name, own in rows.items()},
-            taps=given["taps"],
-            observers=watching,
-            randomness=given["randomness"],
-            may_leave=self.roles.members,
-        )
-        model = AveragedModel.of(ended[AGGREGATOR], self.columns, pd.DataFrame(), left)
+        watching = {**(given["observers"] or {}), **{name: departures.Leaves(name, at) for name, at in away.items()}}
+        try:
+            ended = run_local(
+                self.roles,
+                programs,
+                Identity(),
+                inputs={name: hashlib.sha256(own.x.tobytes() + own.y.tobytes()).digest() for name, own in rows.items()},
+                taps=given["taps"],
+                observers=watching,
+                randomness=given["randomness"],
+                may_leave=self.roles.members,
+            )
+        except (departures.Departed, TooFewMembers) as error:
+            raise departures.too_few(spec, self.roles.members, left, error) from None
+        why = {name: str(error) for name, error in left.items()}
+        model = AveragedModel.of(ended[AGGREGATOR], self.columns, pd.DataFrame(), why)
         return model if split is None else self._evaluated(model, spec, held)
 
     def split_rows(self, split: Split) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
@@ -210,26 +211,24 @@ class Members:
     def _asked(self, estimator: object, split: object, leaves: object) -> tuple[Averaging, dict[str, int]]:
         """What is asked, checked.  Raises ConfigError."""
         if not isinstance(estimator, Averaging):
-            raise ConfigError(f"the estimator is a {type(estimator).__name__}", remedy="Pass vfl.Averaging(...)")
+            raise ConfigError(
+                f"the estimator is {type_of(estimator)}",
+                remedy="Pass vfl.Averaging(...); parties with other columns of the same customers are a vfl.Federation",
+            )
         if split is not None and (not isinstance(split, Split) or split.cut_off or split.train):
             raise ConfigError(
                 "split is not one that members can make",
                 remedy="Pass vfl.Split(test=...) without out_of_time and train",
             )
-        remedy = "leaves names members, each with a round from 1"
-        away = {} if leaves is None else leaves
-        if not isinstance(away, Mapping) or not set(away) <= set(self.roles.members):
-            raise impossible("leaves", leaves, remedy)
-        if not all(isinstance(at, int) and at >= 1 for at in away.values()):
-            raise impossible("leaves", leaves, remedy)
+        away = departures.asked(leaves, self.roles.members, estimator.rounds)
         estimator.terms(self.roles.members)
         try:
             estimator.unit(len(self.roles.members))
         except Complaint as complaint:
             raise ConfigError(f"Averaging: {complaint.key} {complaint.what}", remedy=complaint.remedy) from None
-        return estimator, dict(away)
+        return estimator, away
 
-    def _held_out(self, name: str, split: Split | None) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def _held_out(self, name: str, split: Split | None) -> Held:
         """(n,) the rows that a member holds out."""
         count = len(self._tables[name])
         held = np.zeros(count, np.bool_)
@@ -238,23 +237,14 @@ class Members:
             held[drawn[: round(split.test * count)]] = True
         return held
 
-    def _rows(self, name: str, spec: Averaging, chosen: np.ndarray[Any, np.dtype[np.bool_]]) -> Rows:
-        """A member's rows.  Raises DataError."""
-        table = self._tables[name][chosen]
-        y = table[self._label].to_numpy(np.float64)
-        fits = {
-            "binary": np.isin(y, (0, 1)).all(),
-            "numeric": True,
-            "count": ((y >= 0) & (y == np.rint(y))).all(),
-        }[spec.label]
-        if not fits or not len(y):
-            wanted = {"binary": "0 or 1", "numeric": "numbers", "count": "whole numbers of at least 0"}[spec.label]
-            raise DataError(
-                f"{name}: the label does not fit estimator = '{spec.estimator}', or no row is left",
-                remedy=f"It takes labels that are {wanted}",
-                party=name,
-            )
-        return Rows(features(table, self.columns, name), y)
+    def _rows(self, name: str, spec: Averaging, chosen: Held) -> Rows:
+        return member_tables.rows(self._tables[name][chosen], self.columns, self._label, name, spec)
+
+    def _warn(self, spec: Averaging) -> None:
+        """Of what deserves a word before anything is sent."""
+        size = departures.caution(spec, len(self.roles.members))
+        for sentence in (*([size] if size else []), *cautions(self._tables, self.columns, self._label, spec)):
+            warn_user(sentence)
 
     def _evaluated(self, model: AveragedModel, spec: Averaging, held: Mapping[str, Any]) -> AveragedModel:
         found: dict[str, Any] = {}
@@ -277,26 +267,21 @@ class Members:
         return f"Members({', '.join(self.roles.members)})"
 
 
-class _Leaves(Observer):
-    """A member that is silent from a round on: it ends right before its update leaves."""
-
-    def __init__(self, name: str, at: int) -> None:
-        self._name, self._at = name, at
-
-    def step(self, phase: str, done: int, total: int) -> None:
-        if done >= self._at:
-            raise TransportError(f"{self._name} left in round {done}, as asked", party=self._name)
-
-
 def _aggregate(session: Session, *, spec: Averaging, known: Identities, columns: int) -> Any:
     return program.aggregator(session, spec, known, columns, PATIENCE)
 
 
 def _take_part(
-    session: Session, *, spec: Averaging, known: Identities, secret: Ed25519PrivateKey, rows: Rows, left: dict[str, str]
+    session: Session,
+    *,
+    spec: Averaging,
+    known: Identities,
+    secret: Ed25519PrivateKey,
+    rows: Rows,
+    left: dict[str, VFLError],
 ) -> Any:
     try:
         return program.member(session, spec, known, secret, rows)
     except VFLError as error:
-        left[session.me] = str(error)
+        left[session.me] = error
         raise

@@ -16,6 +16,7 @@ from protocols.session import Roles, Session
 from vfl.api.search import GridSearchCV
 from vfl.data import Table
 from vfl.models import own_columns
+from vfl.models.averaging.spec import Averaging
 from vfl.models.evaluation import Sampling, optimistic
 from vfl.models.joint import Joint, Trained
 from vfl.models.kind import Kind
@@ -24,7 +25,7 @@ from vfl.models.plan import Plan
 from vfl.models.registry import KINDS, kind_of
 from vfl.models.splitting import Split, reports
 from vfl.preprocessing import Preprocessing
-from vfl.schema.section import Complaint
+from vfl.schema.section import Complaint, with_article
 from vfl.schema.spec import Spec
 from vfl.screen.warn import warn_user
 from vfl.steps.search import Searched
@@ -118,9 +119,14 @@ def no_estimator(given: object) -> ConfigError:
     kind = given if isinstance(given, type) else type(given)
     own = {one.spec.__name__ for one in KINDS.values()} | {GridSearchCV.__name__}
     source = kind.__module__.partition(".")[0]
-    what = f"the class {kind.__name__}" if isinstance(given, type) else f"a {kind.__name__}"
+    what = f"the class {kind.__name__}" if isinstance(given, type) else with_article(kind.__name__)
     what += "" if source in ("builtins", "vfl") else f" of {source}"
     name = kind.__name__ if kind.__name__ in own else ""
+    if kind is Averaging:
+        remedy = (
+            "Averaging is for members with the same columns: vfl.Members.local(tables, label=...).fit(vfl.Averaging())"
+        )
+        return ConfigError(f"fit takes an estimator, not {what}", remedy=remedy)
     remedy = f"Use vfl.{name}(...)" if name else "Pass an estimator of vfl, such as vfl.LogisticRegression()"
     return ConfigError(f"fit takes an estimator, not {what}", remedy=remedy)
 

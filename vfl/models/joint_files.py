@@ -9,10 +9,8 @@ FOLDER/arbiter/          the arbiter's part, where it keeps one, sealed by the k
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 
@@ -20,22 +18,33 @@ from protocols.cipher import Scheme
 from protocols.errors import ConfigError, ModelError
 from protocols.session import Roles
 from vfl.data import Settings
+from vfl.models.averaging import files as averaging
 from vfl.models.evaluation import Evaluation, Sampling
 from vfl.models.joint import Joint, Learned
 from vfl.models.new_rows import Reader
-from vfl.models.part_files import RESTORE, DamagedPart, load_part, save_part
+from vfl.models.part_files import DamagedPart, load_part, save_part
 from vfl.models.registry import KINDS
+from vfl.models.saved_files import (
+    FORMAT,
+    NAME,
+    damaged,
+    new_folder,
+    read,
+    read_kind,
+    restored,
+    stored,
+    unknown,
+    write,
+)
 from vfl.report.page import as_plain
 from vfl.schema.arguments import path, scheme
 from vfl.schema.parameters import paillier
 from vfl.schema.section import build
-from vfl.storage.files import sync_tree, write_private
 from vfl.transport.identity import PARTY_NAME, DamagedIdentity, Identity, create_identity
 
-FORMAT, NAME, OWN, IDENTITY = 1, "model.json", "summary.json", "identity"
+OWN, IDENTITY = "summary.json", "identity"
 NO_JOB = bytes(32)
 DAYS = 36525  # a certificate that only this folder uses
-T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Saved(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -106,14 +115,8 @@ class Own(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 def save_model(model: Joint[Any, Any], folder: str | os.PathLike[str], passphrase: str | None = None) -> Path:
     """Writes a model into a new folder; passphrase: encrypts the arbiter's key.  Raises ConfigError."""
-    target = path("folder", folder)
-    if target.exists():
-        raise ConfigError(f"{target} exists: a saved model is never overwritten", remedy="Name a new folder")
-    draft, learned = target.with_name(f".{target.name}.part"), model.learned
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(mode=0o700)
+    target, learned = path("folder", folder), model.learned
+    with new_folder(target) as draft:
         for party, part in model.parts.items():
             save_part(part, draft / party, kind=learned.kind.name, job_digest=NO_JOB)
             write(draft / party / OWN, Own.of(learned, party))
@@ -123,18 +126,10 @@ def save_model(model: Joint[Any, Any], folder: str | os.PathLike[str], passphras
             save_part(model.kept, own, kind=model.kept.STORED, job_digest=NO_JOB, identity=identity)
             own.chmod(0o700)
         write(draft / NAME, Saved.of(learned, kept=model.kept is not None))
-        sync_tree(draft)
-        draft.rename(target)
-    except OSError as error:
-        raise ConfigError(
-            f"the model cannot be written to {target} ({error.strerror})", remedy="Name a folder that can be written"
-        ) from None
     return target
 
 
-def load_model(
-    folder: str | os.PathLike[str], *, cipher: Scheme | None = None, passphrase: str | None = None
-) -> Joint[Any, Any]:
+def load_model(folder: str | os.PathLike[str], *, cipher: Scheme | None = None, passphrase: str | None = None) -> Any:
     """A model that `save` wrote: it gives the same scores, bit for bit.
 
     Parameters
@@ -144,12 +139,13 @@ def load_model(
     cipher : Scheme, default None
         Replaces Paillier, as in `Federation.local`.
     passphrase : str, default None
-        Of the arbiter's key, where the model was saved with one.
+        Of the arbiter's key, where the model was saved with one. An averaged model has no cipher and no key: it takes
+        neither.
 
     Returns
     -------
-    FederatedModel, FederatedTrees or FederatedScorecard
-        Of a regression, of boosted trees, and of a scorecard. It holds no row of the training.
+    FederatedModel, FederatedTrees, FederatedScorecard or AveragedModel
+        Of a regression, of boosted trees, of a scorecard, and of an averaging. It holds no row of the training.
 
     Raises
     ------
@@ -172,6 +168,10 @@ def load_model(
     """
     source = path("folder", folder)
     scheme(cipher)
+    if read_kind(source) == averaging.KIND:
+        if cipher is not None or passphrase is not None:
+            raise ConfigError("an averaged model has no cipher and no key", remedy="Leave out cipher and passphrase")
+        return averaging.load(source)
     saved = read_saved(source)
     own = {party: read(source / party / OWN, Own) for party in (saved.guest, *saved.hosts)}
     try:
@@ -212,31 +212,11 @@ def read_saved(folder: Path) -> Saved:
     """model.json of a folder.  Raises ModelError."""
     saved = read(folder / NAME, Saved)
     if saved.format != FORMAT or saved.kind not in KINDS:
-        raise ModelError(
-            f"{folder} has a format that this release does not know",
-            remedy="Use the release that wrote it",
-            expected=FORMAT,
-            found=saved.format,
-        )
+        raise unknown(folder, saved.format)
     parties = (saved.guest, *saved.hosts, saved.arbiter)
     if not all(PARTY_NAME.fullmatch(party) for party in parties) or not {*parties[:-1]} <= set(saved.sizes):
         raise damaged(folder)
     return saved
-
-
-def read(file: Path, kind: type[T]) -> T:
-    """A file that `write` wrote.  Raises ModelError."""
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=kind)
-    except OSError:
-        raise ModelError(f"{file.parent} holds no saved model", remedy="Name a folder that model.save wrote") from None
-    except (msgspec.MsgspecError, RecursionError):
-        raise damaged(file.parent) from None
-
-
-def write(file: Path, content: msgspec.Struct) -> None:
-    """Content as JSON, readable by this account only."""
-    write_private(file, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
 
 
 def part_of(folder: Path, kind: str) -> Any:
@@ -260,20 +240,6 @@ def arbiters(folder: Path, name: str, kind: str, passphrase: str | None) -> Any:
     if part.kind != kind:
         raise damaged(folder.parent)
     return part
-
-
-def stored(value: Any) -> Any:
-    """A parameter as JSON; a mapping, whose keys may be numbers, as its items."""
-    return {"items": [[k, as_plain(v)] for k, v in value.items()]} if isinstance(value, Mapping) else as_plain(value)
-
-
-def restored(value: Any) -> Any:
-    """A parameter from what `stored` made of it."""
-    return dict(value["items"]) if isinstance(value, Mapping) else value
-
-
-def damaged(folder: Path) -> ModelError:
-    return ModelError(f"the model in {folder} is damaged", remedy=RESTORE.replace("the run's folder", "it"))
 
 
 def secret(passphrase: object) -> bytes | None:

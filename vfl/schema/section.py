@@ -63,7 +63,7 @@ def shown(value: object) -> str:
     elif isinstance(value, Mapping):
         return "a table"
     elif value is not None and not isinstance(value, str | bytes | int | float | datetime.date | datetime.time):
-        return f"a {type(value).__name__}"  # in Python anything can be passed, also a table with its cells
+        return type_of(value)  # in Python anything can be passed, also a table with its cells
     elif isinstance(value, int) and abs(value) >= 10**40:
         return "a huge number"
     else:
@@ -79,9 +79,19 @@ def said(value: object) -> str:
     few = isinstance(value, tuple | list) and not isinstance(value, Array) and len(value) <= 8
     plain = isinstance(value, tuple | list) and few and all(isinstance(v, str | int | float) for v in value)
     if not plain and value is not None and not isinstance(value, bool | int | float | str | bytes):
-        return f"a {type(value).__name__}"
+        return type_of(value)
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def type_of(value: object) -> str:
+    """The type of a value, with its article."""
+    return with_article(type(value).__name__)
+
+
+def with_article(word: str) -> str:
+    """ "an Averaging", "a Split"."""
+    return f"{'an' if word[:1].lower() in tuple('aeio') else 'a'} {word}"
 
 
 def listed(words: Sequence[str], last: str = "or") -> str:

@@ -16,6 +16,8 @@ import vfl
 from vfl.models.averaging.course import Scaling
 from vfl.models.averaging.families import Family, Floats
 
+pytestmark = pytest.mark.filterwarnings("ignore:one member that drops out")
+
 SIZES = (40, 25, 60, 10)
 LABELS = {"logistic": "event", "mlp": "event", "linear": "number", "poisson": "count"}
 

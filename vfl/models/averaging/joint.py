@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -28,7 +30,9 @@ def features(frame: pd.DataFrame, columns: tuple[str, ...], party: str) -> Float
         column = frame[name]
         if not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
             raise DataError(
-                f"{party}: column '{name}' does not hold numbers", remedy="Encode texts as numbers first", party=party
+                f"{party}: column '{name}' does not hold numbers",
+                remedy="Encode categories as numbers, and take ids out of all tables",
+                party=party,
             )
         if not np.isfinite(column.to_numpy(np.float64, na_value=np.nan)).all():
             raise DataError(
@@ -78,7 +82,7 @@ class AveragedModel:
 
     Examples
     --------
-    >>> cut = {f"hospital-{k}": bank.iloc[k::3].drop(columns="id") for k in range(3)}
+    >>> cut = {f"hospital-{k}": bank.iloc[k::10].drop(columns="id") for k in range(10)}
     >>> model = vfl.Members.local(cut, label="default").fit(vfl.Averaging(rounds=10))
     >>> model.rounds_.index.tolist() == list(range(1, 11))
     True
@@ -136,6 +140,17 @@ class AveragedModel:
         if self.estimator.label == "numeric":
             means = means * self.scaling.label_deviation + self.scaling.label_mean
         return pd.Series(means, index=table.index, name="score")
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Writes the model into a new folder, which `vfl.load_model` reads: plain numbers and texts, and no row of a
+        table.  Returns the folder.
+
+        model.json is what all members have; members.json holds `by_member_` and `left_`, and may be left out of copies.
+        Raises ConfigError if the folder exists or cannot be written.
+        """
+        from vfl.models.averaging.files import save  # on use: it imports this module
+
+        return save(self, folder)
 
     def _parts(self) -> str:
         members = int(self.rounds_["members"].iloc[-1])

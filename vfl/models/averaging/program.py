@@ -26,6 +26,7 @@ class Rows:
 
     x: Floats  # (n, columns)
     y: Floats  # (n,)
+    names: tuple[str, ...] = ()  # of the columns and the label, for errors
 
 
 def aggregator(session: Session, spec: Averaging, identities: Identities, columns: int, patience: float) -> Course:
@@ -100,9 +101,11 @@ class Own:
     def _scale(self) -> Words:
         every = np.column_stack([self.rows.x, self.rows.y])
         sums = [*every.sum(axis=0), *(every**2).sum(axis=0)]
-        if not all(abs(one) < 2.0**80 for one in sums):
+        large = [at % every.shape[1] for at, one in enumerate(sums) if not abs(one) < 2.0**80]
+        if large:
+            name = f"column '{self.rows.names[large[0]]}'" if self.rows.names else f"column {large[0] + 1}"
             raise DataError(
-                f"{self.session.me}: a column is too large to be standardised",
+                f"{self.session.me}: {name} is too large to be standardised",
                 remedy="Give its unit another size, such as thousands or millions",
                 party=self.session.me,
             )

@@ -46,6 +46,9 @@ class Averaging(Declared):
     computed from everybody's rows, and says about them what any model says about its training rows.
     docs/protocols/averaging.md has the protocol, docs/threat-model.md the limits.
 
+    Members: three at least. One of them may drop out at any time where there are `3 * min_members + 1` or more (10 by
+    default), and all take part in each round; with fewer, one that drops out after the first sum ends the run.
+
     Cost: per round and member one update each way, and about 430 bytes for each other member of the round;
     `update_bits` halves the bytes of updates. `cost(members, columns)` predicts the bytes of a run in which nobody
     drops out, exactly. Local training is numpy's.
@@ -133,6 +136,12 @@ class Averaging(Declared):
         """What the members agree on.  Raises ConfigError."""
         bits = WIDE if self.update_bits is None else NARROW
         return Terms(members, self.min_members, self.fraction, word_bits=bits, whole_run=self.window == "run")
+
+    @property
+    def least_members(self) -> int:
+        """The fewest members of which one may drop out at any time, where all take part in each round: `min_members`
+        of them are then left out together, and more than two thirds remain."""
+        return 3 * self.min_members + 1
 
     def unit(self, members: int) -> float:
         """The step between two values of an update.  Raises Complaint where sums would not fit into the words."""

@@ -14,6 +14,8 @@ from protocols.errors import ConfigError
 from protocols.message import Message
 from vfl.models.averaging.cost import AveragingCost, predicted
 
+pytestmark = pytest.mark.filterwarnings("ignore:one member that drops out")
+
 
 class Bytes(Tap):
     def __init__(self) -> None:
