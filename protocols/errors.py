@@ -4,6 +4,7 @@
     + ConfigError            this job or party file is wrong; nothing was sent
     + DataError              this party's table is wrong (schema, duplicate ids, missing column, non-finite values)
       + TooFewCommon         the data parties have too few ids in common
+      + TooFewHeldOut        too few rows would decide when a training ends
     + TransportError         bytes did not move
       + ListenFailed         this party's own port cannot be opened
       + PeerUnreachable      nobody answers at the peer's address
@@ -84,6 +85,10 @@ class TooFewCommon(DataError):
     code = "too-few-common"
 
 
+class TooFewHeldOut(DataError):
+    code = "too-few-held-out"
+
+
 class TransportError(VFLError):
     code, exit_code = "transport", 4
 
@@ -156,6 +161,10 @@ MUTUAL = {
 }
 JOINT = {
     "too-few-common": ("the data parties have too few ids in common", "a data party"),
+    "too-few-held-out": (
+        "validation_fraction of the common rows is too few rows to decide when training ends (early_stopping)",
+        "a data party",
+    ),
     "too-few-members": ("too few members took part in an average", "the aggregator"),
 }
 

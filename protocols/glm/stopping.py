@@ -43,7 +43,7 @@ from protocols._native import PlainVec
 from protocols.channel import broadcast
 from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey
 from protocols.codec import check_lengths
-from protocols.errors import DataError, RemoteProtocolError
+from protocols.errors import RemoteProtocolError, TooFewHeldOut
 from protocols.glm import loss_predictors, losses, predictors
 from protocols.glm.block import Block, Share
 from protocols.glm.chunks import Ready
@@ -119,17 +119,17 @@ class Look:
         block: Block,
         held_out: NDArray[np.float64] | None,
     ) -> Look | None:
-        """block: of the rows that are trained on; held_out (m, d).  Raises DataError where too few rows would decide
-        when training ends."""
+        """block: of the rows that are trained on; held_out (m, d).  Raises TooFewHeldOut where too few rows
+        would decide when training ends."""
         if stopping is None:
             return None
         if not stopping.validation:
             return cls(stopping, plan, link, block)
         rows = 0 if held_out is None else len(held_out)
         if held_out is None or rows < LEAST_HELD_OUT:
-            raise DataError(
-                f"{rows} rows are too few to decide when training ends: their loss would reveal too much "
-                f"about single rows",
+            raise TooFewHeldOut(
+                f"{rows} rows (validation_fraction of the common ones) are too few to decide when training ends: "
+                f"their loss would reveal too much about single rows",
                 remedy="Raise validation_fraction, use more rows, or leave early_stopping out",
                 party=session.me,
                 expected=f"at least {LEAST_HELD_OUT}",

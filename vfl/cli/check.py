@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
@@ -31,6 +32,8 @@ from vfl.run.train import prepare
 from vfl.schema.section import listed
 from vfl.screen.console import Console
 from vfl.screen.tables import bullets, print_cautions
+from vfl.storage.run_store import holds
+from vfl.storage.runs import listed as runs_listed
 
 MOST_ROWS_LOG2 = 40
 SHOWN = 12  # columns of a type
@@ -108,6 +111,7 @@ def _check(job: Job, party: Party) -> tuple[Check, Ready[Any]]:
         **_of_table(ready.table),
         **_ids(profile),
         **_passes_and_time(job, ready.table, party.compute.workers),
+        **_prepared(job, party),
         **({"workers": workers} if workers else {}),
     }
     bounds = bounds_told(job, party) + rows_taken(job, party) + budget.explained(peers, ready.table)
@@ -123,6 +127,15 @@ def _of_table(table: Table | None) -> dict[str, str]:
     if table.classes is not None and len(table.classes) == 2:
         facts["event"] = f"{table.classes[1]!r} rather than {table.classes[0]!r}"
     return facts
+
+
+def _prepared(job: Job, party: Party) -> dict[str, str]:
+    """Whether vfl run would resume a prepared run."""
+    for run in reversed(runs_listed(party.run.directory)):
+        if run.prepared and holds(Path(run.folder), "run", job.digest):
+            ends = f"until {run.prepared_until}; the time above is without it" if run.prepared_until else ""
+            return {"prepared": f"vfl run resumes {run.folder}, {run.outcome} {ends}".rstrip()}
+    return {}
 
 
 def _passes_and_time(job: Job, table: Table | None, workers: int) -> dict[str, str]:

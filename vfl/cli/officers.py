@@ -73,12 +73,16 @@ def purged(
     if cells:
         found.append(purge_customer(party, cells, rules_of(party), erase))
     erased = {path: what for one in found for path, what in one.erased.items()}
-    return Purge(erased=erased, kept={path: why for one in found for path, why in one.kept.items()}, done=erase)
+    kept = {path: why for one in found for path, why in one.kept.items()}
+    prepared = {path: what for one in found for path, what in one.prepared.items()}
+    return Purge(erased=erased, kept=kept, prepared=prepared, done=erase)
 
 
 def print_purge(told: Purge, console: Console) -> None:
     """In the terminal."""
     say(console, "[bold]Erased[/]:" if told.done else "[bold]Would be erased[/] with --yes:")
+    for folder, what in told.prepared.items():
+        say(console, f"  [yellow]{escape(folder)}: {escape(what)}[/]")
     for path, what in told.erased.items():
         say(console, f"  {escape(path)}: {escape(what)}")
     if not told.erased:

@@ -284,6 +284,7 @@ class Budget(Result, tag="budget"):
 class Purge(Result, tag="purge"):
     erased: Annotated[Text, Meta(description="by path, what was erased, or would be erased with --yes")]
     kept: Annotated[Text, Meta(description="by path or kind of place, why it stays")]
+    prepared: Annotated[Text, Meta(description="by folder, which of these runs vfl run could still train")]
     done: Annotated[bool, Meta(description="whether it was erased (--yes)")]
 
 

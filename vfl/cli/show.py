@@ -22,10 +22,12 @@ from vfl.run.align import read_alignment
 from vfl.screen.console import Console
 from vfl.screen.shown import show
 from vfl.screen.tables import facts, grid, say
+from vfl.storage.runs import refuse_prepared
 
 
 def model_shown(folder: Path) -> ModelShow:
     """One party's part of a model.  Raises ModelError."""
+    refuse_prepared(folder.parent)
     part, head = load_part(folder)
     kind: Any = ARBITER_KINDS.get(head.kind) or KINDS[head.kind]
     return ModelShow(
@@ -48,13 +50,18 @@ def print_model(told: ModelShow, console: Console) -> None:
     show(told.part, console)
 
 
+def _minute(time: str) -> str:
+    return time[:16].replace("T", " ")
+
+
 def print_runs(found: Runs, directory: Path, console: Console) -> None:
     """Every run in a party's run directory, the oldest first."""
     if not console.is_terminal:
         console = Console(width=max(console.width, WIDE))  # no name is cut in two for a program that reads it
     table = grid("started", "command", "job", "outcome", "folder")
     for run in found.runs:
-        cells = ((run.started or "-")[:19].replace("T", " "), run.command, run.job, run.outcome, Path(run.folder).name)
+        outcome = run.outcome + (f" until {_minute(run.prepared_until)}" if run.prepared_until else "")
+        cells = ((run.started or "-")[:19].replace("T", " "), run.command, run.job, outcome, Path(run.folder).name)
         table.add_row(*map(escape, cells))
     console.print(table if table.row_count else f"no runs in {escape(str(directory))} yet", highlight=False)
 
@@ -66,6 +73,7 @@ def show_report(run: Path, console: Console | None, cutoff: float | None = None)
     cutoff: the confusion matrices are shown there from now on; without one, where they were.  console: None prints
     nothing.
     """
+    refuse_prepared(run)
     only_aligned = (run / ALIGNMENT).exists() and not (run / REPORT).exists()
     result = read_alignment(run) if only_aligned else read_report(run)
     try:

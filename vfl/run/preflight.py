@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from protocols.errors import DataError
+from protocols.glm.stopping import LEAST_HELD_OUT
 from vfl.data import Table
 from vfl.job import Job
 from vfl.job.plan import plan_of, roles_of
@@ -28,7 +29,7 @@ def table_cautions(job: Job, table: Table, most: int) -> list[str]:
             f"the table has {len(table):,} rows: if more than {most:,} of them are common to all, the run "
             f"stops after the alignment"
         )
-    found += kind_of(job.model).cautions(plan_of(job), roles_of(job), table)
+    found += kind_of(job.model).cautions(plan_of(job), roles_of(job), table) + _few_held_out(job, len(table))
     if table.label is None and job.model.folds_are_hidden and len(job.candidates) >= max(2, table.features.shape[1]):
         found.append(
             f"{len(job.candidates)} candidates are searched, and this table has {table.features.shape[1]} "
@@ -39,6 +40,20 @@ def table_cautions(job: Job, table: Table, most: int) -> list[str]:
         return found  # no value is standardised as it came
     asked = getattr(job.model, "clip", None)
     return found + _limited(numbers, values, FARTHEST if asked is None else asked, table.party)
+
+
+def _few_held_out(job: Job, rows: int) -> list[str]:
+    """Where early stopping could be left with too few rows to decide."""
+    if not getattr(job.model, "early_stopping", False):
+        return []
+    decide = int(rows * (1 - job.split.test) * job.model.validation_fraction)
+    if decide >= 2 * LEAST_HELD_OUT:
+        return []
+    return [
+        f"early_stopping needs {LEAST_HELD_OUT} rows that decide when training ends, and validation_fraction is "
+        f"{job.model.validation_fraction:g}: of the {rows:,} rows here at most about {decide}, and of the common rows "
+        "fewer; with too few the run stops before it trains: raise validation_fraction"
+    ]
 
 
 def _limited(frame: pd.DataFrame, values: NDArray[np.float64], limit: float, party: str) -> list[str]:

@@ -30,7 +30,7 @@ from vfl.run.budget.table import BudgetFile
 from vfl.storage.files import private, written
 from vfl.storage.pad_store import PADS, expired
 from vfl.storage.run_store import FILE, RunStore
-from vfl.storage.runs import RECORD, STAMP, folders
+from vfl.storage.runs import RECORD, STAMP, folders, listed
 
 TABLES = ("scores", "aligned", "reasons")  # of a run's folder, by their names without suffix: they hold ids
 WHY = {
@@ -54,15 +54,17 @@ NOT_HERE = {
 
 @dataclass
 class Purged:
-    """erased: by path, what goes or went; kept: by path or kind of place, why it stays."""
+    """erased: by path, what goes or went; kept: by path or kind of place, why it stays; prepared: by folder, what is
+    lost with a run that vfl run could still train."""
 
     erased: dict[str, str] = field(default_factory=dict)
     kept: dict[str, str] = field(default_factory=dict)
+    prepared: dict[str, str] = field(default_factory=dict)
 
 
 def purge_runs(directory: Path, before: datetime.date, models: bool, erase: bool) -> Purged:
     """Runs that began before a day.  A run that a process holds stays."""
-    found = Purged()
+    found, prepared = Purged(), {run.folder: run for run in listed(directory) if run.prepared}
     for folder in folders(directory):
         stamp = STAMP.search(folder.name)
         if stamp is None or stamp[1][:8] >= f"{before:%Y%m%d}":
@@ -70,6 +72,9 @@ def purge_runs(directory: Path, before: datetime.date, models: bool, erase: bool
         if (folder / FILE).exists() and not _given_up(folder, erase):
             found.kept[str(folder)] = "a process runs it now"
             continue
+        if (run := prepared.get(str(folder))) is not None:
+            ends = f"prepared until {run.prepared_until}" if run.prepared_until else run.outcome
+            found.prepared[str(folder)] = f"{ends}: without it the others must start again too (vfl run --fresh)"
         for path in sorted(folder.iterdir()):
             if path.name in RECORD or (path.name == "model" and not models):
                 found.kept[str(path)] = WHY[path.name]

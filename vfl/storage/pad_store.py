@@ -142,8 +142,8 @@ class PadFolder:
         """How many bytes valid pads take, and when the first of them expire."""
         with written(self._folder):
             found = [(path.stat().st_size, made_at(path)) for path in _files(self._folder)]
-        valid = [(size, made.at) for size, made in found if made is not None and self._valid(made.at)]
-        return sum(size for size, _ in valid), min((at + DAYS * DAY for _, at in valid), default=0.0)
+        valid = [size for size, made in found if made is not None and self._valid(made.at)]
+        return sum(valid), valid_until(self._folder, self._now())
 
     def drop_expired(self) -> int:
         """Erases pads that nobody may use any more; returns how many chunks."""
@@ -210,6 +210,12 @@ def expired(folder: Path, now: float) -> list[Path]:
     """The files of `pads/` that no run may use any more, and what is none."""
     found = [(path, made_at(path)) for path in _files(folder)]
     return [path for path, made in found if made is None or not made.at <= now < made.at + DAYS * DAY]
+
+
+def valid_until(folder: Path, now: float) -> float:
+    """When the first pads in `pads/` expire that are valid now; 0 where none are."""
+    made = [one.at for one in map(made_at, _files(folder)) if one is not None]
+    return min((at + DAYS * DAY for at in made if at <= now < at + DAYS * DAY), default=0.0)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -250,6 +250,16 @@ def folder_name(purpose: str, job: str) -> str:
     return f"predict-{job}" if purpose == "predict" else job
 
 
+def holds(folder: Path, purpose: str, job: bytes) -> bool:
+    """Whether a folder has the store of a run of this job, which no process holds."""
+    try:
+        store = RunStore(folder)
+    except ConfigError:
+        return False
+    store.close()
+    return (store.facts.purpose, store.facts.job) == (purpose, job)
+
+
 def unfinished(directory: Path, purpose: str, name: str, job: bytes) -> RunStore | None:
     """The store of the latest run of this job, by its name and digest, that is not over.  Runs of jobs of other names
     may be under way.

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from protocols.errors import ConfigError
+from vfl.storage.pad_store import PADS, valid_until
 
 LATEST = "latest"
 STAMP = re.compile(r"(\d{8}-\d{6})\+*$")  # with which a run's folder ends
+PREPARED, EXPIRED = "prepared", "prepared, expired"
 RECORD = ("ledger.jsonl", "signatures.json")  # of what left in a run: vfl purge keeps it
 RESULTS = {"report.json": "", "alignment.json": "align"}  # of a run that is done; what its command was, unless it says
 
 
 @dataclass(frozen=True)
 class Listed:
-    """One run of this party.  outcome: "done", "unfinished" (the same command resumes it), "prepared"
-    (vfl run resumes it), or the code of the error
-    that ended it; "purged" where vfl purge has left the record alone, "unknown" for another folder without events."""
+    """One run of this party.  outcome: "done", "unfinished" (the same command resumes it), "prepared" (vfl run resumes
+    it), "prepared, expired" (likewise, but its iterations are prepared again), or the code of the error that ended it;
+    "purged" where vfl purge has left the record alone, "unknown" for another folder without events.  prepared_until:
+    of a prepared run, when its pads expire, ISO 8601."""
 
     folder: str
     command: str
     job: str
     started: str | None
     outcome: str
+    prepared_until: str | None = None
+
+    @property
+    def prepared(self) -> bool:
+        """Whether it has only prepared so far."""
+        return self.outcome in (PREPARED, EXPIRED)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -44,7 +55,7 @@ def listed(directory: Path) -> list[Listed]:
 
 
 def _listed(folder: Path) -> Listed:
-    first, last = _events(folder)
+    first, last, until = *_events(folder), 0.0
     result = next((name for name in RESULTS if (folder / name).exists()), None)
     told = _content(folder / result) if result is not None else {}
     command = str(told.get("purpose") or (RESULTS[result] if result else "") or first.get("command") or "-")
@@ -52,14 +63,22 @@ def _listed(folder: Path) -> Listed:
         outcome = "done"
     elif (folder / "run.sqlite").exists():
         prepared = (last.get("command"), last.get("event")) == ("prepare", "done")
-        outcome = "prepared" if prepared else "unfinished"
+        until = valid_until(folder / PADS, time.time()) if prepared else 0.0
+        outcome = (PREPARED if until else EXPIRED) if prepared else "unfinished"
     elif RECORD[0] in (names := {path.name for path in folder.iterdir()}) and names <= {*RECORD, "model"}:
         outcome = "purged"
     else:
         outcome = str(last.get("code") or "unknown")
     job = str(told.get("job") or first.get("job") or STAMP.sub("", folder.name).rstrip("-"))
     started = told.get("started") or first.get("time")
-    return Listed(str(folder), command, job, None if started is None else str(started), outcome)
+    ends = datetime.datetime.fromtimestamp(until).astimezone().isoformat(timespec="seconds") if until else None
+    return Listed(str(folder), command, job, None if started is None else str(started), outcome, ends)
+
+
+def refuse_prepared(folder: Path) -> None:
+    """Raises ConfigError for a run that has no results, since it is only prepared."""
+    if folder.is_dir() and _listed(folder).prepared:
+        raise ConfigError(f"the run in {folder} is only prepared: it has no results yet", remedy="Give vfl run")
 
 
 def _events(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -3,6 +3,7 @@ counted once; what lies on their disks in between is for nobody to read, and ser
 
 from __future__ import annotations
 
+import datetime
 import json
 from pathlib import Path
 from typing import Any
@@ -261,6 +262,37 @@ def test_a_job_without_such_iterations_is_refused_before_anything_is_sent(
     parties.job.write_text(text + more if more else text)
     parties.here("prepare", parties.job, parties.file("bank")).says(2, words, "Give vfl run")
     assert not any((parties.folder / name / "runs").exists() for name in parties.roles)
+
+
+def test_a_prepared_run_is_shown_as_such_until_its_pads_expire(parties: Institutions) -> None:
+    """By runs, check, report, model show and purge, which names it before it erases it."""
+    parties.lay_out(max_iter=5)
+    prepared(parties)
+    folder, bank, tomorrow = files(parties, "bank")[0].parents[1], parties.file("bank"), "2999-01-01"
+
+    def seen(command: str, *words: object) -> str:
+        return " ".join(parties.here(command, *words).out.split())
+
+    (run,) = json.loads(parties.here("runs", bank, "--json").out)["runs"]
+    until = run["prepared_until"]
+    left = datetime.datetime.fromisoformat(until) - datetime.datetime.now(datetime.UTC)
+    assert (run["outcome"], round(left / datetime.timedelta(days=1))) == ("prepared", DAYS)
+    assert f"prepared until {until[:10]}" in seen("runs", bank)
+    assert f"prepared until {until}; the time above is without it" in seen("check", parties.job, bank)
+    for words in (("report", folder), ("model", "show", folder / "model")):
+        parties.here(*words).says(2, "is only prepared", "Give vfl run")
+    purge = json.loads(parties.here("purge", bank, "--before", tomorrow, "--json").out)
+    assert purge["prepared"].keys() == {str(folder)}
+    assert f"prepared until {until}: without it the others must start again too" in seen(
+        "purge", bank, "--before", tomorrow
+    )
+    for path in files(parties, "bank"):
+        age(path)
+    (run,) = json.loads(parties.here("runs", bank, "--json").out)["runs"]
+    assert (run["outcome"], run["prepared_until"]) == ("prepared, expired", None)
+    assert "prepared, expired" in seen("check", parties.job, bank)
+    parties.job.write_text(parties.job.read_text().replace("max_iter = 5", "max_iter = 6"))
+    assert "prepared, expired" not in seen("check", parties.job, bank)  # another job's
 
 
 def test_pads_that_have_expired_are_purged(parties: Institutions) -> None:

@@ -110,6 +110,17 @@ def test_more_own_rows_than_the_key_carries_are_warned_about(write):
     assert "2,000 rows: if more than 1,999" in said
 
 
+@pytest.mark.parametrize(("part", "few"), [(0.1, False), (0.02, True)])
+def test_early_stopping_with_few_rows_is_warned_about(write, part, few):
+    verdicts = MINIMAL.replace('"scores-to-guest"', '"scores-to-guest", "loss-verdict-to-parties"')
+    stops = f"early_stopping = true\nvalidation_fraction = {part}"
+    job = load_job(write(with_key("model", stops, verdicts)))
+    own = table(x=np.random.default_rng(0).normal(size=2000))
+    said = [one for one in table_cautions(job, own, 1 << 20) if "early_stopping needs 30 rows" in one]
+    assert len(said) == few
+    assert not few or "of the 2,000 rows here" in said[0]
+
+
 def test_mini_batches_are_told_and_a_table_that_one_holds_is_refused(write):
     job = load_job(write(with_key("model", 'solver = "sgd"\nbatch_size = 1000')))
     assert (

@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 
-from protocols.errors import Cause, HandshakeFailed, PeerAborted, PeerUnreachable, VFLError
+from protocols.errors import (
+    Cause,
+    HandshakeFailed,
+    PeerAborted,
+    PeerUnreachable,
+    TooFewHeldOut,
+    VFLError,
+    cause_of,
+)
 from tests.places import ROOT
 from tests.unit.vfl.transport.world import World, at_once, ends, free_port, meet, under
 from vfl.job.policy import DECLARED
@@ -80,6 +88,12 @@ def test_a_cause_is_about_what_both_sides_have_declared(world: World, declared: 
     error = ends(wires["telecom"])
     assert error.about == (declared[0] if declared else None)
     assert ("policy.scores_per_row" in str(error)) == bool(declared)
+
+
+def test_a_party_without_rows_hears_that_too_few_would_decide_when_training_ends() -> None:
+    told = str(PeerAborted(cause_of(TooFewHeldOut("few rows", party="bank"), "bank"), me="trustco"))
+    assert "validation_fraction" in told
+    assert "its own table" not in told
 
 
 def test_a_sender_names_nothing_that_is_not_declared(world: World) -> None:
