@@ -256,7 +256,7 @@ def test_what_does_not_fit_the_table_is_refused_before_anything_is_sent() -> Non
         parties.fit(vfl.GridSearchCV(LR), preprocess=vfl.Preprocessing(encode="woe"))
     with pytest.raises(ConfigError, match="a search does not go with tol or early_stopping"):
         parties.fit(vfl.GridSearchCV(vfl.LogisticRegression(tol=1e-3)))
-    with pytest.raises(ConfigError, match="init_model is a object"):
+    with pytest.raises(ConfigError, match="init_model is an object"):
         parties.fit(vfl.GridSearchCV(LR), init_model=object())
     with pytest.raises(ConfigError, match="cannot continue a model"):
         parties.fit(vfl.GridSearchCV(LR), init_model=object.__new__(vfl.FederatedTrees))
