@@ -40,7 +40,7 @@ from vfl.run.session import (
     publish,
     scheme_of,
 )
-from vfl.storage.pad_store import DAYS, PadFolder, Sealing
+from vfl.storage.pad_store import PadFolder, Sealing
 from vfl.storage.run_store import RunFacts, RunStore, folder_name, unfinished
 from vfl.taps.counting import Counted
 from vfl.taps.recorder import Recorder
@@ -82,8 +82,7 @@ class Run:
             new_folder(directory, f".{ready.job.name}").rmdir()  # results can be written
         elif not self.store.kept:
             self._check(self.store)
-            if dropped := self.pads.drop_expired():
-                log.warning("the pads of %d chunks, prepared more than %d days ago, are erased", dropped, DAYS)
+            self.pads.drop_expired()
 
     def _check(self, store: RunStore) -> None:
         """Raises DataError, ConfigError or LedgerBroken unless the store's run can resume here."""

@@ -64,7 +64,7 @@ class PadFolder:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._folder, self._spent, self._now = folder / PADS, directory / SPENT, now
-        self._binding, self._sealing = binding, sealing
+        self._binding, self._sealing, self._said = binding, sealing, False
 
     # -- as a PadStore
 
@@ -92,10 +92,11 @@ class PadFolder:
 
     def get(self, name: bytes, belongs: bytes) -> Arrays | None:
         found = self._read(name, belongs) if self.holds(name) else None
-        if found is None:
+        if found is None and not self._said:
+            self._said = True
             log.warning(
-                "pads that were prepared for a chunk are lost, expired, damaged, or made with another list of spent "
-                "pads here: it is prepared now"
+                "this party can no longer use all pads that vfl prepare left (lost, expired, damaged, or made with "
+                "another list of spent pads): their iterations are prepared again while this run trains"
             )
         return found
 

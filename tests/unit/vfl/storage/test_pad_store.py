@@ -209,3 +209,16 @@ def test_a_full_disk_and_a_damaged_list_of_names_are_said(
     with pytest.raises(ConfigError, match="No space left"):
         at().put(NAME, BELONGS, PADS_OF)
     assert not (tmp_path / "run" / PADS / f"{NAME.hex()}.pads").exists()
+
+
+def test_lost_pads_are_told_of_once(at: Callable[..., PadFolder], caplog: pytest.LogCaptureFixture) -> None:
+    """However many there are, in words of a user; pads that are used are no reason for a line."""
+    store = at()
+    store.put(NAME, BELONGS, PADS_OF)
+    assert same(store.get(NAME, BELONGS))
+    assert not caplog.messages
+    for _ in range(3):
+        assert store.get(OTHER, BELONGS) is None
+    (line,) = caplog.messages
+    assert "iterations are prepared again while this run trains" in line
+    assert "chunk" not in line
