@@ -21,6 +21,7 @@ from vfl.models.workload import Workload
 FEATURE, PRECONDITIONED = 19, 20  # bits of the largest entries of X and of P, columns limited to some deviations
 ONLINE, LINK = 40, 660  # bytes per row and iteration: pads; a look-up, dealt and exchanged
 LOOKED_UP, MULTIPLIED = 790, 100  # of an evaluation of the loss: a look-up of two curves; a product
+SIGNS = 0.48  # products per weight and bit of the key that hide what an evaluation opens (signs.py)
 WORST = 0.15  # by which products and bytes of the jobs in tests/unit/vfl/cost/test_prepared.py are missed
 
 
@@ -91,6 +92,8 @@ def evaluations(chunks: Sequence[Slots], work: Workload, key_bits: int) -> Count
     online = together * rows * (8.0 * hosts + (LOOKED_UP if sealed else 0) + MULTIPLIED * (1 + work.weighted))
     sent = size * (sum(widths) * slots.rows + packs * (hosts + 1)) + online
     path_sent = size * (sum(widths) * slots.rows + 2 * packs) + online
+    signs = together * key_bits * SIGNS * sum(widths)
+    every, path = every + signs, path + signs
     times = made / together * (work.classes if work.classes > 2 else 1)
     each = Counts(every, path, sent, path_sent, 2 + together * (10 if sealed else 7))
     return Counts(*(times * getattr(each, name) for name in Counts.__dataclass_fields__))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
@@ -15,31 +16,39 @@ from tests.promises.processes.institutions import Institutions
 PAGE = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
 
 
-def of_ray() -> set[str]:
-    """Ids of Ray's processes on this machine."""
-    told = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-    return {line.split()[0] for line in told.splitlines() if re.search(r"gcs_server|raylet|ray::", line)}
+def of_ray(folder: str) -> set[int]:
+    """Processes of Ray that were started with this folder for their files."""
+    found = set()
+    for file in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):  # it has ended
+            if f"RAY_TMPDIR={folder}".encode() in file.read_bytes().split(b"\0"):
+                found.add(int(file.parent.name))
+    return found
 
 
 def test_a_local_cluster_in_three_commands(tmp_path: Path) -> None:
     commands = re.findall(r"```sh local cluster\n(.*?)```", PAGE, re.DOTALL)[0]
     assert len(commands.splitlines()) == 3
     Institutions(tmp_path).lay_out()
-    before, path = of_ray(), f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     with tempfile.TemporaryDirectory(prefix="vflray") as short:  # a path that Ray's sockets can have
+        environment = {**os.environ, "RAY_TMPDIR": short}
         ended = subprocess.run(
             ["bash", "-ec", commands],
             cwd=tmp_path,
-            env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "RAY_TMPDIR": short},
+            env={**environment, "PATH": path, "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
             timeout=90,
             check=False,
         )
+        assert of_ray(short) == set()
+        with subprocess.Popen(["sleep", "60"], env=environment) as left:  # the positive control
+            assert of_ray(short) == {left.pid}
+            left.kill()
     assert ended.returncode == 0, ended.stderr
     told = " ".join(ended.stdout.split())
     assert re.search(r"workers 2 on Ray \(2 on \S+\), about 1\d\d MiB of memory for each", told)
     assert "Ready. Nothing was sent." in told
     assert "not encrypted" not in ended.stdout + ended.stderr
     assert (tmp_path / "bank" / "compute.key").stat().st_mode & 0o077 == 0
-    assert of_ray() == before

@@ -91,8 +91,8 @@ def record(tables: Tables, hosts: int, link: str = "exact", preparation: str | N
     estimator, form, penalty = CASES[link]
     guest = guest.assign(default=LABELS.get(link, lambda t: t["default"])(guest))
     scheme, transcript = Escrow(TOY), list[Sent]()
-    given = {"on": "id", "label": "default", "convergence": False, "preparation": preparation}
-    federation = Federation.local(guest, dict(list(all_hosts.items())[:hosts]), **given, cipher=scheme)
+    settings = {"on": "id", "label": "default", "convergence": False, "preparation": preparation}
+    federation = Federation.local(guest, dict(list(all_hosts.items())[:hosts]), **settings, cipher=scheme)
     taps = {p: [Recording(p, transcript)] for p in federation.roles.all}
     model = federation.fit(estimator, taps=taps)
     (key,), keys = scheme.keys, Keyring()
@@ -101,7 +101,8 @@ def record(tables: Tables, hosts: int, link: str = "exact", preparation: str | N
     told = [s.message(keys) for s in transcript if s.kind is terms.LabelScale]
     assert len(told) == (hosts + 1 if link in ("poisson", "balanced") else 0)
     if told:
-        form = terms.scaled(terms.Terms(form, penalty, PASSES, weighted=link == "balanced"), told[0])  # type: ignore[arg-type]
+        given = {"weighted": link == "balanced", "prepared": preparation != "none"}
+        form = terms.scaled(terms.Terms(form, penalty, PASSES, **given), told[0])  # type: ignore[arg-type]
     plan = form.plan(rows_log2(model.intersection_), penalty, PASSES, len(widths), key.public.plain_bits, estimator.sgd)
     return Run(transcript, key, keys, plan, widths, link, form)
 
