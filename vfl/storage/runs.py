@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from protocols.errors import ConfigError
-from vfl.storage.pad_store import PADS, valid_until
 
 LATEST = "latest"
 STAMP = re.compile(r"(\d{8}-\d{6})\+*$")  # with which a run's folder ends
@@ -62,6 +61,8 @@ def _listed(folder: Path) -> Listed:
     if result is not None:
         outcome = "done"
     elif (folder / "run.sqlite").exists():
+        from vfl.storage.pad_store import PADS, valid_until  # loads numpy, which no command without runs needs
+
         prepared = (last.get("command"), last.get("event")) == ("prepare", "done")
         until = valid_until(folder / PADS, time.time()) if prepared else 0.0
         outcome = (PREPARED if until else EXPIRED) if prepared else "unfinished"

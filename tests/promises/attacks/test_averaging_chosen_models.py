@@ -26,6 +26,8 @@ from protocols.session import Session
 from vfl.models.averaging import program
 from vfl.models.averaging.course import SCALE, Course, limbs
 
+pytestmark = pytest.mark.filterwarnings("ignore:one member that drops out:UserWarning")
+
 COLUMNS, VICTIM, HUGE, RATE = ["age", "income"], "h2", 1e12, 0.001
 FROM, UPTO, ROUNDS = 20.0, 80.0, 150
 

@@ -74,6 +74,7 @@ def fewest_different(run: Course) -> int:
     return len(set(run.sets))
 
 
+@pytest.mark.slow
 def test_over_a_whole_run_neither_rows_nor_updates_are_read() -> None:
     """The default: at most four different groups, all combinations of which are of three members at least."""
     runs = [Course(rounds=100, learning_rate=0.5, seed=seed, window="run") for seed in range(2)]
@@ -86,6 +87,7 @@ def test_over_a_whole_run_neither_rows_nor_updates_are_read() -> None:
         assert np.median(off) > 5  # rows
 
 
+@pytest.mark.slow
 def test_positive_control_recent_sums_give_both_away_in_a_long_run() -> None:
     """Where only the last four are compared: the limit that docs/threat-model.md names."""
     runs = [Course(rounds=100, learning_rate=0.5, seed=seed, window="recent") for seed in range(2)]

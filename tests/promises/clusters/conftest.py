@@ -14,3 +14,11 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     """Three workers."""
     with started(request.param, 3, tmp_path_factory.mktemp(request.param)) as found:
         yield found
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A cluster of Ray takes seconds to start: by default it serves only what concerns Ray alone, and Dask the rest."""
+    for item in items:
+        if item.path.name in ("test_ciphers.py", "test_engines.py") and "ray" in item.name.rpartition("[")[2]:
+            item.add_marker(pytest.mark.slow)

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from tests.places import ROOT
@@ -44,6 +45,9 @@ def test_a_local_cluster_in_three_commands(tmp_path: Path) -> None:
         )
         assert of_ray(short) == set()
         with subprocess.Popen(["sleep", "60"], env=environment) as left:  # the positive control
+            deadline = time.monotonic() + 10  # until it has its own environment
+            while of_ray(short) != {left.pid} and time.monotonic() < deadline:
+                time.sleep(0.05)
             assert of_ray(short) == {left.pid}
             left.kill()
     assert ended.returncode == 0, ended.stderr

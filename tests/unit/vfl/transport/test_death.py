@@ -67,7 +67,7 @@ def test_a_death_wakes_every_wait_and_reaches_who_has_no_connection_to_the_dead(
 
 def test_planted_fault_a_death_that_is_not_passed_on_is_noticed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     with with_raw_host(world) as (_, at_trustco, sock):
-        monkeypatch.setattr(Switchboard, "abort", lambda *_: None)
+        monkeypatch.setattr(Link, "abort", lambda *_: None)
         cut(sock)
         with pytest.raises(PeerTimeout, match="bank sent nothing"):
             at_trustco["bank"].recv(0.7)
