@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 HASHES = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512", "sha3_256", "blake2b", "blake2s")
+BITS = 20
 LEAST = 6
 Needles = dict[bytes, str]
 
@@ -48,10 +49,13 @@ def of_number(value: float) -> Needles:
 
 
 def of_neighbours(values: Sequence[float]) -> Needles:
-    """Two numbers side by side as 32-bit floats and on coarse grids: one alone is too short a needle."""
+    """Two numbers side by side as 32-bit floats and on coarse grids: one alone is too short a needle, and so are two
+    of together less than BITS bits, which two row numbers can be by chance."""
     forms = {f"float32 {order}": np.asarray(values, f"{order}f4").tobytes() for order in "<>"}
     for bits in range(8, 24, 2):
         fixed = np.round(np.asarray(values) * 2.0**bits)
+        if np.log2(np.abs(fixed) + 1).sum() < BITS:
+            continue
         for kind in ("<i4", "<i8"):
             if np.abs(fixed).max() < 2**31:
                 forms |= {f"fixed point 2^-{bits} as {kind}": fixed.astype(kind).tobytes()}
