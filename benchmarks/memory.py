@@ -1,9 +1,10 @@
-"""How much memory the processes of a job take.
+"""How much memory the processes of a job take, and how much `vfl check` predicts.
 
     python -m benchmarks.memory [--kind KIND] [--rows N ...] [--columns GUEST HOST] [--bits N] [--iterations N]
 
-Generated tables, all rows common; three processes from CSV files to reports.  Printed by party: the most memory that
-its process has held, in MiB.
+Generated tables, all rows common; three processes from CSV files to reports.  KIND: of a model, "open-trees", or
+"alignment" for `vfl align` alone (of two processes).  Printed by party: the most memory that its process has held, in
+MiB, and the prediction.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from vfl.cost.memory import Role, Size, own_bytes
 from vfl.demo.run import ARBITER, free_ports
-from vfl.job import starter_job
+from vfl.job import load_job, starter_job
 from vfl.job.setup import init_party, trust_peer
 
-NAMES = {"bank": "guest", "telecom": "host", ARBITER: "arbiter"}
+OPEN, ALIGNMENT = "open-trees", "alignment"
+NAMES: dict[str, Role] = {"bank": "guest", "telecom": "host", ARBITER: "arbiter"}
 
 
 def tables(rows: int, guest: int, host: int) -> dict[str, pd.DataFrame]:
@@ -40,6 +43,11 @@ def tables(rows: int, guest: int, host: int) -> dict[str, pd.DataFrame]:
 
 def lay_out(folder: Path, frames: dict[str, pd.DataFrame], kind: str, bits: int, iterations: int) -> None:
     """The folders of three parties and the job."""
+    given: dict[str, Any] = (
+        {"n_estimators": iterations} if kind in (OPEN, "boosted-trees") else {"max_iter": iterations}
+    )
+    given |= {"membership": "open"} if kind == OPEN else {}
+    kind = {OPEN: "boosted-trees", ALIGNMENT: "logistic-regression"}.get(kind, kind)
     listening = [name for name, role in NAMES.items() if role != "host"]
     addresses = {n: f"127.0.0.1:{p}" for n, p in zip(listening, free_ports(len(listening)), strict=True)}
     for name, role in NAMES.items():
@@ -53,31 +61,36 @@ def lay_out(folder: Path, frames: dict[str, pd.DataFrame], kind: str, bits: int,
             if peer != name:
                 dials = (NAMES[name], NAMES[peer]) in {("host", "guest"), ("host", "arbiter"), ("arbiter", "guest")}
                 trust_peer(folder / name, folder / peer / "identity" / "cert.pem", addresses[peer] if dials else None)
-    given: dict[str, Any] = {"n_estimators": iterations} if kind == "boosted-trees" else {"max_iter": iterations}
     job = starter_job(guest="bank", hosts=["telecom"], arbiter=ARBITER, keys=["id"], kind=kind, key_bits=bits, **given)
     (folder / "job.toml").write_text(job, encoding="utf-8")
 
 
-def measured(folder: Path) -> dict[str, int]:
-    """Runs the job; each party's peak in bytes."""
+def predicted(folder: Path, rows: int, columns: tuple[int, int], *, trains: bool = True) -> dict[str, int]:
+    """What `vfl check` would say of the job, each party's, in bytes; columns: of guest and host."""
+    job = load_job(folder / "job.toml")
+    width: dict[Role, int] = {"guest": columns[0], "host": columns[1], "arbiter": columns[1]}
+    return {name: own_bytes(job, role, Size(rows, width[role], rows), trains=trains) for name, role in NAMES.items()}
+
+
+def measured(folder: Path, command: str = "run") -> dict[str, int]:
+    """Runs the job; the peak in bytes of each party that takes part."""
+    names = [name for name, role in NAMES.items() if command == "run" or role != "arbiter"]
     running = {
         name: subprocess.Popen(
-            [sys.executable, "-m", "vfl", "run", str(folder / "job.toml"), str(folder / name / "party.toml")],
+            [sys.executable, "-m", "vfl", command, str(folder / "job.toml"), str(folder / name / "party.toml")],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
         )
-        for name in NAMES
+        for name in names
     }
     for name, process in running.items():
         _, said = process.communicate()
         if process.returncode:
             raise SystemExit(f"{name}: {said}")
-    peaks = {}
-    for name in NAMES:
-        (report,) = (folder / name).rglob("report.json")
-        peaks[name] = json.loads(report.read_text())["peak_memory"]
-    return peaks
+    file = "report.json" if command == "run" else "alignment.json"
+    reports = {name: next((folder / name).rglob(file)) for name in names}
+    return {name: int(json.loads(report.read_text())["peak_memory"]) for name, report in reports.items()}
 
 
 def main() -> None:
@@ -92,8 +105,11 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             lay_out(folder, tables(rows, *options.columns), options.kind, options.bits, options.iterations)
-            for party, peak in measured(folder).items():
-                print(f"{rows:>10,} {options.columns} {options.kind} {party:>8}: {peak / 2**20:,.0f} MiB", flush=True)
+            trains = options.kind != ALIGNMENT
+            told = predicted(folder, rows, tuple(options.columns), trains=trains)
+            for party, peak in measured(folder, "run" if trains else "align").items():
+                sizes = f"{peak / 2**20:,.0f} MiB, predicted {told[party] / 2**20:,.0f} MiB"
+                print(f"{rows:>10,} {options.columns} {options.kind} {party:>8}: {sizes}", flush=True)
 
 
 if __name__ == "__main__":

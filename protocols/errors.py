@@ -26,7 +26,7 @@
       + InvalidCiphertext    bytes that are no valid ciphertext
     + DisclosureRefused      policy forbids this message to this peer
     + ModelError             parts that do not belong together, unknown format
-    + ComputeError           this party's own workers are absent, too few, too small or not its own
+    + ComputeError           too little memory, or own workers that are absent, too few, too small or not its own
 
 An error names the party, the step and the remedy; it never carries a value, an id or a plaintext.  A peer receives only
 its `Cause`.

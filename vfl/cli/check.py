@@ -13,7 +13,7 @@ from rich.table import Table as Grid
 from protocols.alignment.outcome import most_common
 from protocols.errors import ConfigError
 from vfl.cli.jobs import disclosed_by, print_disclosed
-from vfl.cli.results import Check
+from vfl.cli.results import Check, Memory
 from vfl.cost import ahead, estimate
 from vfl.data import Table
 from vfl.data.schema import ColumnType, Schema
@@ -24,6 +24,7 @@ from vfl.job.plan import plan_of, roles_of
 from vfl.job.policy import bounds_told
 from vfl.models.registry import kind_of
 from vfl.run import align as alignment_run
+from vfl.run import own_memory
 from vfl.run.preflight import table_cautions
 from vfl.run.readiness import meet_all, ready_to_connect, workers_ready
 from vfl.run.session import Ready, peers_for
@@ -34,6 +35,7 @@ from vfl.screen.console import Console
 from vfl.screen.tables import bullets, print_cautions
 from vfl.storage.run_store import holds
 from vfl.storage.runs import listed as runs_listed
+from vfl.transport.hello import Command
 
 MOST_ROWS_LOG2 = 40
 SHOWN = 12  # columns of a type
@@ -102,7 +104,8 @@ def _check(job: Job, party: Party) -> tuple[Check, Ready[Any]]:
         + ready_to_connect(ready, "run")
     )
     workers, about = workers_ready(ready)
-    told += about
+    memory, said, short = _memory(ready, "run")
+    told += about + short
     facts = {
         **kind_of(job.model).described(plan_of(job), roles_of(job)),
         **searched.described(job),
@@ -113,9 +116,19 @@ def _check(job: Job, party: Party) -> tuple[Check, Ready[Any]]:
         **_passes_and_time(job, ready.table, party.compute.workers),
         **_prepared(job, party),
         **({"workers": workers} if workers else {}),
+        **said,
     }
     bounds = bounds_told(job, party) + rows_taken(job, party) + budget.explained(peers, ready.table)
-    return _result(job, party, facts, bounds, told), ready
+    return _result(job, party, facts, bounds, told, memory), ready
+
+
+def _memory(ready: Ready[Any], command: Command) -> tuple[Memory | None, dict[str, str], list[str]]:
+    """What this party's own process needs: in bytes, in words, and cautions.  Raises ComputeError."""
+    found = own_memory.enough_memory(ready, command)
+    if found is None:
+        return None, {}, []
+    told = Memory(needs=found.needs, least=found.least, left=found.left)
+    return told, {"memory": own_memory.in_words(ready, command, found)}, own_memory.cautions(found)
 
 
 def _of_table(table: Table | None) -> dict[str, str]:
@@ -160,12 +173,13 @@ def _check_alignment(job: AlignmentJob, party: Party) -> tuple[Check, Ready[Any]
     facts |= _ids(profile)
     ids = None if ready.ids is None else len(ready.ids[0])
     facts["time"] = estimate.alignment_in_words(job, ids, party.compute.workers)
-    facts |= {"workers": workers} if workers else {}
+    memory, said, short = _memory(ready, "align")
+    facts |= ({"workers": workers} if workers else {}) | said
     budget = budget_of(ready, "align")
     budget.check(ready.peers)
-    told = cautions(job, party) + list(ready.cautions) + ready_to_connect(ready, "align") + about
+    told = cautions(job, party) + list(ready.cautions) + ready_to_connect(ready, "align") + about + short
     bounds = bounds_told(job, party) + budget.explained(ready.peers, None)
-    return _result(job, party, facts, bounds, told), ready
+    return _result(job, party, facts, bounds, told, memory), ready
 
 
 def _columns(schema: Schema) -> str:
@@ -184,7 +198,12 @@ def _ids(profile: Profile) -> dict[str, str]:
 
 
 def _result(
-    job: Job | AlignmentJob, party: Party, facts: Mapping[str, str], bounds: Sequence[str], told: Sequence[str]
+    job: Job | AlignmentJob,
+    party: Party,
+    facts: Mapping[str, str],
+    bounds: Sequence[str],
+    told: Sequence[str],
+    memory: Memory | None,
 ) -> Check:
     return Check(
         job=job.name,
@@ -195,6 +214,7 @@ def _result(
         disclosed=disclosed_by(job),
         bounds=list(bounds),
         cautions=list(told),
+        memory=memory,
         met=[],
     )
 

@@ -63,6 +63,16 @@ class Renew(Result, tag="renew"):
     kept: Annotated[str, Meta(description="the folder of the former files")]
 
 
+class Memory(Part):
+    """Bytes of this party's own process, predicted but for the last."""
+
+    needs: Annotated[
+        Number, Meta(description="if all rows of this table are common, at the arbiter if 10,000 rows are")
+    ]
+    least: Annotated[Number, Meta(description="if no more rows are common than the job asks for")]
+    left: Annotated[Number, Meta(description="what the process has and can still get here")]
+
+
 class Check(Result, tag="check"):
     job: str
     job_digest: str
@@ -72,6 +82,7 @@ class Check(Result, tag="check"):
     disclosed: Reveals
     bounds: Annotated[list[str], Meta(description="what this party's policy bounds, a sentence each")]
     cautions: list[str]
+    memory: Annotated[Memory | None, Meta(description="null for a party with workers")]
     met: Annotated[list[str], Meta(description="with --connect, the peers that were met")]
 
 

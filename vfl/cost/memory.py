@@ -1,33 +1,177 @@
-"""How much memory a party's workers need for a job: what `vfl check` says, and what a cluster must have."""
+"""How much memory a job takes: a party's own process, and each of its workers.  What `vfl check` says, and what a
+cluster must have.
+
+A process holds its libraries, its table, and then whatever needs most: the alignment, the training, or its report.
+A training holds
+    the party's columns as numbers and as integers;
+    numbers for each row: pads of prepared iterations, or shares of who is at which node of a tree;
+    some vectors of ciphertexts of a block (protocols/parts.py); of open trees, at the hosts, one of all rows;
+    tables of powers, which grow with use up to a limit, and the buckets of a product with a matrix.
+The constants below were measured (docs/benchmarks.md, "How much memory does a party need?").
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
 from protocols import parts
 from protocols.alignment.lists import CHUNK
+from protocols.cipher.keys import HOLDER_MARGIN
+from protocols.glm.slots import Slots
 from protocols.workers.cluster import PLACED
+from vfl.cost.estimate import PASSES
 from vfl.job import Job
 from vfl.job.job import Agreement
+from vfl.job.plan import plan_of
+from vfl.models.registry import kind_of
+from vfl.models.workload import Columns, Workload
 
-PROCESS = 170 << 20  # bytes of a worker of Ray that has done nothing; of Dask 110 MiB
+Role = Literal["guest", "host", "arbiter"]
+MIB = 1 << 20
+WORST = 0.3  # by which what was measured is missed at most (tests/unit/vfl/cost/test_memory.py)
+
+PROCESS = 170 * MIB  # of a worker of Ray that has done nothing; of Dask 110 MiB
+LIBRARIES = 165 * MIB  # of a party's process that has done nothing
+REPORT = 105 * MIB  # what the guest's own measures and charts take
+ROW = 120  # bytes of a row of a table besides its values: its id as text, and its place
+VALUE = 8
+KEPT = 2  # copies of a value outside a training: as it was read, and of the rows that are common
+USED = 5  # of a regression: standardised, as an integer, preconditioned, and what is between these
+BINNED = 4  # of trees: as a code, as a bin, and what is between these
+
 POINT = 400  # bytes of a point while it is hashed, multiplied and encoded
 TAG = 16
 MATCHING = 12  # copies of a tag while two lists are sorted and compared
-VECTORS = 10  # of a block's length, at most, that stand at the same time: measured at the holder of the key
+
+VECTORS = 10  # of a block's length in a worker, at most: measured at the holder of the key
 WIDTH = 1.3  # of a ciphertext in memory, to its bytes
+TABLE = 96 * MIB  # of a table of powers, at most (native/core/src/paillier/public.rs)
+WINDOWS = range(3, 12)  # bits of its windows
+BUCKETS, MOST_BUCKETS = 1 / 16, 1 << 17  # of a column, for each row of a block; of a matrix, at most
+
+
+class Vectors(NamedTuple):
+    """By role: how many vectors stand at the same time."""
+
+    guest: float
+    host: float
+    arbiter: float
+
+    def of(self, role: Role) -> float:
+        return float(getattr(self, role))
+
+
+REGRESSION, SEALED, OPEN = Vectors(6.0, 4.5, 8.5), Vectors(5.0, 5.0, 7.0), Vectors(7.0, 5.0, 0.0)  # of ciphertexts
+NODES = Vectors(4.5, 0.0, 2.5)  # of numbers for each row and leaf of a sealed tree
+
+
+@dataclass(frozen=True)
+class Size:
+    """rows, columns: of the party's own table, to an arbiter of one that it can scale; common: rows that all have."""
+
+    rows: int
+    columns: int
+    common: int
+
+
+def own_bytes(job: Agreement, role: Role, size: Size, *, trains: bool = True) -> int:
+    """Of this party's process without workers, if its partners' lists are as long as its own.  trains: or aligns
+    alone."""
+    hosts = len(job.parties.hosts)
+    table = 0 if role == "arbiter" else size.rows * (ROW + KEPT * VALUE * size.columns)
+    needs = [0 if role == "arbiter" and hosts == 1 else _aligning(size.rows, size.rows * hosts)]
+    if trains and isinstance(job, Job):
+        needs += [REPORT if role == "guest" else 0, *(_trained(one, role, size) for one in job.candidates)]
+    return LIBRARIES + table + max(needs)
+
+
+def _trained(job: Job, role: Role, size: Size) -> int:
+    """The training of one candidate."""
+    hosts, plan, kind, bits = len(job.parties.hosts), plan_of(job), kind_of(job.model), job.crypto.key_bits
+    rows = max(1, round(size.common * (1 - job.split.test)))
+    work = kind.workload(plan, rows, Columns(size.columns, size.columns * hosts, hosts), PASSES)
+    if work is None:
+        return 0
+    if work.kind == "trees":
+        return _trees(work, role, bits, size.columns)
+    chunks = kind.chunks(plan, 1 + hosts, rows, work.passes)
+    return _regression(chunks, role, bits, (rows, size.columns), -(-rows // kind.batches(plan, rows)))
+
+
+def _regression(chunks: Sequence[Slots], role: Role, bits: int, shape: tuple[int, int], batch: int) -> int:
+    """chunks: of prepared iterations, if there are any; shape: rows and columns; batch: rows of a mini-batch, or
+    all."""
+    rows, columns = shape
+    found = REGRESSION.of(role) * _ciphertext(bits) * min(batch, parts.ROWS)
+    if chunks:
+        first = chunks[0]
+        limbs = -(-first.z_bits // 64) + (-(-first.g_bits // 64) if role == "arbiter" else 0)
+        found += VALUE * limbs * max(one.passes for one in chunks) * rows
+    if role != "arbiter":
+        found += USED * VALUE * columns * rows + _buckets(bits, columns, batch)
+    return int(found) + _powers(role, bits, chunks[0].packs(batch) if chunks and role != "arbiter" else batch)
+
+
+def _trees(work: Workload, role: Role, bits: int, columns: int) -> int:
+    sealed, ciphertext = work.membership == "sealed", _ciphertext(bits)
+    found = (SEALED if sealed else OPEN).of(role) * ciphertext * min(work.rows, parts.ROWS)
+    if sealed:
+        found += NODES.of(role) * VALUE * max(1, work.classes - 1) * (work.rows << work.depth)
+    elif role == "host":
+        found += ciphertext * work.rows
+    if role != "arbiter":
+        found += columns * (work.bins * ciphertext + BINNED * VALUE * work.rows)
+    return int(found) + (_powers(role, bits, work.rows) if role == holder(sealed) else 0)
+
+
+def holder(sealed: bool) -> Role:
+    """Who encrypts rows of trees."""
+    return "arbiter" if sealed else "guest"
+
+
+def _buckets(bits: int, columns: int, rows: int) -> int:
+    """While a block of residuals is multiplied with the columns."""
+    return int(min(MOST_BUCKETS, BUCKETS * columns * min(rows, parts.ROWS))) * _ciphertext(bits)
+
+
+def _powers(role: Role, bits: int, uses: int) -> int:
+    """Tables of powers: of the holder of the key modulo two primes; of others for a factor towards the holder, and of
+    hosts for one towards everybody."""
+    if role == "arbiter":
+        return 2 * _table(bits // 4, uses, _ciphertext(bits) // 2)
+    each = [bits + HOLDER_MARGIN, *([bits // 2] if role == "host" else [])]
+    return sum(_table(exponent, uses, _ciphertext(bits)) for exponent in each)
+
+
+def _table(exponent: int, uses: int, element: int) -> int:
+    """Bytes of the table that is the cheapest for this number of powers: to fill it costs twice a product."""
+
+    def cells(window: int) -> int:
+        return -(-exponent // window) << window
+
+    fitting = [w for w in WINDOWS if w == WINDOWS[0] or cells(w) * element <= TABLE]
+    return cells(min(fitting, key=lambda w: 2 * cells(w) + uses * -(-exponent // w))) * element
+
+
+def _ciphertext(bits: int) -> int:
+    return int(WIDTH * 2 * bits / 8)
 
 
 def worker_bytes(job: Agreement, rows: int, columns: int, workers: int) -> int:
     """Of one of `workers`, for a table of this size, if every partner's list is as long and all rows are common."""
     share = -(-rows // workers)
-    return PROCESS + max(_aligning(rows, share), _training(job, share, columns) if isinstance(job, Job) else 0)
+    trains = _shared(job, share, columns) if isinstance(job, Job) else 0
+    return PROCESS + max(_aligning(rows, share), trains)
 
 
-def _aligning(rows: int, share: int) -> int:
-    return POINT * min(rows, CHUNK) + 2 * TAG * MATCHING * share
+def _aligning(rows: int, matched: int) -> int:
+    return POINT * min(rows, CHUNK) + 2 * TAG * MATCHING * matched
 
 
-def _training(job: Job, share: int, columns: int) -> int:
-    """Vectors of a block, the table as integers, and of open trees the gradients of all rows."""
-    ciphertext = int(WIDTH * 2 * job.crypto.key_bits / 8)
+def _shared(job: Job, share: int, columns: int) -> int:
+    """A worker's vectors of a block, its part of the table as integers, and of open trees the gradients of its rows."""
+    ciphertext = _ciphertext(job.crypto.key_bits)
     whole = share * ciphertext if any(getattr(one.model, "membership", "") == "open" for one in job.candidates) else 0
     return VECTORS * ciphertext * min(share, parts.ROWS) + min(8 * share * columns, PLACED) + whole

@@ -40,6 +40,7 @@ from vfl.compute.opening import opened
 from vfl.ledger import LedgerTap, summarise
 from vfl.run.announce import announced
 from vfl.run.events import Events
+from vfl.run.own_memory import enough_memory
 from vfl.run.readiness import certificates, memory_of
 from vfl.run.session import (
     DRAFT,
@@ -160,6 +161,7 @@ def begun(
     command: Command = purpose if ahead is None else "prepare"
     with contextlib.ExitStack() as stack:
         with announced(ready.job, ready.party, command):  # what keeps this party from beginning, such as a budget
+            enough_memory(ready, purpose)
             pool = ready.pool or stack.enter_context(opened(ready.party.compute, memory_of(ready)))
             run = Run(ready, purpose, peers, seed, fresh, pool, ahead)
         for sentence in certificates(ready, purpose):
