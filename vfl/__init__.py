@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vfl.models.averaging.spec import Averaging
     from vfl.models.evaluation import Evaluation, evaluate
     from vfl.models.joint_files import load_model
+    from vfl.models.privacy import Privacy
     from vfl.models.regression.joint import FederatedModel
     from vfl.models.regression.spec import LinearRegression, LogisticRegression, PoissonRegression
     from vfl.models.scorecard.joint import FederatedScorecard
@@ -52,6 +53,7 @@ __all__ = [
     "Members",
     "PoissonRegression",
     "Preprocessing",
+    "Privacy",
     "Scorecard",
     "Split",
     "TableOptions",
@@ -75,6 +77,7 @@ _NAMES = {
     "vfl.models.trees.spec": ("BoostedTrees",),
     "vfl.models.evaluation": ("Evaluation", "evaluate"),
     "vfl.models.joint_files": ("load_model",),
+    "vfl.models.privacy": ("Privacy",),
     "vfl.models.regression.joint": ("FederatedModel",),
     "vfl.models.scorecard.spec": ("Scorecard",),
     "vfl.models.scorecard.joint": ("FederatedScorecard",),

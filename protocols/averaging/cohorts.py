@@ -78,6 +78,11 @@ class Terms:
         """How many of them must take part to the end."""
         return max(self.min_members, 2 * self.cohort_size // 3 + 1)
 
+    @property
+    def honest(self) -> int:
+        """How many members of a sum keep to the protocol at least: all of its threshold but `min_members` - 2."""
+        return self.threshold - (self.min_members - 2)
+
     def cohort(self, seed: bytes, opened: int, before: Sequence[Members]) -> Members:
         """The members that take part in the sum after `opened` others: the first draw that may be opened after those
         before, if all survive."""

@@ -25,8 +25,10 @@ from vfl.data.arrow import AnyFrame
 from vfl.metrics import binary_metrics, count_metrics, numeric_metrics
 from vfl.models.averaging import program
 from vfl.models.averaging.joint import AveragedModel
+from vfl.models.averaging.private import Noise
 from vfl.models.averaging.program import Rows
 from vfl.models.averaging.spec import Averaging
+from vfl.models.privacy import Privacy
 from vfl.models.splitting import Split
 from vfl.schema.arguments import watched
 from vfl.schema.section import Complaint, type_of
@@ -117,6 +119,7 @@ class Members:
         estimator: Averaging,
         *,
         split: Split | None = None,
+        privacy: Privacy | None = None,
         leaves: Mapping[str, int] | None = None,
         taps: Mapping[str, Sequence[Tap]] | None = None,
         observers: Mapping[str, Observer] | None = None,
@@ -130,6 +133,8 @@ class Members:
             What is trained.
         split : Split, default None
             Each member holds this part of its rows out, and evaluates the model on them: `model.by_member_`.
+        privacy : Privacy, default None
+            What is promised of differential privacy: all sums then carry noise. None adds no noise.
         leaves : dict of int, default None
             By member, the round from which it is silent, to see what becomes of the others. One may leave at any time
             where there are 3 * min_members + 1 members or more: 10 by default.
@@ -167,20 +172,21 @@ class Members:
         ['rows', 'held_out', 'auc', 'log_loss', 'base_rate', 'mean_predicted']
         """
         spec, away = self._asked(estimator, split, leaves)
+        noise = self._noise(spec, privacy)
         given = watched(self.roles.all, taps, observers, randomness)
         held = {name: self._held_out(name, split) for name in self.roles.members}
         rows = {name: self._rows(name, spec, ~held[name]) for name in self.roles.members}
         self._warn(spec)
         secrets = {name: Ed25519PrivateKey.from_private_bytes(run_seed()) for name in self.roles.members}
-        terms = repr((spec.model_dump(), self.roles, self.columns)).encode()
+        terms = repr((spec.model_dump(), self.roles, self.columns, privacy)).encode()
         job = hashlib.sha256(run_seed() + terms).digest()  # of this run: nothing that was signed in another one fits
         known = Identities(job, {name: key.public_key().public_bytes_raw() for name, key in secrets.items()})
         left: dict[str, VFLError] = {}
         programs: dict[str, Any] = {
-            AGGREGATOR: partial(_aggregate, spec=spec, known=known, columns=len(self.columns)),
+            AGGREGATOR: partial(_aggregate, spec=spec, known=known, columns=len(self.columns), noise=noise),
             **{
-                name: partial(_take_part, spec=spec, known=known, secret=secrets[name], rows=rows[name], left=left)
-                for name in self.roles.members
+                name: partial(_take_part, spec=spec, known=known, secret=key, rows=rows[name], noise=noise, left=left)
+                for name, key in secrets.items()
             },
         }
         watching = {**(given["observers"] or {}), **{name: departures.Leaves(name, at) for name, at in away.items()}}
@@ -198,7 +204,8 @@ class Members:
         except (departures.Departed, TooFewMembers) as error:
             raise departures.too_few(spec, self.roles.members, left, error) from None
         why = {name: str(error) for name, error in left.items()}
-        model = AveragedModel.of(ended[AGGREGATOR], self.columns, pd.DataFrame(), why)
+        spent = None if noise is None else noise.spent
+        model = AveragedModel.of(ended[AGGREGATOR], self.columns, pd.DataFrame(), why, spent)
         return model if split is None else self._evaluated(model, spec, held)
 
     def split_rows(self, split: Split) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
@@ -227,6 +234,17 @@ class Members:
         except Complaint as complaint:
             raise ConfigError(f"Averaging: {complaint.key} {complaint.what}", remedy=complaint.remedy) from None
         return estimator, away
+
+    def _noise(self, spec: Averaging, privacy: object) -> Noise | None:
+        """Raises ConfigError."""
+        if privacy is None:
+            return None
+        if not isinstance(privacy, Privacy):
+            raise ConfigError(f"privacy is {type_of(privacy)}", remedy="Pass vfl.Privacy(...), or None for no noise")
+        try:
+            return Noise.of(privacy, spec, spec.terms(self.roles.members), (*self.columns, self._label))
+        except Complaint as complaint:
+            raise ConfigError(f"Averaging: {complaint.key} {complaint.what}", remedy=complaint.remedy) from None
 
     def _held_out(self, name: str, split: Split | None) -> Held:
         """(n,) the rows that a member holds out."""
@@ -267,8 +285,8 @@ class Members:
         return f"Members({', '.join(self.roles.members)})"
 
 
-def _aggregate(session: Session, *, spec: Averaging, known: Identities, columns: int) -> Any:
-    return program.aggregator(session, spec, known, columns, PATIENCE)
+def _aggregate(session: Session, *, spec: Averaging, known: Identities, columns: int, noise: Noise | None) -> Any:
+    return program.aggregator(session, spec, known, columns, PATIENCE, noise)
 
 
 def _take_part(
@@ -278,10 +296,11 @@ def _take_part(
     known: Identities,
     secret: Ed25519PrivateKey,
     rows: Rows,
+    noise: Noise | None,
     left: dict[str, VFLError],
 ) -> Any:
     try:
-        return program.member(session, spec, known, secret, rows)
+        return program.member(session, spec, known, secret, rows, noise)
     except VFLError as error:
         left[session.me] = error
         raise

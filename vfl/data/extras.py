@@ -14,6 +14,7 @@ EXTRAS = {  # as in pyproject.toml
     "aiohttp": "files",
     "ray": "ray",
     "distributed": "dask",
+    "dp_accounting": "dp",
 }
 
 

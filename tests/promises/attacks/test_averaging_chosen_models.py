@@ -1,5 +1,6 @@
 """An aggregator that opens sums of its own choice: with the same one for all members it chooses the model and reads
-rows, the limit that docs/threat-model.md names; with another one for a single member it reads nothing.
+rows, the limit that docs/threat-model.md names; with another one for a single member it reads nothing, and with noise
+on all sums neither.
 
 The model is a step in one column, placed elsewhere in each round: what a sum of updates changes by is the row over
 which the step has moved.
@@ -25,6 +26,8 @@ from protocols.randomness import Seed
 from protocols.session import Session
 from vfl.models.averaging import program
 from vfl.models.averaging.course import SCALE, Course, limbs
+from vfl.models.averaging.private import Noise
+from vfl.models.averaging.private_course import PrivateCourse
 
 pytestmark = pytest.mark.filterwarnings("ignore:one member that drops out:UserWarning")
 
@@ -49,8 +52,15 @@ class Chooses:
         self.alone, self.sums = alone, list[Any]()
 
     def __call__(
-        self, session: Session, spec: vfl.Averaging, identities: Identities, columns: int, patience: float
+        self,
+        session: Session,
+        spec: vfl.Averaging,
+        identities: Identities,
+        columns: int,
+        patience: float,
+        noise: Noise | None,
     ) -> Course:
+        assert noise is None
         terms = spec.terms(session.roles.members)
         agreed = setup.aggregator(session, terms, identities)
         side = secure_sum_aggregator.Aggregator(session.me, terms, agreed, identities)
@@ -124,3 +134,81 @@ def test_an_aggregator_that_chooses_the_model_of_all_reads_rows(monkeypatch: pyt
     part = read(monkeypatch, list(tables()), alone=False)
     print(f"rows of all members that were read: {part:.2f}")
     assert part > 0.4
+
+
+# -- with noise
+
+BOUNDS = {"age": (0, 100), "income": (0, 6000)}
+RANGE = np.array([[50.0, 3000.0], [50.0, 3000.0]])  # middles and halves
+
+
+class ChoosesUnderNoise:
+    """The same aggregator in a run with noise.  A clipped gradient keeps its direction, by which a row is read."""
+
+    def __init__(self) -> None:
+        self.sums = list[Any]()
+
+    def __call__(
+        self,
+        session: Session,
+        spec: vfl.Averaging,
+        identities: Identities,
+        columns: int,
+        patience: float,
+        noise: Noise | None,
+    ) -> Course:
+        terms = spec.terms(session.roles.members)
+        side = secure_sum_aggregator.Aggregator(
+            session.me, terms, setup.aggregator(session, terms, identities), identities
+        )
+        side._check = lambda sender, message: None  # type: ignore[method-assign]
+        course = PrivateCourse(spec, terms, columns, noise=noise)
+        while course.due is not None:
+            found = secure_sum_aggregator._turn(session, side, course.length, patience)
+            wanted = self._scale(columns) if course.due == "scale" else self._move(course, found)
+            words = np.rint(wanted / course.unit).astype(np.int64).view(np.uint64)
+            true = side.opened
+            assert true is not None
+            for name in session.roles.members:
+                forged = OpenedSum(found.turn, true.survivors, true.signers, true.signatures, words.tobytes())
+                session.channels[name].send(forged)
+            course.opened(Sum(found.turn, found.survivors, words))
+        return course
+
+    def _scale(self, columns: int) -> Any:
+        """Sums of 10^6 rows, by which columns are as they are between their bounds."""
+        return 1e6 * np.array([*np.zeros(columns + 1), *np.ones(columns + 1), 1.0])
+
+    def _move(self, course: PrivateCourse, found: Sum) -> Any:
+        """What moves all members to the next model."""
+        self.sums.append(found.words.view("<i8") * course.unit)
+        ends = (np.array([FROM, UPTO]) - RANGE[0, 0]) / RANGE[1, 0]
+        at = ends[0] + 0.001 + course.number * (ends[1] - ends[0]) / course.spec.rounds
+        step = np.array([2e5, 0.0, -2e5 * at])
+        return (course.weights - step) * course.counted / course.spec.learning_rate
+
+    def rows(self) -> Any:
+        changes = np.diff(np.array(self.sums)[1:], axis=0)
+        there = changes[np.abs(changes[:, 2]) > 0.1]
+        return there[:, :2] / there[:, 2:] * RANGE[1] + RANGE[0]
+
+
+def read_under_noise(monkeypatch: pytest.MonkeyPatch) -> float:
+    """The part of all members' rows that the aggregator reads, both columns to one percent."""
+    chooses = ChoosesUnderNoise()
+    monkeypatch.setattr(program, "aggregator", chooses)
+    held, privacy = tables(), vfl.Privacy(epsilon=10, delta=1e-4, bounds=BOUNDS)
+    vfl.Members.local(held, label="y").fit(vfl.Averaging(rounds=ROUNDS, learning_rate=1.0), privacy=privacy)
+    rows, true = chooses.rows(), pd.concat(held.values())[COLUMNS].to_numpy()
+    return float(np.mean([len(rows) > 0 and (np.abs(rows / one - 1) < 0.01).all(axis=1).any() for one in true]))
+
+
+def test_noise_hides_rows_from_an_aggregator_that_chooses_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    part = read_under_noise(monkeypatch)
+    print(f"rows that were read under noise: {part:.2f}")
+    assert part < 0.1
+
+
+def test_positive_control_hardly_any_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Noise, "sigma", property(lambda self: 1))
+    assert read_under_noise(monkeypatch) > 0.4

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
+from typing import Any
+
+import numpy as np
 
 from protocols import codec
 from protocols.averaging import secure_sum, setup
@@ -13,7 +17,10 @@ from protocols.averaging.setup import KEY, SIGNATURE
 from protocols.averaging.shamir import SHARE
 from protocols.message import Message
 from vfl.models.averaging.course import Course
+from vfl.models.averaging.private import Noise
+from vfl.models.averaging.private_course import PrivateCourse
 from vfl.models.averaging.spec import Averaging
+from vfl.models.privacy import Privacy
 
 
 @dataclass(frozen=True)
@@ -31,19 +38,27 @@ class AveragingCost:
     aggregator_bytes: int
 
 
-def predicted(spec: Averaging, members: int, columns: int) -> AveragingCost:
+def predicted(spec: Averaging, members: int, columns: int, privacy: Privacy | None = None) -> AveragingCost:
     """The cost of a run with this number of members and columns.  Raises ConfigError."""
     terms = spec.terms(tuple(f"member {k}" for k in range(members)))
-    due = ["scale", *["update"] * spec.rounds]
+    due = ["update"] * spec.rounds if privacy and privacy.unit == "member" else ["scale", *["update"] * spec.rounds]
     total = members * _length(*_setup(members))
     for turn, sum_ in enumerate(due, 1):
-        course = Course(spec, terms, columns, due=sum_)  # type: ignore[arg-type]
+        course = _course(spec, terms, columns, privacy, sum_)
         words = course.length * terms.word_bits // 8
         total += terms.cohort_size * _turn(_like(turn), terms, words)
         bitmap, signatures = bytes(_bitmap(terms)), bytes(SIGNATURE * terms.cohort_size)
         opened = secure_sum.OpenedSum(_like(turn), bitmap, bitmap, signatures, bytes(words))
         total += members * _length(opened)
     return AveragingCost(spec.rounds, len(due), round(total / members), total)
+
+
+def _course(spec: Averaging, terms: Terms, columns: int, privacy: Privacy | None, due: Any) -> Course:
+    if privacy is None:
+        return Course(spec, terms, columns, due=due)
+    ends = np.zeros(columns + 1)  # lengths depend neither on bounds nor on the noise
+    noise = Noise(privacy, ends, ends, Fraction(1), spec.rounds + 1, terms.honest)
+    return PrivateCourse(spec, terms, columns, due=due, noise=noise)
 
 
 def _bitmap(terms: Terms) -> int:

@@ -54,11 +54,12 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Round:
-    """What all parties know of a round: how many members took part, and their rows."""
+    """What all parties know of a round: how many members took part, and their rows (of which nobody knows with
+    privacy of members)."""
 
     number: int
     members: int
-    rows: int
+    rows: int | None
 
 
 @dataclass

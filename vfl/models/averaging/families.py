@@ -56,6 +56,11 @@ class Family:
         weights[-1] = self._link(mean)
         return weights
 
+    @property
+    def mean_at_0(self) -> float:
+        """What weights of 0 predict."""
+        return float(self._mean(np.zeros(1))[0])
+
     def _link(self, mean: float) -> float:
         if self.estimator == "linear":
             return mean
@@ -112,7 +117,7 @@ class Family:
 
     def gradient(self, weights: Floats, x: Floats, y: Floats) -> Floats:
         """(size,) of the loss."""
-        penalty = self.alpha * weights * self._penalised
+        penalty = self.penalty(weights)
         if self.estimator != "mlp":
             residual = (self.mean(weights, x) - y) / len(y)
             return np.append(residual @ x, residual.sum()) + penalty
@@ -122,3 +127,20 @@ class Family:
         back = np.outer(residual, own.output) * (1 - active**2)
         parts = ((x.T @ back).ravel(), back.sum(axis=0), active.T @ residual, np.array([residual.sum()]))
         return np.concatenate(parts) + penalty
+
+    def penalty(self, weights: Floats) -> Floats:
+        """(size,) the gradient of the penalty."""
+        return self.alpha * weights * self._penalised
+
+    def row_gradients(self, weights: Floats, x: Floats, y: Floats) -> Floats:
+        """(n, size) of each row's loss, without the penalty; the bits of a row do not depend on the other rows, as
+        those of a product of matrices may."""
+        if self.estimator != "mlp":
+            residual = self._mean(np.einsum("ij,j->i", x, weights[:-1]) + weights[-1]) - y
+            return np.column_stack([residual[:, None] * x, residual])
+        own = self.layers(weights)
+        active = np.tanh(np.einsum("ij,jk->ik", x, own.hidden) + own.hidden_intercept)
+        residual = self._mean(np.einsum("ij,j->i", active, own.output) + own.intercept) - y
+        back = residual[:, None] * own.output * (1 - active**2)
+        entries = (x[:, :, None] * back[:, None, :]).reshape(len(x), -1)
+        return np.column_stack([entries, back, residual[:, None] * active, residual])

@@ -20,6 +20,7 @@ from protocols.errors import ConfigError
 from vfl.models.averaging.course import Scaling
 from vfl.models.averaging.families import Family
 from vfl.models.averaging.joint import AveragedModel
+from vfl.models.averaging.private import Spent
 from vfl.models.averaging.spec import Averaging
 from vfl.models.saved_files import FORMAT, NAME, damaged, new_folder, read, restored, stored, write
 from vfl.schema.arguments import path
@@ -29,7 +30,7 @@ KIND, MEMBERS = "averaging", "members.json"
 
 
 class Saved(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The content of model.json.  rounds: by column of `rounds_`, a number for each round."""
+    """The content of model.json.  rounds: by column of `rounds_`, a number for each round; privacy: as `privacy_`."""
 
     format: int
     kind: str
@@ -41,6 +42,7 @@ class Saved(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     label_deviation: float
     weights: list[float]
     rounds: dict[str, list[int]]
+    privacy: Spent | None = None
 
 
 class Members(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -66,6 +68,7 @@ def save(model: AveragedModel, folder: str | os.PathLike[str]) -> Path:
         scaling.label_deviation,
         model.weights_.tolist(),
         {str(name): column.tolist() for name, column in model.rounds_.items()},
+        model.privacy_,
     )
     by_member = model.by_member_
     measures = {str(name): [_known(one) for one in column] for name, column in by_member.items()}
@@ -96,7 +99,8 @@ def load(folder: Path) -> AveragedModel:
     by_member = pd.DataFrame(own.measures, index=list(own.members)) if own.members else pd.DataFrame()
     means, deviations = (np.array(each, np.float64) for each in (saved.means, saved.deviations))
     scaling = Scaling(means, deviations, saved.label_mean, saved.label_deviation)
-    return AveragedModel(spec, saved.columns, np.array(saved.weights), scaling, rounds, by_member, dict(own.left))
+    weights, left = np.array(saved.weights), dict(own.left)
+    return AveragedModel(spec, saved.columns, weights, scaling, rounds, by_member, left, saved.privacy)
 
 
 def _fits(saved: Saved, spec: Averaging) -> bool:
@@ -106,7 +110,8 @@ def _fits(saved: Saved, spec: Averaging) -> bool:
         0 < columns == len(set(saved.columns)) == len(saved.means) == len(saved.deviations)
         and len(saved.weights) == Family.of(spec, columns).size
         and all(each > 0 for each in (*saved.deviations, saved.label_deviation))
-        and {"members", "rows"} <= set(saved.rounds)
+        and {"members"} <= set(saved.rounds)
+        and ("rows" in saved.rounds or saved.privacy is not None)
         and len(lengths) == 1
         and 0 not in lengths
     )

@@ -12,6 +12,7 @@ import pandas as pd
 from protocols.errors import DataError, ModelError
 from vfl.models.averaging.course import Course, Scaling
 from vfl.models.averaging.families import Family, Floats
+from vfl.models.averaging.private import Spent
 from vfl.models.averaging.spec import Averaging
 from vfl.screen import html
 
@@ -58,11 +59,14 @@ class AveragedModel:
     scaling : Scaling
         The means and standard deviations of all rows.
     rounds_ : DataFrame
-        By round: how many members took part to the end, and how many rows they have.
+        By round: how many members took part to the end, and how many rows they have (with noise where rows are private; absent
+        where members are).
     by_member_ : DataFrame
         By member, its rows and what the model is worth on the rows that it held out; only where `Members.fit` held rows out.
     left_ : dict of str
         By member that did not take part to the end, why.
+    privacy_ : Spent, default None
+        What the run costs of differential privacy: `epsilon` and `delta` for one row or member (`unit`); None without noise.
 
     Attributes
     ----------
@@ -97,10 +101,16 @@ class AveragedModel:
     rounds_: pd.DataFrame
     by_member_: pd.DataFrame
     left_: dict[str, str]
+    privacy_: Spent | None = None
 
     @classmethod
     def of(
-        cls, course: Course, columns: tuple[str, ...], by_member: pd.DataFrame, left: dict[str, str]
+        cls,
+        course: Course,
+        columns: tuple[str, ...],
+        by_member: pd.DataFrame,
+        left: dict[str, str],
+        privacy: Spent | None = None,
     ) -> AveragedModel:
         """The model at the end of a course."""
         assert course.scaling is not None
@@ -108,7 +118,9 @@ class AveragedModel:
             [(each.number, each.members, each.rows) for each in course.rounds],
             columns=["round", "members", "rows"],
         ).set_index("round")
-        return cls(course.spec, columns, course.weights, course.scaling, rounds, by_member, left)
+        if any(each.rows is None for each in course.rounds):
+            rounds = rounds.drop(columns="rows")
+        return cls(course.spec, columns, course.weights, course.scaling, rounds, by_member, left, privacy)
 
     @property
     def _family(self) -> Family:
@@ -153,8 +165,9 @@ class AveragedModel:
         return save(self, folder)
 
     def _parts(self) -> str:
-        members = int(self.rounds_["members"].iloc[-1])
-        return f"{len(self.rounds_)} rounds, {members} members in the last one"
+        members, spent = int(self.rounds_["members"].iloc[-1]), self.privacy_
+        promised = "" if spent is None else f", epsilon {spent.epsilon:.3g} per {spent.unit}"
+        return f"{len(self.rounds_)} rounds, {members} members in the last one{promised}"
 
     def __repr__(self) -> str:
         return f"AveragedModel({self.estimator.estimator}: {self._parts()})"

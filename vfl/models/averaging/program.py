@@ -8,6 +8,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from protocols.averaging import secure_sum, setup
+from protocols.averaging.cohorts import Terms
 from protocols.averaging.masks import Words
 from protocols.averaging.secure_sum_aggregator import Aggregator, add_up
 from protocols.averaging.setup import Identities
@@ -15,6 +16,8 @@ from protocols.errors import DataError, PlaintextOverflow
 from protocols.session import Session
 from vfl.models.averaging.course import SCALE, Course, limbs
 from vfl.models.averaging.families import Floats
+from vfl.models.averaging.private import Noise
+from vfl.models.averaging.private_course import PrivateCourse
 from vfl.models.averaging.spec import Averaging
 
 PHASE = "averaging"
@@ -29,12 +32,19 @@ class Rows:
     names: tuple[str, ...] = ()  # of the columns and the label, for errors
 
 
-def aggregator(session: Session, spec: Averaging, identities: Identities, columns: int, patience: float) -> Course:
+def aggregator(
+    session: Session,
+    spec: Averaging,
+    identities: Identities,
+    columns: int,
+    patience: float,
+    noise: Noise | None = None,
+) -> Course:
     """The aggregator's side: adds up, and learns the model as members do.  patience: seconds for each step of a turn.
     Raises TooFewMembers."""
     terms = spec.terms(session.roles.members)
     side = Aggregator(session.me, terms, setup.aggregator(session, terms, identities), identities)
-    course = Course(spec, terms, columns)
+    course = Course(spec, terms, columns) if noise is None else PrivateCourse(spec, terms, columns, noise=noise)
     with session.phase(PHASE):
         while course.due is not None:
             course.opened(add_up(session, side, course.length, patience))
@@ -42,7 +52,12 @@ def aggregator(session: Session, spec: Averaging, identities: Identities, column
 
 
 def member(
-    session: Session, spec: Averaging, identities: Identities, identity: Ed25519PrivateKey, rows: Rows
+    session: Session,
+    spec: Averaging,
+    identities: Identities,
+    identity: Ed25519PrivateKey,
+    rows: Rows,
+    noise: Noise | None = None,
 ) -> Course:
     """A member's side.  Raises DataError, PlaintextOverflow."""
     terms = spec.terms(session.roles.members)
@@ -53,13 +68,21 @@ def member(
             party=session.me,
         )
     agreed, keys = setup.member(session, terms, identities, identity)
-    own = Own(session, Course(spec, terms, rows.x.shape[1]), rows)
+    own = _own(session, spec, terms, rows, noise)
     side = secure_sum.Member(
         session.me, session.roles.arbiter, terms, agreed, identities, keys, session.seed, own.numbers, own.due
     )
     with session.phase(PHASE):
         secure_sum.take_part(session, side, own.opened)
     return own.course
+
+
+def _own(session: Session, spec: Averaging, terms: Terms, rows: Rows, noise: Noise | None) -> Own:
+    if noise is None:
+        return Own(session, Course(spec, terms, rows.x.shape[1]), rows)
+    from vfl.models.averaging.private_member import PrivateOwn  # on use: it imports this module
+
+    return PrivateOwn(session, PrivateCourse(spec, terms, rows.x.shape[1], noise=noise), rows)
 
 
 @dataclass(repr=False)

@@ -15,6 +15,7 @@ from vfl.schema.section import Complaint
 
 if TYPE_CHECKING:
     from vfl.models.averaging.cost import AveragingCost
+    from vfl.models.privacy import Privacy
 
 Estimator = Literal["logistic", "linear", "poisson", "mlp"]
 WIDE, NARROW = 64, 32  # bits of the numbers that are added
@@ -32,6 +33,7 @@ class Averaging(Declared):
     See Also
     --------
     Members : The members and their tables.
+    Privacy : Noise on all sums.
 
     Notes
     -----
@@ -42,8 +44,9 @@ class Averaging(Declared):
     updates. No sum involves fewer than `min_members`
     members, nor does any linear combination of the sums of this run (with `window="recent"`: of its last four); members
     that share what they know count among these. Sums of other runs are not compared. An aggregator that deviates can
-    choose the model, and learn more from updates than from those of a training. No noise is added: the model is
-    computed from everybody's rows, and says about them what any model says about its training rows.
+    choose the model, and learn more from updates than from those of a training. Unless `Members.fit` is given a
+    `Privacy`, no noise is added: the model is computed from everybody's rows, and says about them what any model says
+    about its training rows.
     docs/protocols/averaging.md has the protocol, docs/threat-model.md the limits.
 
     Members: three at least. One of them may drop out at any time where there are `3 * min_members + 1` or more (10 by
@@ -118,12 +121,12 @@ class Averaging(Declared):
             raise Complaint(what, 'Set window = "recent", with the limits that docs/threat-model.md names', "fraction")
         return self
 
-    def cost(self, members: int, columns: int) -> AveragingCost:
+    def cost(self, members: int, columns: int, privacy: Privacy | None = None) -> AveragingCost:
         """What a run with this number of members and columns sends, if no member drops out: `rounds`, `sums`,
         `member_bytes` and `aggregator_bytes`.  Raises ConfigError."""
         from vfl.models.averaging.cost import predicted  # which imports this module
 
-        return predicted(self, whole("members", members, 1), whole("columns", columns, 1))
+        return predicted(self, whole("members", members, 1), whole("columns", columns, 1), privacy)
 
     @property
     def label(self) -> Literal["binary", "numeric", "count"]:

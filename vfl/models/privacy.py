@@ -1,0 +1,100 @@
+"""What a run promises of differential privacy: as `[privacy]` of a job file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from protocols.errors import ConfigError
+from vfl.schema.declared import Declared
+from vfl.schema.described import Values
+from vfl.schema.section import Complaint, check_column, listed
+
+Bounds = tuple[float, float]
+
+
+def _ordered(bounds: dict[str, Bounds]) -> dict[str, Bounds]:
+    for name, (low, high) in bounds.items():
+        check_column(name)
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise Complaint(f"gives '{name}' a lower bound that is not below its upper one", "Write [low, high]")
+    return bounds
+
+
+class Privacy(Declared):
+    """Differential privacy of an averaging: whatever is opened carries noise, so that it hardly depends on any one row, or on any
+    one member.
+
+    Members clip what they send, and each adds a part of the noise before it is masked. So nobody ever holds a sum without noise.
+    An event is at most exp(`epsilon`) times as likely, plus `delta`, as in the same run without that row or member.
+
+    See Also
+    --------
+    Averaging : What is trained.
+
+    Notes
+    -----
+    What each party learns: what it learns without noise, but the sums, and the model that is computed from them, carry noise. The
+    promise holds towards all parties together, as long as `min_members - 2` members at most deviate, or tell the aggregator what
+    they know; it holds whatever model the aggregator chooses. It is about all sums of one run. It is not about
+    who takes part, how long a member needs, or what other runs open. With `unit="row"` numbers of rows are hidden too.
+
+    With `unit="row"` each row's gradient is clipped, and a round is one step over all rows: `local_epochs=1` and no `batch_size`. With
+    `unit="member"` the whole update of a member is clipped, and all members weigh the same. That protects everything that a
+    member holds, and needs many members. docs/protocols/noise.md derives both.
+
+    Cost: a discrete Gaussian draw for each number that is sent, and for `unit="row"` one gradient per row. The accounting is
+    dp-accounting's: `pip install "vfl[dp]"`.
+
+    Examples
+    --------
+    >>> vfl.Privacy(epsilon=2, delta=1e-6, bounds={"age": (18, 100), "limit": (0, 500_000)})
+    Privacy(epsilon=2.0, delta=1e-06, bounds={'age': (18.0, 100.0), 'limit': (0.0, 500000.0)})
+    """  # noqa: E501
+
+    epsilon: float = Field(
+        ge=1e-3,
+        le=100,
+        description="by how much the logarithm of a probability may depend on one row or member; 1 is strong, 10 weak",
+    )
+    delta: float = Field(
+        gt=0,
+        le=1e-3,
+        description="a probability with which epsilon may not hold; choose it far below 1 / rows",
+    )
+    unit: Literal["row", "member"] = Field(
+        default="row", description="what is protected: each row of each member, or all that a member holds"
+    )
+    clip: float = Field(
+        default=1.0,
+        gt=0,
+        le=1e6,
+        description="the longest that one row's gradient, or one member's update, is (L2)",
+    )
+    bounds: Annotated[
+        dict[str, Bounds],
+        AfterValidator(_ordered),
+        Values("a table of columns, each with [low, high], such as bounds = { age = [18, 100] }"),
+    ] = Field(
+        default={},
+        description="of each feature, and of a label that is a number or count: values outside are taken as the "
+        "nearer bound when common means and deviations are computed. Choose them without the rows",
+    )
+
+    def of(self, names: Sequence[str]) -> tuple[Bounds, ...]:
+        """The bounds of these columns.  Raises ConfigError where one has none, or another one has some."""
+        missing = [f"'{name}'" for name in names if name not in self.bounds]
+        if missing:
+            raise ConfigError(
+                f"Privacy: bounds lacks {listed(missing[:10], 'and')}",
+                remedy="Give bounds to each feature, and to a label that is a number or count, chosen without the rows",
+            )
+        if more := [f"'{name}'" for name in self.bounds if name not in names]:
+            raise ConfigError(
+                f"Privacy: bounds names {listed(more[:10], 'and')}, which is no feature, or a label of 0 and 1",
+                remedy="Leave it out",
+            )
+        return tuple(self.bounds[name] for name in names)
