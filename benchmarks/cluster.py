@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -32,14 +33,15 @@ import numpy as np
 
 from protocols import parts
 from protocols._native import DpfKeys, PlainVec
-from protocols.alignment.ids import Ids
 from protocols.alignment.lists import CHUNK
 from protocols.alignment.pieces import Hands
+from protocols.alignment.spread import PIECE, Spread
 from protocols.cipher import CipherVec, Keyring, Paillier
 from protocols.cipher.sharded import Sharded
+from protocols.ids import Ids
 from protocols.randomness import Seed
 from protocols.ristretto import PointVec
-from protocols.tags import order
+from protocols.tags import Tags, match, order
 from protocols.workers.calls import Job, State
 from protocols.workers.cluster import Cluster
 from protocols.workers.look_ups import look_up
@@ -144,9 +146,19 @@ class Way:
     def look_up(self, keys: DpfKeys, x: np.ndarray, tables: np.ndarray) -> list[PlainVec]:
         return keys.look_up(x, tables) if self.cluster is None else look_up(self.cluster, keys, x, tables)
 
+    def match(self, left: Tags, right: Tags) -> object:
+        lists = [partial(in_blocks, tags) for tags in (left, right)]
+        return match(left, right) if self.cluster is None else Spread(self.cluster, *lists).matched()
+
     def seconds(self) -> list[float]:
         """CPU seconds of this process and of each worker so far."""
         return [time.process_time(), *(self.workers.seconds() if self.workers else ())]
+
+
+def in_blocks(tags: Tags) -> Iterator[tuple[Tags, np.ndarray]]:
+    for first in range(0, len(tags), PIECE):
+        last = min(first + PIECE, len(tags))
+        yield tags[first:last], np.arange(first, last)
 
 
 def seed(label: str) -> Seed:
@@ -200,7 +212,7 @@ def on_ids(way: Way, rows: int) -> Iterator[tuple[str, Callable[[], object]]]:
 
     yield "ids: hash and exponentiate", blind
     yield "ids: receive, exponentiate, tag", tag
-    yield "ids: match tags", lambda: way.hands.match(left, right)
+    yield "ids: match tags", lambda: way.match(left, right)
 
 
 def sent(vector: CipherVec, other: CipherVec, mask: PlainVec) -> bytes:

@@ -34,7 +34,11 @@ class Seed:
     def permutation(self, length: int) -> NDArray[np.int64]:
         """A uniform permutation: the order of `length` 64-bit keys (stable where two are equal, which has probability
         below length^2 / 2^65)."""
-        return np.argsort(PlainVec.random(self.secret, length, 64).to_i64(), kind="stable").astype(np.int64)
+        return np.argsort(self.sort_keys(0, length), kind="stable").astype(np.int64)
+
+    def sort_keys(self, first: int, last: int) -> NDArray[np.uint64]:
+        """Keys first to last of those that `permutation` sorts by; first: a multiple of 8."""
+        return self._stream(b"\xff" * 11 + b"\xfe", first, last)
 
     def child(self, label: str) -> Seed:
         """Another seed, which whoever has this one can derive."""
@@ -51,13 +55,20 @@ class Seed:
 
     def words(self, length: int) -> NDArray[np.uint64]:
         """(length,) uniform 64-bit words: one ChaCha20 stream, under a nonce that `integers` never uses."""
-        stream = Cipher(algorithms.ChaCha20(self.secret, bytes(4) + b"\xff" * 12), mode=None).encryptor()
-        return np.frombuffer(stream.update(bytes(8 * length)), dtype=np.uint64)
+        return self._stream(b"\xff" * 12, 0, length)
 
     def ring(self, length: int) -> PlainVec:
         """(length,) uniform modulo 2^128, as signed integers: as `integers` of 128 bits, many times faster."""
         header = (2).to_bytes(4, "little") + length.to_bytes(8, "little")
         return PlainVec.from_bytes(header + self.words(2 * length).tobytes()) if length else PlainVec.zeros(0)
+
+    def _stream(self, nonce: bytes, first: int, last: int) -> NDArray[np.uint64]:
+        """Words first to last of the ChaCha20 stream under a nonce; first: the first word of one of its blocks."""
+        block, rest = divmod(first, 8)
+        if rest:
+            raise ValueError("a stream is entered at a whole block")
+        stream = Cipher(algorithms.ChaCha20(self.secret, block.to_bytes(4, "little") + nonce), mode=None).encryptor()
+        return np.frombuffer(stream.update(bytes(8 * (last - first))), dtype=np.uint64)
 
 
 def run_seed() -> bytes:

@@ -11,7 +11,7 @@ TAG_BYTES = 16
 Tags = NDArray[np.uint64]  # (n, 2)
 Rows = NDArray[np.int64]
 _BLOCK = 1 << 20  # tags looked up at a time
-_RUN = 8  # more honest tags than this never share a first word
+RUN = 8  # more honest tags than this never share a first word
 
 
 def read(data: bytes | bytearray | memoryview) -> Tags:
@@ -35,7 +35,7 @@ def ascending(tags: Tags) -> bool:
     if not same.any():
         return bool((first[1:] > first[:-1]).all())
     in_order = (first[1:] > first[:-1]) | (same & (second[1:] > second[:-1]))
-    return bool(in_order.all()) and not (len(first) > _RUN and (first[_RUN:] == first[:-_RUN]).any())
+    return bool(in_order.all()) and not (len(first) > RUN and (first[RUN:] == first[:-RUN]).any())
 
 
 def match(in_order: Tags, tags: Tags) -> tuple[Rows, Rows]:

@@ -49,30 +49,30 @@ from numpy.typing import NDArray
 
 from protocols import tags as tagging
 from protocols.alignment import lists
-from protocols.alignment.ids import Ids
+from protocols.alignment.away import IdsAway
+from protocols.alignment.listed import Listed, ListedAway
 from protocols.alignment.lists import (
     AHEAD,
     Blinding,
-    Spool,
+    TagList,
     at_least,
     check_more,
     check_rows,
-    chunks_of_tags,
     marked,
     marks,
-    read_tags,
     received,
 )
 from protocols.alignment.outcome import Alignment, Matches, Request, in_shared_order
+from protocols.alignment.spread import Spread
 from protocols.allowance import Allowance
 from protocols.channel import Channel
 from protocols.codec import Int32s, Int64s, check_lengths
 from protocols.errors import RemoteProtocolError
+from protocols.ids import Ids
 from protocols.message import BLINDED, PUBLIC, REVEALED, Message
 from protocols.recovery.checkpoint import Arrays
 from protocols.ristretto import PointVec
 from protocols.session import Session
-from protocols.tags import TAG_BYTES, Tags
 
 
 class BlindedIds(
@@ -162,7 +162,7 @@ class NextPart(
 STAGES = 2  # of a run, for each key: the lists, and what is compared
 
 
-def guest(session: Session, keys: Sequence[Ids], ask: Request) -> Alignment:
+def guest(session: Session, keys: Sequence[Ids | IdsAway], ask: Request) -> Alignment:
     """Rows that the host also holds, in the shared order.  Raises DataError below the least intersection,
     InvalidPoint."""
     (peer,) = session.hosts
@@ -176,61 +176,95 @@ def guest(session: Session, keys: Sequence[Ids], ask: Request) -> Alignment:
     return session.once(partial(_open, peer, theirs, own, matches, sizes, ask), Alignment.save, Alignment.load)
 
 
+def _own_tags(peer: Channel, own: Blinding, matches: Sequence[Matches], ask: Request) -> TagList:
+    """This party's ids that no earlier key matched, as tags in order."""
+    tags = TagList(peer.peer, ask.scratch())
+    for chunk in received(peer, UnmatchedTags) if matches else received(peer, SortedTags):  # 3
+        tags.append(chunk.tags, ascending=True)
+    check_lengths(peer.peer, own.rows - sum(len(m.left) for m in matches), tags, what="tags of the ids sent")
+    return tags
+
+
 def _compare(
-    peer: Channel, theirs: Tags, own: Blinding, matches: Sequence[Matches], ask: Request
+    peer: Channel, theirs: TagList, own: Blinding, matches: Sequence[Matches], ask: Request
 ) -> tuple[Matches, int]:
     """What the next key matches, and among how many rows of this party's own."""
-    name, spool, unmatched = peer.peer, ask.scratch(), np.ones(len(theirs), np.bool_)
+    unmatched = np.ones(len(theirs), np.bool_)
     for before in matches:
         unmatched[before.right] = False
-    for chunk in received(peer, UnmatchedTags) if matches else received(peer, SortedTags):  # 3
-        spool.append(chunk.tags)
-    tags = read_tags(name, spool)
-    check_lengths(name, own.rows - sum(len(m.left) for m in matches), tags, what="tags of the ids sent")
-    if not tagging.ascending(tags):
-        raise RemoteProtocolError(f"{name} sent tags that are not in order", party=name)
-    at_own, at_theirs = own.hands.match(tags, theirs)  # 4
+    tags = _own_tags(peer, own, matches, ask).whole()
+    at_own, at_theirs = tagging.match(tags, theirs.whole())  # 4
     if (at_own[1:] == at_own[:-1]).any():
-        raise RemoteProtocolError(f"{name} sent an id twice", party=name)
+        raise _twice(peer)
     free = unmatched[at_theirs]
     at_own, at_theirs = at_own[free], at_theirs[free]
     return Matches(tags[at_own], at_own, at_theirs), len(tags)
 
 
-def _hit(peer: Channel, theirs: Tags, own: Blinding, matches: Sequence[Matches], ask: Request) -> Matches:
+def _twice(peer: Channel) -> RemoteProtocolError:
+    return RemoteProtocolError(f"{peer.peer} sent an id twice", party=peer.peer)
+
+
+def _hit(peer: Channel, theirs: TagList, own: Blinding, matches: Sequence[Matches], ask: Request) -> Matches:
     found, length = _compare(peer, theirs, own, matches, ask)
     peer.send(KeyHits(marked(found.left, length)))
     return found
 
 
-def _open(
-    peer: Channel, theirs: Tags, own: Blinding, matches: Sequence[Matches], sizes: dict[str, int], ask: Request
-) -> Alignment:
+@dataclass(frozen=True)
+class Common:
+    """What the guest finds: the host's rows and by which key each is matched, in tag order; and a bitmap of its own
+    tags under the last key."""
+
+    by_key: tuple[int, ...]
+    rows: NDArray[np.int32]
+    keys: NDArray[np.uint8]
+    hits: bytes
+
+
+def _common(peer: Channel, theirs: TagList, own: Blinding, matches: Sequence[Matches], ask: Request) -> Common:
+    """One key's tags are compared at this party's workers, where it has some."""
+    if own.cluster is not None and own.keys == 1:
+        found = Spread(own.cluster, _own_tags(peer, own, (), ask).blocks, theirs.blocks).matched()  # 4
+        if found is None:
+            raise _twice(peer)
+        return Common((len(found.rows),), found.rows, np.zeros(len(found.rows), np.uint8), found.hits)
     last, length = _compare(peer, theirs, own, matches, ask)
+    _, rows, keys = in_shared_order((*matches, last))
     by_key = tuple(len(m.left) for m in (*matches, last))
+    return Common(by_key, rows.astype(np.int32), keys, marked(last.left, length))
+
+
+def _open(
+    peer: Channel, theirs: TagList, own: Blinding, matches: Sequence[Matches], sizes: dict[str, int], ask: Request
+) -> Alignment:
+    found = _common(peer, theirs, own, matches, ask)
     if ask.size_only:
-        peer.send(SizeOnly(np.array(by_key, np.int64)))
-        return Alignment(np.zeros(0, np.int64), np.zeros(0, np.uint8), sizes, by_key)
-    peer.send(IntersectionSize(sum(by_key)))  # 5
-    ask.check(sum(by_key))
-    _, their_rows, matched_by = in_shared_order((*matches, last))
-    peer.send(HostRows(their_rows.astype(np.int32), marked(last.left, length)))  # 6
+        peer.send(SizeOnly(np.array(found.by_key, np.int64)))
+        return Alignment(np.zeros(0, np.int64), np.zeros(0, np.uint8), sizes, found.by_key)
+    size = sum(found.by_key)
+    peer.send(IntersectionSize(size))  # 5
+    ask.check(size)
+    peer.send(HostRows(found.rows, found.hits))  # 6
     rows = peer.recv(GuestRows).rows  # 7
-    check_rows(peer.peer, rows, sum(by_key), own.rows)
-    return Alignment(own.shuffle[rows], matched_by, sizes, by_key)
+    check_rows(peer.peer, rows, size, own.rows)
+    return Alignment(own.shuffle.take(rows), found.keys, sizes, found.by_key)
 
 
-def host(session: Session, keys: Sequence[Ids], ask: Request) -> Alignment:
+def host(session: Session, keys: Sequence[Ids | IdsAway], ask: Request) -> Alignment:
     """As `guest`, the other side."""
     peer, name = session.guest, session.roles.guest
     own, sizes, matches = Blinding(session, keys), {name: 0}, list[Matches]()
     unmatched = np.zeros(0, np.int64)  # the guest's rows, by their position in its secret order
     for key in range(len(keys)):
-        tags = exchange(session, peer, own, key, ask)  # 1, 2
-        if key == 0:
-            sizes, unmatched = {name: len(tags), session.me: own.rows}, np.arange(len(tags))
-        check_lengths(name, sizes[name], tags, what="ids under another key")
-        tags = tags[unmatched] if key else tags
+        heard = exchange(session, peer, own, key, ask)  # 1, 2
+        sizes = sizes if key else {name: len(heard), session.me: own.rows}
+        check_lengths(name, sizes[name], heard, what="ids under another key")
+        if own.cluster is not None and own.keys == 1:
+            there = ListedAway(own.cluster, heard)
+            return session.once(partial(_opened, peer, there, own, (), sizes, ask), Alignment.save, Alignment.load)
+        unmatched = unmatched if key else np.arange(len(heard))
+        tags = heard.whole()[unmatched] if key else heard.whole()
         listed = Listed(tags, tagging.order(tags), unmatched)
         if key < len(keys) - 1:
             matches.append(session.once(partial(_told, peer, listed, key), Matches.save, Matches.load))
@@ -238,64 +272,54 @@ def host(session: Session, keys: Sequence[Ids], ask: Request) -> Alignment:
     return session.once(partial(_opened, peer, listed, own, matches, sizes, ask), Alignment.save, Alignment.load)
 
 
-@dataclass(frozen=True)
-class Listed:
-    """The guest's tags that the host sends it back under one key."""
-
-    tags: Tags
-    order: NDArray[np.int64]  # in which they are sent
-    rows: NDArray[np.int64]  # the guest's, of each tag
-
-    def send(self, peer: Channel, kind: type[SortedTags | UnmatchedTags]) -> None:
-        for chunk, more in chunks_of_tags(self.tags, self.order):
-            peer.send(kind(chunk, more))
-
-    def matches(self, hits: NDArray[np.int64]) -> Matches:
-        return Matches(self.tags[self.order[hits]], hits, self.rows[self.order][hits])
+def _send(peer: Channel, listed: Listed | ListedAway, kind: type[SortedTags | UnmatchedTags]) -> None:
+    for chunk, more in listed.chunks():  # 3
+        peer.send(kind(chunk, more))
 
 
 def _told(peer: Channel, listed: Listed, key: int) -> Matches:
-    listed.send(peer, UnmatchedTags if key else SortedTags)  # 3
-    return listed.matches(marks(peer.peer, peer.recv(KeyHits).hits, len(listed.rows)))  # 4
+    _send(peer, listed, UnmatchedTags if key else SortedTags)
+    return listed.matches(marks(peer.peer, peer.recv(KeyHits).hits, len(listed)))  # 4
 
 
 def _opened(
-    peer: Channel, listed: Listed, own: Blinding, matches: Sequence[Matches], sizes: dict[str, int], ask: Request
+    peer: Channel,
+    listed: Listed | ListedAway,
+    own: Blinding,
+    matches: Sequence[Matches],
+    sizes: dict[str, int],
+    ask: Request,
 ) -> Alignment:
     name, before = peer.peer, tuple(len(m.left) for m in matches)
-    listed.send(peer, UnmatchedTags if matches else SortedTags)  # 3
+    _send(peer, listed, UnmatchedTags if matches else SortedTags)
     if ask.size_only:
         by_key = tuple(peer.recv(SizeOnly).by_key.tolist())
         check_lengths(name, len(matches) + 1, by_key, what="keys")
-        if by_key[:-1] != before or not 0 <= by_key[-1] <= len(listed.rows):
+        if by_key[:-1] != before or not 0 <= by_key[-1] <= len(listed):
             raise RemoteProtocolError(f"{name} announced another number than it listed", party=name)
         return Alignment(np.zeros(0, np.int64), np.zeros(0, np.uint8), sizes, by_key)
     size = peer.recv(IntersectionSize).size  # 5
     ask.check(size)
     answer = peer.recv(HostRows)  # 6
     check_rows(name, answer.rows, size, own.rows)
-    hits = marks(name, answer.hits, len(listed.rows))
-    if sum(before) + len(hits) != size:
-        raise RemoteProtocolError(f"{name} listed another number of hits than it announced", party=name)
-    _, their_rows, matched_by = in_shared_order((*matches, listed.matches(hits)))
-    peer.send(GuestRows(their_rows.astype(np.int32)))  # 7
-    return Alignment(own.shuffle[answer.rows], matched_by, sizes, (*before, len(hits)))
+    their_rows, matched_by = listed.common(peer, matches, answer.hits, size)
+    peer.send(GuestRows(their_rows))  # 7
+    return Alignment(own.shuffle.take(answer.rows), matched_by, sizes, (*before, size - sum(before)))
 
 
-def exchange(session: Session, peer: Channel, own: Blinding, key: int, ask: Request) -> Tags:
+def exchange(session: Session, peer: Channel, own: Blinding, key: int, ask: Request) -> TagList:
     """Sends this party's blinded ids and returns the tags of the peer's under both secrets, in the peer's order; both
     lists chunk by chunk."""
-    trade = Trade(peer, own, key, ask.scratch(), session.allowance)
+    trade = Trade(peer, own, key, TagList(peer.peer, ask.scratch()), session.allowance)
     session.grow(trade)
-    return read_tags(peer.peer, trade.spool)
+    return trade.tags
 
 
 class Trade:
     """The exchange of two lists under one key, a block of each at a time; each block keeps the tags that it brought."""
 
-    def __init__(self, peer: Channel, own: Blinding, key: int, spool: Spool, allowance: Allowance) -> None:
-        self._peer, self._own, self._key, self.spool, self._allowance = peer, own, key, spool, allowance
-        self._seen = 0  # the peer's rows
+    def __init__(self, peer: Channel, own: Blinding, key: int, tags: TagList, allowance: Allowance) -> None:
+        self._peer, self._own, self._key, self.tags, self._allowance = peer, own, key, tags, allowance
         self._begun, self._left = 0, cast("int | None", None)  # own chunks, and the peer's that are to come
 
     def over(self) -> bool:
@@ -304,7 +328,7 @@ class Trade:
 
     def step(self) -> Arrays:
         """The next block of either list, where it has one."""
-        peer, left, seen, tags, lanes = self._peer, self._left, self._seen, bytearray(), self._own.hands.lanes
+        peer, left, seen, tags, lanes = self._peer, self._left, len(self.tags), bytearray(), self._own.hands.lanes
         if self._begun:
             peer.send(NextPart(True))
             peer.recv(NextPart)
@@ -331,6 +355,5 @@ class Trade:
 
     def add(self, part: Mapping[str, NDArray[Any]]) -> None:
         """A block's tags."""
-        self.spool.append(part["tags"].tobytes())
-        self._seen += part["tags"].size // TAG_BYTES
+        self.tags.append(part["tags"].tobytes())
         self._begun, self._left = self._begun + lists.BLOCK, int(part["left"])

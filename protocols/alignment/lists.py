@@ -3,18 +3,22 @@ computed while the last one travels."""
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.alignment.ids import Ids
+from protocols import tags as tagging
+from protocols.alignment.away import IdsAway, There
 from protocols.alignment.pieces import Hands
+from protocols.alignment.shuffle import Shuffle
+from protocols.alignment.spread import PIECE
 from protocols.channel import Channel
 from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
+from protocols.ids import Ids, filler
 from protocols.message import Message
 from protocols.ristretto import PointVec
 from protocols.session import Session
@@ -35,6 +39,9 @@ class Spool(Protocol):
     """Keeps what is appended: in memory, or wherever a caller with little memory wants it."""
 
     def append(self, data: bytes) -> None: ...
+    def between(self, start: int, stop: int) -> bytes:
+        """These bytes of all that was appended; fewer at its end."""
+
     def bytes(self) -> bytes | bytearray | memoryview: ...
 
 
@@ -47,6 +54,10 @@ class MemorySpool:
     def append(self, data: bytes) -> None:
         self._data += data
 
+    def between(self, start: int, stop: int) -> bytes:
+        """As `Spool.between`."""
+        return bytes(self._data[start:stop])
+
     def bytes(self) -> bytearray:
         return self._data
 
@@ -57,10 +68,10 @@ Scratch = Callable[[], Spool]
 class Blinding:
     """One party's secrets of one run: an order of its rows, the same for every key, and for each key a scalar."""
 
-    def __init__(self, session: Session, keys: Sequence[Ids]) -> None:
+    def __init__(self, session: Session, keys: Sequence[Ids | IdsAway]) -> None:
         digest = b"".join(ids.digest() for ids in keys)
-        self._keys, self.rows = keys, len(keys[0])
-        self.shuffle = session.seed("psi shuffle", digest).permutation(self.rows)
+        self._ids, self.keys, self.rows, self.cluster = keys, len(keys), len(keys[0]), session.cluster
+        self.shuffle = Shuffle(session.seed("psi shuffle", digest), self.rows)
         self._filler = session.seed("psi filler", digest).secret
         self.scalars = [session.seed(f"psi scalar {number}", digest).scalar() for number in range(len(keys))]
         self.chunks = len(range(0, max(1, self.rows), CHUNK))
@@ -68,28 +79,37 @@ class Blinding:
         self._observer, self._all = session.observer, self.chunks * len(keys)
         self._observer.step("align", 0, self._all)
 
+    @cached_property
+    def _there(self) -> There:
+        """The ids that are at workers, which read them when they are first asked."""
+        assert self.cluster is not None
+        assert isinstance(self._ids[0], IdsAway)
+        return There(self.cluster, self._ids[0].ranges)
+
     def points(self, key: int, first: int) -> Iterator[tuple[PointVec, int]]:
         """A block of chunks of H(id)^k in the secret order, from number `first`, each with the number of chunks to
         come; as many are computed at a time as there are workers."""
         last = min(first + BLOCK, self.chunks)
         for start in range(first, last, self.hands.lanes):
             numbers = range(start, min(start + self.hands.lanes, last))
-            chunks = [self._items(key, number) for number in numbers]
-            for number, points in zip(numbers, self.hands.blind(chunks, domain(key), self.scalars[key]), strict=True):
+            for number, points in zip(numbers, self._blinded(key, list(map(self._rows, numbers))), strict=True):
                 self._observer.step("align", key * self.chunks + number + 1, self._all)
                 yield points, self.chunks - 1 - number
 
-    def _items(self, key: int, number: int) -> list[bytes]:
-        """The ids of a chunk in the secret order.  Chunks are of nearly equal lengths: none is short."""
+    def _rows(self, number: int) -> Rows:
+        """The rows of a chunk in the secret order.  Chunks are of nearly equal lengths: none is short."""
         start, stop = (at * self.rows // self.chunks for at in (number, number + 1))
-        rows = self.shuffle[start:stop]
-        return [
-            value or self._fill(key, row) for value, row in zip(self._keys[key].at(rows), rows.tolist(), strict=True)
-        ]
+        return self.shuffle.between(start, stop)
 
-    def _fill(self, key: int, row: int) -> bytes:
-        """What stands for a row without an id: nobody else can have it, and nobody can tell it from an id."""
-        return bytes(4) + hmac.digest(self._filler, key.to_bytes(4, "big") + row.to_bytes(8, "big"), "sha256")
+    def _blinded(self, key: int, chunks: Sequence[Rows]) -> list[PointVec]:
+        ids, scalar = self._ids[key], self.scalars[key]
+        if isinstance(ids, IdsAway):
+            return self._there.blind(chunks, key, domain(key), scalar, self._filler)
+        items = [
+            [v or filler(self._filler, key, r) for v, r in zip(ids.at(rows), rows.tolist(), strict=True)]
+            for rows in chunks
+        ]
+        return self.hands.blind(items, domain(key), scalar)
 
 
 def domain(key: int) -> bytes:
@@ -122,19 +142,47 @@ def at_least(seen: int, more: int) -> int:
     return seen + max(0, more - 1) * CHUNK + (more > 0)
 
 
-def chunks_of_tags(tags: Tags, order: Rows) -> Iterator[tuple[bytes, int]]:
-    """The bytes of `tags` in this order, 1 MiB at a time, each with the number of chunks to come."""
-    starts = range(0, max(1, len(order)), 4 * CHUNK)
+def chunks_of_tags(length: int, found: Callable[[int, int], bytes]) -> Iterator[tuple[bytes, int]]:
+    """The bytes of tags in their order, 1 MiB at a time, each with the number of chunks to come; found: those of tags
+    first to last."""
+    starts = range(0, max(1, length), 4 * CHUNK)
     for left, start in zip(range(len(starts) - 1, -1, -1), starts, strict=True):
-        yield tags[order[start : start + 4 * CHUNK]].tobytes(), left
+        yield found(start, min(start + 4 * CHUNK, length)), left
 
 
-def read_tags(sender: str, spool: Spool) -> Tags:
-    """The tags in what `sender` sent."""
-    data = spool.bytes()
-    if len(data) % 16:
-        raise RemoteProtocolError(f"{sender} sent tags of another size than they have", party=sender)
-    return read(data)
+class TagList:
+    """Tags that a peer sent, where they are kept."""
+
+    def __init__(self, sender: str, spool: Spool) -> None:
+        self._sender, self._spool, self._length, self._tail = sender, spool, 0, np.zeros((0, 2), np.uint64)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __repr__(self) -> str:
+        return f"<TagList of {self._length}>"
+
+    def append(self, data: bytes, *, ascending: bool = False) -> None:
+        """Tags that came; ascending: whether they must be in order.  Raises RemoteProtocolError."""
+        if len(data) % TAG_BYTES:
+            raise RemoteProtocolError(f"{self._sender} sent tags of another size than they have", party=self._sender)
+        if ascending:
+            after = np.concatenate([self._tail, read(data)])
+            if not tagging.ascending(after):
+                raise RemoteProtocolError(f"{self._sender} sent tags that are not in order", party=self._sender)
+            self._tail = after[-tagging.RUN :]
+        self._spool.append(data)
+        self._length += len(data) // TAG_BYTES
+
+    def whole(self) -> Tags:
+        """All of them."""
+        return read(self._spool.bytes())
+
+    def blocks(self) -> Iterator[tuple[Tags, Rows]]:
+        """Some at a time, with where they stand."""
+        for first in range(0, self._length, PIECE):
+            last = min(first + PIECE, self._length)
+            yield read(self._spool.between(TAG_BYTES * first, TAG_BYTES * last)), np.arange(first, last)
 
 
 def marked(hits: Rows, length: int) -> bytes:
@@ -146,12 +194,18 @@ def marked(hits: Rows, length: int) -> bytes:
 
 def marks(sender: str, bitmap: bytes, length: int) -> Rows:
     """The positions that `marked` marked; raises RemoteProtocolError for another length."""
-    check_lengths(sender, (length + 7) // 8, bitmap, what="bytes of the bitmap of hits")
+    check_marks(sender, bitmap, length)
     return np.flatnonzero(np.unpackbits(np.frombuffer(bitmap, np.uint8), count=length)).astype(np.int64)
+
+
+def check_marks(sender: str, bitmap: bytes, length: int) -> None:
+    """Raises RemoteProtocolError unless this is a bitmap of `length` bits."""
+    check_lengths(sender, (length + 7) // 8, bitmap, what="bytes of the bitmap of hits")
 
 
 def check_rows(sender: str, rows: NDArray[np.int32], size: int, length: int) -> None:
     """Raises RemoteProtocolError unless `rows` are `size` distinct positions below `length`."""
     check_lengths(sender, size, rows, what="common rows")
-    if len(rows) and (rows.min() < 0 or rows.max() >= length or len(np.unique(rows)) != len(rows)):
+    ordered = np.sort(rows)
+    if len(rows) and (ordered[0] < 0 or ordered[-1] >= length or (ordered[1:] == ordered[:-1]).any()):
         raise RemoteProtocolError(f"{sender} sent row positions that do not exist", party=sender)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols import codec
-from protocols.alignment.ids import Ids
 from protocols.alignment.lists import MemorySpool, Scratch
 from protocols.errors import TooFewCommon
+from protocols.ids import Ids
 from protocols.recovery.checkpoint import Arrays
 from protocols.tags import Tags, order
 

@@ -9,17 +9,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from protocols import tags as tagging
-from protocols.alignment.ids import Ids
+from protocols.ids import Ids
 from protocols.ristretto import POINT_BYTES, PointVec
-from protocols.tags import Tags
 from protocols.workers.calls import Call
 from protocols.workers.run import Caller
 
-Rows = NDArray[np.int64]
 LEAST_PIECE = 1 << 10  # points: less is not worth a call
 
 
@@ -58,25 +52,6 @@ class Hands:
         if self._workers is None:
             return [(points * scalar).tag_bytes() for points in chunks]
         return self._joined(self._of_points(chunks, "tag", scalar), len(chunks), points=False)
-
-    def match(self, in_order: Tags, tags: Tags) -> tuple[Rows, Rows]:
-        """As `tags.match`; each worker gets the tags of both lists in a range of first words."""
-        if self._workers is None:
-            return tagging.match(in_order, tags)
-        first, words, calls = np.ascontiguousarray(in_order[:, 0]), tags[:, 0], list[Call]()
-        where, starts = list[Rows](), list[int]()
-        edges = [int(k * 2**64 // self.lanes) for k in range(self.lanes)]
-        for low, high in zip(edges, [*edges[1:], None], strict=True):
-            start = int(np.searchsorted(first, np.uint64(low)))
-            stop = len(first) if high is None else int(np.searchsorted(first, np.uint64(high)))
-            inside = (words >= np.uint64(low)) & (np.bool_(True) if high is None else words < np.uint64(high))
-            where.append(np.flatnonzero(inside).astype(np.int64))
-            starts.append(start)
-            calls.append(Call(len(calls), "match", (in_order[start:stop].tobytes(), tags[where[-1]].tobytes())))
-        pairs: list[Any] = [answer.values for answer in self._workers.call(calls)]
-        left = np.concatenate([at + start for (at, _), start in zip(pairs, starts, strict=True)])
-        right = np.concatenate([rows[at] for (_, at), rows in zip(pairs, where, strict=True)])
-        return left.astype(np.int64), right.astype(np.int64)
 
     def _of_points(self, chunks: Sequence[PointVec], operation: str, scalar: bytes) -> list[tuple[int, Call]]:
         calls = list[tuple[int, Call]]()

@@ -54,14 +54,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.alignment import lists
+from protocols.alignment.away import IdsAway
 from protocols.alignment.ecdh import BlindedIds, NextPart, SizeOnly
-from protocols.alignment.ids import Ids
 from protocols.alignment.lists import Blinding, check_more, check_rows
 from protocols.alignment.orders import Orders
 from protocols.alignment.outcome import Alignment, Request
 from protocols.channel import Channel, broadcast
 from protocols.codec import Int32s, Int64s, check_lengths
 from protocols.errors import RemoteProtocolError
+from protocols.ids import Ids
 from protocols.message import BLINDED, REVEALED, Message
 from protocols.recovery.checkpoint import Arrays
 from protocols.ristretto import PointVec
@@ -148,7 +149,7 @@ class CommonRows(
     rows: Int32s  # (size,)  positions in the receiver's list, in tag order
 
 
-def data_party(session: Session, keys: Sequence[Ids], ask: Request) -> Alignment:
+def data_party(session: Session, keys: Sequence[Ids | IdsAway], ask: Request) -> Alignment:
     """Rows that every data party holds, in the shared order.  Raises DataError below the least intersection,
     InvalidPoint."""
     arbiter, ring = session.arbiter, session.roles.data_parties
@@ -284,7 +285,7 @@ def _learn(
         _check_counts(arbiter, by_key, np.bincount(matched_by, minlength=keys).tolist())
     rows = arbiter.recv(CommonRows).rows  # 5
     check_rows(arbiter.peer, rows, sum(by_key), own.rows)
-    return Alignment(own.shuffle[rows], matched_by, sizes, by_key)
+    return Alignment(own.shuffle.take(rows), matched_by, sizes, by_key)
 
 
 def _check_counts(arbiter: Channel, told: Sequence[int], found: Sequence[int]) -> None:

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from protocols import tags as tagging
 from protocols.alignment import lists
 from protocols.alignment.ecdh import BlindedIds, NextPart, SizeOnly
-from protocols.alignment.lists import at_least, check_more, check_rows, read_tags
+from protocols.alignment.lists import TagList, at_least, check_more, check_rows
 from protocols.alignment.outcome import Matches, Request, in_shared_order
-from protocols.alignment.pieces import Hands
 from protocols.alignment.ring import (
     MOST_ROWS,
     AgreedSize,
@@ -37,7 +36,7 @@ from protocols.tags import Tags
 
 def comparer(session: Session, keys: int, ask: Request) -> None:
     """The arbiter's side.  Raises DataError below the least intersection."""
-    ring, hands = [session.channels[p] for p in session.roles.data_parties], Hands(session.workers)
+    ring = [session.channels[p] for p in session.roles.data_parties]
     unmatched: list[NDArray[np.int64]] = []
     matches: list[list[Matches]] = [[] for _ in ring]
     sizes: list[int] = []
@@ -49,7 +48,7 @@ def comparer(session: Session, keys: int, ask: Request) -> None:
             sizes = [len(own) for own in tags]
             unmatched = [np.arange(size) for size in sizes]
         common = tagging.in_all(tags)  # 3
-        places = [_places(party, common, own, hands) for party, own in zip(ring, tags, strict=True)]
+        places = [_places(party, common, own) for party, own in zip(ring, tags, strict=True)]
         if key < keys - 1:
             stood = session.once(partial(_owners_places, ring, places), _save_places, _load_places)
             for i, rows in enumerate(stood):
@@ -58,9 +57,9 @@ def comparer(session: Session, keys: int, ask: Request) -> None:
     session.once(partial(_tell, ring, matches, common, places, unmatched, ask), lambda _: {}, lambda _: None)
 
 
-def _places(party: Channel, common: Tags, own: Tags, hands: Hands) -> NDArray[np.int64]:
+def _places(party: Channel, common: Tags, own: Tags) -> NDArray[np.int64]:
     """Where in a list under all secrets each common tag stands, in tag order."""
-    at_common, at_own = hands.match(common, own)
+    at_common, at_own = tagging.match(common, own)
     if len(at_common) != len(common):
         raise RemoteProtocolError(f"{party.peer} sent an id twice", party=party.peer)
     return at_own
@@ -123,7 +122,7 @@ class Relay:
         self, ring: Sequence[Channel], unmatched: Sequence[NDArray[np.int64]], ask: Request, allowance: Allowance
     ) -> None:
         self._ring, self._unmatched, self._allowance = ring, unmatched, allowance
-        self._spools, self._seen = [ask.scratch() for _ in ring], [0] * len(ring)
+        self._tags, self._seen = [TagList(party.peer, ask.scratch()) for party in ring], [0] * len(ring)
         self._left: list[int | None] = [None] * len(ring)
 
     def over(self) -> bool:
@@ -164,12 +163,12 @@ class Relay:
     def add(self, part: Mapping[str, NDArray[Any]]) -> None:
         """A block's tags of every list."""
         self._seen, self._left = part["seen"].tolist(), part["left"].tolist()
-        for i, spool in enumerate(self._spools):
-            spool.append(part[f"tags {i}"].tobytes())
+        for i, tags in enumerate(self._tags):
+            tags.append(part[f"tags {i}"].tobytes())
 
     def tags(self, sizes: Sequence[int]) -> list[Tags]:
         """Every party's list under all secrets, as tags in that party's order; sizes: of a later key, how long the
         lists were under the first."""
         for party, expected, found in zip(self._ring, sizes, self._seen, strict=False):
             check_lengths(party.peer, expected, range(found), what="ids under another key")
-        return [read_tags(party.peer, spool) for party, spool in zip(self._ring, self._spools, strict=True)]
+        return [tags.whole() for tags in self._tags]

@@ -129,11 +129,14 @@ class Cluster:
         _, size = self._placed.pop(oldest)
         self._bytes[worker] -= size
 
+    def name(self, worker: int) -> Name:
+        """A new name for what a worker is going to store."""
+        return Name(worker, self._prefix + next(self._numbers).to_bytes(8, "big"), self._forget)
+
     def _named(self, step: Step) -> Held:
-        name = self._prefix + next(self._numbers).to_bytes(8, "big")
         values = tuple(v.made if isinstance(v, Held) else v for v in step.values)
         made = Made(step.operation, values, tuple(map(self._keep, step.ciphers)))
-        return Held(Name(step.worker, name, self._forget), made)
+        return Held(self.name(step.worker), made)
 
     def _run(self, steps: Sequence[Step], names: Sequence[tuple[Value, ...]]) -> list[Answer]:
         calls = [

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from protocols import tags
 from protocols._native import PointVec
 from protocols.workers.calls import Answer, State
 
@@ -26,9 +25,3 @@ def reblind(state: State, values: list[Any], ciphers: Sequence[bytes]) -> Answer
 def tag(state: State, values: list[Any], ciphers: Sequence[bytes]) -> Answer:
     """The tags of points to the power of a scalar."""
     return Answer((PointVec.from_bytes(ciphers[0]).mul(values[0]).tags(),))
-
-
-def match(state: State, values: list[Any], ciphers: Sequence[bytes]) -> Answer:
-    """`tags.match` of two lists."""
-    left, right = tags.match(*map(tags.read, values))
-    return Answer((left, right))

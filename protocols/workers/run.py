@@ -57,7 +57,8 @@ class Caller:
             if status == CHANGED:
                 raise ComputeError(
                     f"worker {job.worker} has computed another result than before from the same numbers",
-                    remedy="Nothing was drawn for it. Give every worker the same release, and check its memory",
+                    remedy="Nothing was drawn for it. Give every worker the same release, check its memory, and let "
+                    "nobody write to the table that it reads",
                 )
         for status, raised in ((INVALID, InvalidBytes("not valid")), (BEYOND, Overflow("beyond the head-room"))):
             if any(found == status for found, _ in opened):

@@ -9,6 +9,8 @@ from protocols._native import DpfKeys
 from protocols.cipher.operations import CIPHER_OPERATIONS
 from protocols.workers import points
 from protocols.workers.calls import Answer, Operation, State
+from protocols.workers.id_lists import ID_OPERATIONS
+from protocols.workers.tag_lists import TAG_OPERATIONS
 
 
 def drop(state: State, values: list[Any], ciphers: Sequence[bytes]) -> Answer:
@@ -38,6 +40,7 @@ OPERATIONS: dict[str, Operation] = {
     "blind": points.blind,
     "reblind": points.reblind,
     "tag": points.tag,
-    "match": points.match,
+    **ID_OPERATIONS,
+    **TAG_OPERATIONS,
     **CIPHER_OPERATIONS,
 }

@@ -33,14 +33,15 @@ def unguarded(cell: Any) -> Any:
     return cell[1:] if isinstance(cell, str) and _GUARDED.match(cell) else cell
 
 
-def write_csv(frame: pd.DataFrame, path: Path | IO[bytes]) -> None:
-    """Writes `frame` without its index; names of columns and cells of text are guarded.
+def write_csv(frame: pd.DataFrame, path: Path | IO[bytes], *, header: bool = True) -> None:
+    """Writes `frame` without its index; names of columns and cells of text are guarded.  header: whether the names are
+    written.
 
     Python quotes line feeds, and carriage returns only where all texts are quoted: without quotes they end a row.
     """
     cells = _each_text(frame, guarded)
     quoting: Any = csv.QUOTE_NONNUMERIC if _has_returns(cells) else csv.QUOTE_MINIMAL
-    cells.to_csv(path, index=False, lineterminator="\n", quoting=quoting)
+    cells.to_csv(path, index=False, header=header, lineterminator="\n", quoting=quoting)
 
 
 def _has_returns(frame: pd.DataFrame) -> bool:

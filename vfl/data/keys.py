@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from protocols.alignment.ids import Ids
 from protocols.errors import ConfigError
+from protocols.ids import Ids
 from vfl.data.normalise import Normaliser, UnknownNormaliserError, normaliser
 from vfl.data.shapes import Profile, Shapes
 from vfl.data.texts import bad_ids, encodes, plain_texts, say_rows

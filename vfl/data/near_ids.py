@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from protocols.alignment.ids import Ids
+from protocols.ids import Ids
 from vfl.data.keys import KeyLists
 from vfl.data.normalise import text_form
 from vfl.data.shapes import AS_TEXT, Shapes

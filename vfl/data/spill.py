@@ -4,6 +4,7 @@ grows."""
 from __future__ import annotations
 
 import mmap
+import os
 import tempfile
 import weakref
 from functools import partial
@@ -35,6 +36,13 @@ class Spill:
         else:
             self._file.write(data)
 
+    def between(self, start: int, stop: int) -> bytes:
+        """As `Spool.between`."""
+        if self._file is None:
+            return bytes(self._data[start:stop])
+        self._file.flush()
+        return os.pread(self._file.fileno(), stop - start, start)
+
     def bytes(self) -> bytearray | memoryview:
         """All that was appended; from a file it is read as it is used."""
         if self._file is None:
@@ -43,6 +51,6 @@ class Spill:
         return memoryview(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
-def scratch_in(folder: Path) -> Scratch:
-    """Makes spools whose files lie in `folder`."""
-    return partial(Spill, folder)
+def scratch_in(folder: Path, in_memory: int = IN_MEMORY) -> Scratch:
+    """Makes spools whose files lie in `folder`, of more than `in_memory` bytes."""
+    return partial(Spill, folder, in_memory)

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from protocols.alignment import Alignment
-from protocols.alignment.ids import Ids
+from protocols.ids import Ids
 from vfl.data.columns import feature, no_missing
 from vfl.data.labels import Objective, event_is_a_guess
 from vfl.data.labels import label as checked_label

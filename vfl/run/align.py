@@ -23,17 +23,20 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table as Grid
 
-from protocols.alignment import Alignment, Ids
+from protocols.alignment import Alignment, Ids, IdsAway
 from protocols.channel import Tap
 from protocols.errors import ConfigError, ModelError
 from protocols.session import Observer
+from protocols.workers.cluster import Cluster
 from vfl.compute.opening import opened
-from vfl.compute.reading import RUN, ids_at_workers
+from vfl.compute.reading import RUN, Kept, ids_at_workers
+from vfl.cost.memory import worker_bytes
 from vfl.data import read_source, shapes
 from vfl.data.extras import needed
-from vfl.data.keys import kept_of
 from vfl.data.own_ids import OwnIds
 from vfl.data.places import size_of
+from vfl.data.readers.parquet import is_parquet, rows_of
+from vfl.data.reordering import has_ranges, write_in_order
 from vfl.data.shapes import Profile
 from vfl.data.source import read_stored
 from vfl.data.spill import scratch_in
@@ -50,6 +53,7 @@ from vfl.storage.files import private, written
 from vfl.transport.identity import Identity
 
 FORMATS = ("parquet", "csv")
+SMALL = 1 << 20  # bytes of tags that a driver of workers keeps in memory
 LARGE_FILE = 256 << 20  # of a larger file only the key columns are read before the protocol, and the others after it
 
 
@@ -57,8 +61,8 @@ LARGE_FILE = 256 << 20  # of a larger file only the key columns are read before 
 class Aligning(Ready[Agreement]):
     """A party that has passed every check that can be made alone; ids are those of the table, None at the arbiter."""
 
-    ids: tuple[Ids, ...] | None = None
-    kept: NDArray[np.int64] | None = None  # which rows of the source the ids belong to
+    ids: tuple[Ids | IdsAway, ...] | None = None
+    kept: NDArray[np.int64] | Kept | None = None  # which rows of the source the ids belong to
     rows: int = 0  # of the source
     stored: Stored | None = None  # the source, unless it is large
     format: str = "csv"
@@ -107,7 +111,7 @@ def prepare(
         return Aligning(job, party, identity, None)
     source = party.data
     large, profile = size_of(source.source) > LARGE_FILE, {} if profile is None else profile
-    if large and stack is not None and party.compute.engine != "inline":
+    if stack is not None and party.compute.engine != "inline" and (large or is_parquet(source.source)):
         return _read_by_workers(job, party, identity, format or ("parquet" if has_parquet else "csv"), profile, stack)
     columns = [source.id_columns.get(column, column) for column in job.align.columns]
     if large:
@@ -140,22 +144,24 @@ def _read_by_workers(
     profile: Profile,
     stack: contextlib.ExitStack,
 ) -> Aligning:
-    """The same, of a large table whose rows this process does not read, if the workers can."""
-    source = party.data
+    """The same, of a table whose rows this process does not read, if the workers can."""
+    source, compute = party.data, party.compute
     assert source is not None
-    pool, settings = stack.enter_context(opened(party.compute)), source.settings()
+    memory = worker_bytes(job, rows_of(source.source), 0, compute.workers)
+    pool, settings = stack.enter_context(opened(compute, memory)), source.settings()
     assert pool is not None
     keys, normalise = settings.own_keys(job.align.keys), settings.by_own(job.align.normalise)
-    found = ids_at_workers(pool.caller(RUN), source.source, party.name, keys, normalise, profile)
-    if found is None or not len(found[0]):
+    cluster = Cluster(pool.caller(RUN))
+    found = ids_at_workers(cluster, source.source, party.name, keys, normalise, job.align.duplicates, profile)
+    if found is None:
         profile.clear()
         ready = prepare(job, party, format, profile)
         said = "the workers did not read the table, this process did: they read Parquet files that they see themselves"
         return dataclasses.replace(ready, pool=pool, cautions=(*ready.cautions, said))
-    ids, kept = kept_of(found, party.name, keys, job.align.duplicates)
-    rows_check(job, party, len(kept))
+    rows_check(job, party, len(found.kept))
     told = tuple(shapes.cautions(profile, normalise))
-    return Aligning(job, party, identity, None, ids, kept, len(found[0]), None, format, pool=pool, cautions=told)
+    rows = found.kept.rows
+    return Aligning(job, party, identity, None, found.ids, found.kept, rows, None, format, pool=pool, cautions=told)
 
 
 def align(
@@ -175,7 +181,7 @@ def align(
     job = ready.job
 
     def work(meeting: RunSession) -> dict[str, Any]:
-        scratch = scratch_in(meeting.folder)
+        scratch = scratch_in(meeting.folder, SMALL) if ready.pool is not None else scratch_in(meeting.folder)
         plan = alignment.AlignmentPlan(
             job.align.min_intersection, len(job.align.keys), job.align.cardinality_only, scratch
         )
@@ -211,16 +217,20 @@ def align(
 def write_rows(ready: Aligning, found: Alignment, folder: Path) -> None:
     """This party's own common rows, every column as it is stored in the source, in the shared order."""
     assert ready.kept is not None
-    rows = ready.kept[found.rows]
+    rows, path = ready.kept[found.rows], folder / f"aligned.{ready.format}"
     if ready.stored is not None:
         table = ready.stored.take(rows)
     else:
         assert ready.party.data is not None
+        source = ready.party.data.source
+        if is_parquet(source) and not has_ranges(source):
+            with written(folder):
+                write_in_order(source, rows, ready.rows, private(path))
+            return
         common = np.zeros(ready.rows, np.bool_)
         common[rows] = True
-        table = read_stored(ready.party.data.source, rows=common, form=ready.party.data.form)
+        table = read_stored(source, rows=common, form=ready.party.data.form)
         table = table.take(np.cumsum(common)[rows] - 1)
-    path = folder / f"aligned.{ready.format}"
     with written(folder):
         private(path)
         table.write(path)

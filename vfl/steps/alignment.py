@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from protocols import alignment
-from protocols.alignment import Alignment, Ids, MemorySpool, Scratch
+from protocols.alignment import Alignment, Ids, IdsAway, MemorySpool, Scratch
 from protocols.session import Session
 from vfl.data.keys import KeyLists
 
@@ -24,7 +24,7 @@ class AlignmentPlan:
     scratch: Scratch = MemorySpool
 
 
-def data_party(session: Session, keys: tuple[Ids, ...], plan: AlignmentPlan) -> Alignment:
+def data_party(session: Session, keys: tuple[Ids | IdsAway, ...], plan: AlignmentPlan) -> Alignment:
     """The guest's and each host's side.  Learns which of its rows are common and by which key, or with `size_only` how
     many."""
     with session.phase("align"):

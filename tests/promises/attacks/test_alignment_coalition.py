@@ -18,11 +18,11 @@ import pytest
 from protocols import alignment
 from protocols.alignment import lists, ring, ring_arbiter
 from protocols.alignment.ecdh import BlindedIds
-from protocols.alignment.ids import Ids
 from protocols.alignment.lists import DOMAIN, Blinding
 from protocols.alignment.orders import Orders
 from protocols.cipher import Identity, Keyring
 from protocols.errors import RemoteProtocolError
+from protocols.ids import Ids
 from protocols.local import run_local
 from protocols.ristretto import PointVec
 from protocols.session import Roles, Session
@@ -96,7 +96,11 @@ class View:
     def _matched(secret: Blinding, own: PointVec, other: PointVec) -> list[int]:
         tags, theirs = own.tag_bytes(), other.tag_bytes()
         held = {theirs[i : i + 16] for i in range(0, len(theirs), 16)}
-        return [int(secret.shuffle[i // 16]) for i in range(0, len(tags), 16) if tags[i : i + 16] in held]
+        return [
+            int(secret.shuffle.take(np.array([i // 16]))[0])
+            for i in range(0, len(tags), 16)
+            if tags[i : i + 16] in held
+        ]
 
 
 def beyond_chance(tables: Tables, traitor: str, other: str, guess: list[int]) -> float:

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from protocols import alignment, tags
 from protocols.alignment import ecdh as psi
 from protocols.alignment import lists
-from protocols.alignment.ids import Ids
 from protocols.alignment.lists import Blinding
 from protocols.alignment.outcome import Request
 from protocols.channel import Tap
 from protocols.cipher import Identity, Keyring
 from protocols.errors import DataError, InvalidPoint, PeerAborted, RemoteProtocolError
+from protocols.ids import Ids
 from protocols.local import run_local
 from protocols.message import Message
 from protocols.ristretto import PointVec
@@ -126,7 +126,7 @@ def forged_host(message: Message) -> object:
 
     def role(session: Session) -> None:
         own = Blinding(session, (Ids.of([b"a", b"b"]),))
-        found = psi.exchange(session, session.guest, own, 0, Request(1))
+        found = psi.exchange(session, session.guest, own, 0, Request(1)).whole()
         session.guest.send(psi.SortedTags(found[tags.order(found)].tobytes(), 0))
         session.guest.recv(psi.IntersectionSize)
         session.guest.recv(psi.HostRows)

@@ -224,7 +224,7 @@ def test_in_size_only_mode_order_tells_nothing() -> None:
 
 @pytest.mark.usefixtures("scalars")
 def test_planted_missing_shuffle_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Seed, "permutation", lambda self, length: np.arange(length))
+    monkeypatch.setattr(Seed, "sort_keys", lambda self, first, last: np.arange(first, last, dtype=np.uint64))
     places = common_positions(sorted_by_a_secret())
     assert np.mean(places[:200]) < 0.26
     assert np.mean(places[400:]) < 0.26
@@ -248,7 +248,7 @@ def test_rows_without_an_id_look_like_all_others(monkeypatch: pytest.MonkeyPatch
     pieces = [p[i : i + 32] for p in points for i in range(0, len(p), 32)]
     assert len(set(pieces)) == 10
     # planted: an empty text for each would be the same point twice, and common to both parties
-    monkeypatch.setattr(Blinding, "_fill", lambda self, key, row: b"none")
+    monkeypatch.setattr(lists, "filler", lambda secret, key, row: b"none")
     with pytest.raises((RemoteProtocolError, PeerAborted, AssertionError)):
         check(tables | {"b": [*tables["b"], (b"8", b"")]}, 2, run(tables | {"b": [*tables["b"], (b"8", b"")]}, 2))
 
@@ -268,7 +268,7 @@ def against_guest(host: Any, keys: int = 1, ids: list[bytes] | None = None) -> A
 def forged(change: Any, ids: list[bytes] | None = None) -> Any:
     def role(session: Session) -> None:
         own = Blinding(session, (Ids.of(ids or [b"a", b"b"]),))
-        found = psi.exchange(session, session.guest, own, 0, Request(1))
+        found = psi.exchange(session, session.guest, own, 0, Request(1)).whole()
         for message in change(found[tags.order(found)]):
             session.guest.send(message)
         session.guest.recv(psi.IntersectionSize)
