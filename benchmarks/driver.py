@@ -1,8 +1,8 @@
 """What a party with workers of its own takes, and what `vfl check` says before: memory of the command itself (driver)
 and of each worker, and time.
 
-    python -m benchmarks.driver [align|logistic-regression|boosted-trees] [--rows 100000 1000000] [--columns GUEST HOST]
-        [--workers 2] [--engine ray] [--bits 2048] [--iterations 5] [--membership sealed] [--alone]
+    python -m benchmarks.driver [alignment|logistic-regression|boosted-trees|open-trees] [--rows 100000 1000000]
+        [--columns GUEST HOST] [--workers 2] [--engine ray] [--bits 2048] [--iterations 5] [--alone]
 
 Generated Parquet tables, all rows common.  Every party is a process of its own; the guest has workers, the others have
 none (--alone: nobody has any).  Workers and the other parties have one thread each.
@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.memory import NAMES, lay_out
+from benchmarks.memory import ALIGNMENT, NAMES, lay_out
 from tests.promises.clusters.clusters import children, name, write_key
 from vfl.data.extras import needed
 
@@ -140,23 +140,20 @@ def measured(folder: Path, command: str, parties: Sequence[str], rows: int) -> N
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", default="align")
+    parser.add_argument("what", nargs="?", default=ALIGNMENT)
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--columns", type=int, nargs=2, default=[5, 5])
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--engine", choices=("ray", "dask"), default="ray")
     parser.add_argument("--bits", type=int, default=2048)
     parser.add_argument("--iterations", type=int, default=5)
-    parser.add_argument("--membership", choices=("sealed", "open"), default="sealed")
     parser.add_argument("--alone", action="store_true")
     options = parser.parse_args()
-    kind = "logistic-regression" if options.what == "align" else options.what
     for rows in options.rows:
         with tempfile.TemporaryDirectory() as root:
             folder = Path(root)
-            more = {"membership": options.membership} if kind == "boosted-trees" else {}
-            lay_out(folder, {}, kind, options.bits, options.iterations, **more)
-            if options.what == "align":
+            lay_out(folder, {}, options.what, options.bits, options.iterations)
+            if options.what == ALIGNMENT:
                 job = folder / "job.toml"
                 text = job.read_text().partition("[split]")[0]
                 job.write_text(text + '[disclosure]\nallow = ["intersection-to-parties"]\n')
@@ -168,8 +165,8 @@ def main() -> None:
                 )
                 file = folder / "bank" / "party.toml"
                 file.write_text(file.read_text() + section)
-            parties = [one for one in NAMES if options.what != "align" or one in ("bank", "telecom")]
-            measured(folder, "align" if options.what == "align" else "run", parties, rows)
+            parties = [one for one in NAMES if options.what != ALIGNMENT or one in ("bank", "telecom")]
+            measured(folder, "align" if options.what == ALIGNMENT else "run", parties, rows)
 
 
 if __name__ == "__main__":

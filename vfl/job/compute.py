@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from vfl.job.job import Column
 from vfl.job.table import resolved
 from vfl.schema.described import Values
 from vfl.schema.section import Complaint, Section, shown
@@ -65,10 +66,24 @@ class Compute(Section):
         "that seals what this party and its workers tell each other; required with ray and dask",
     )
 
+    database: Annotated[
+        Annotated[Path, BeforeValidator(resolved)] | None,
+        Values('a file, such as database = "/run/secrets/database.url"'),
+    ] = Field(
+        default=None,
+        description="of a database: a file that holds its address as workers reach it, with the password if it has "
+        "one, at the same path on every machine; an alignment's workers then read the ids themselves",
+    )
+    split_by: Annotated[Column | None, Values('a column, such as split_by = "customer_id"')] = Field(
+        default=None,
+        description="with database: the column of the query, of whole numbers or texts without gaps, by whose ranges "
+        "workers share the rows; one with an index",
+    )
+
     @model_validator(mode="after")
     def _fits_engine(self) -> Compute:
         if self.engine == "inline":
-            for name in ("address", "workers", "key"):
+            for name in ("address", "workers", "key", "database", "split_by"):
                 if getattr(self, name) != Compute.model_fields[name].default:
                     raise Complaint(
                         "does nothing without a cluster", 'Remove it, or add engine = "ray"', f"compute.{name}"
@@ -83,6 +98,9 @@ class Compute(Section):
                 'key = "compute.key"',
                 "compute.key",
             )
+        for name, other in (("database", "split_by"), ("split_by", "database")):
+            if getattr(self, name) is not None and getattr(self, other) is None:
+                raise Complaint(f"does nothing without {other}", f"Add {other}, or remove it", f"compute.{name}")
         if self.engine == "ray" and "://" in self.address:
             raise Complaint("has a scheme, which Ray does not use", 'Write "10.0.0.5:6379"', "compute.address")
         if self.engine == "dask" and self.address != LOCAL and "://" not in self.address:

@@ -157,6 +157,8 @@ class Party(Section):
             raise Complaint("is missing: the guest holds the labels", 'Add label = "..."', "data.label")
         if self.role == "host" and self.data is not None:
             self.data.check_hosts()
+        if self.compute.database is not None and (self.data is None or not self.data.is_database):
+            raise Complaint("does nothing: source in [data] is no database", "Remove it", "compute.database")
         return self
 
     @model_validator(mode="after")

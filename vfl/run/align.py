@@ -35,12 +35,13 @@ from vfl.data import read_source, shapes
 from vfl.data.extras import needed
 from vfl.data.own_ids import OwnIds
 from vfl.data.places import size_of
+from vfl.data.readers.database import Windows
 from vfl.data.readers.parquet import is_parquet, rows_of
 from vfl.data.reordering import has_ranges, write_in_order
 from vfl.data.shapes import Profile
 from vfl.data.source import read_stored
 from vfl.data.spill import scratch_in
-from vfl.data.stored import Stored
+from vfl.data.stored import Stored, StoredFrame
 from vfl.job import Agreement, Party, check_files, cross_check
 from vfl.job.policy import rows_check
 from vfl.report.page import ALIGNMENT, FORMAT, write_alignment
@@ -111,7 +112,8 @@ def prepare(
         return Aligning(job, party, identity, None)
     source = party.data
     large, profile = size_of(source.source) > LARGE_FILE, {} if profile is None else profile
-    if stack is not None and party.compute.engine != "inline" and (large or is_parquet(source.source)):
+    shared = large or is_parquet(source.source) or party.compute.database is not None
+    if stack is not None and party.compute.engine != "inline" and shared:
         return _read_by_workers(job, party, identity, format or ("parquet" if has_parquet else "csv"), profile, stack)
     columns = [source.id_columns.get(column, column) for column in job.align.columns]
     if large:
@@ -152,7 +154,7 @@ def _read_by_workers(
     assert pool is not None
     keys, normalise = settings.own_keys(job.align.keys), settings.by_own(job.align.normalise)
     cluster = Cluster(pool.caller(RUN))
-    found = ids_at_workers(cluster, source.source, party.name, keys, normalise, job.align.duplicates, profile)
+    found = ids_at_workers(cluster, party, keys, normalise, job.align.duplicates, profile)
     if found is None:
         profile.clear()
         ready = prepare(job, party, format, profile)
@@ -229,11 +231,24 @@ def write_rows(ready: Aligning, found: Alignment, folder: Path) -> None:
             return
         common = np.zeros(ready.rows, np.bool_)
         common[rows] = True
-        table = read_stored(source, rows=common, form=ready.party.data.form)
+        if ready.party.data.is_database:
+            table = StoredFrame(windows_of(ready.party, ready.job).taken(common))
+        else:
+            table = read_stored(source, rows=common, form=ready.party.data.form)
         table = table.take(np.cumsum(common)[rows] - 1)
     with written(folder):
         private(path)
         table.write(path)
+
+
+def windows_of(party: Party, job: Agreement) -> Windows:
+    """The rows of a database as its workers have read them."""
+    data, compute = party.data, party.compute
+    assert data is not None
+    assert data.query is not None
+    assert compute.split_by is not None
+    keys = data.settings().own_keys(job.align.keys)
+    return Windows(data.source, data.query, compute.split_by, tuple(dict.fromkeys(c for key in keys for c in key)))
 
 
 def as_json(ready: Aligning, started: datetime.datetime, report: MatchReport | None) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,13 +12,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from protocols.alignment import Alignment
 from protocols.alignment.away import IdsAway, There
-from protocols.errors import ComputeError, VFLError
+from protocols.errors import ComputeError, DataError, VFLError
 from protocols.workers.cluster import Cluster as Held
 from tests.promises.clusters.clusters import Cluster
 from tests.promises.processes.institutions import KEY, Institutions, tables
 from vfl.compute import reading
 from vfl.compute.reading import Kept
+from vfl.data.readers import database
 from vfl.data.shapes import Profile
 from vfl.job import load_agreement, load_party
 from vfl.run import align as alignment_run
@@ -151,3 +155,62 @@ def test_what_is_wrong_is_said_as_without_workers(there: Institutions, fault: st
 def test_a_table_that_workers_do_not_read_is_read_here_and_that_is_said(there: Institutions) -> None:
     found = compare(there)
     assert any("the workers did not read the table" in one for one in found.cautions)
+
+
+def store_in_database(there: Institutions, frame: pd.DataFrame, kind: str = "TEXT") -> None:
+    """The bank's table behind an address that must not travel."""
+    folder = there.folder / "bank"
+    with contextlib.closing(sqlite3.connect(folder / "canarypassword.db")) as connection, connection:
+        frame.to_sql("customers", connection, index=False, dtype={KEY: kind})
+    (folder / "database.url").write_text(f"sqlite:///{folder}/canarypassword.db\n")
+    query = f"SELECT * FROM customers WHERE 'a:b' <> '%x' ORDER BY {KEY} -- by :key"
+    there.change("bank", 'source = "customers.csv"', f'source = "sqlite:///canarypassword.db"\nquery = "{query}"')
+    file = there.file("bank")
+    file.write_text(f'{file.read_text()}database = "database.url"\nsplit_by = "{KEY}"\n')
+
+
+def test_ranges_of_a_database(there: Institutions, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The same ids and cells; its address is in no call."""
+    monkeypatch.setattr(database, "STEP", 64)
+    store_in_database(there, there.data["bank"].sample(frac=1, random_state=2))
+    found = compare(there)
+    assert found.stored is None
+    assert found.ids is not None
+    assert isinstance(found.ids[0], IdsAway)
+    went = [value for one in found.ids[0].ranges for value in one.values]
+    assert [one.last - one.first for one in found.ids[0].ranges] == [350, 350]
+    assert any("customers" in str(value) for value in went)
+    assert not any("canarypassword" in str(value) for value in went)
+    rows = np.random.default_rng(1).permutation(700)[:500]
+    monkeypatch.setattr(alignment_run, "read_stored", None)
+    alignment_run.write_rows(found, Alignment(rows, np.zeros(500, np.uint8), {}, (500,)), tmp_path)
+    due = there.data["bank"].sort_values(KEY, ignore_index=True).iloc[rows].reset_index(drop=True)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "aligned.parquet"), due, check_dtype=False)
+    more = dataclasses.replace(found, rows=701)
+    with pytest.raises(DataError, match="other rows than when the alignment began"):
+        alignment_run.write_rows(more, Alignment(rows, np.zeros(500, np.uint8), {}, (500,)), tmp_path)
+
+
+@pytest.mark.parametrize("fault", ["gaps", "twice", "no address", "kinds"])
+def test_a_database_that_workers_do_not_read_is_read_here(there: Institutions, fault: str) -> None:
+    frame = there.data["bank"]
+    if fault == "gaps":
+        frame = frame.assign(**{KEY: frame[KEY].where(np.arange(700) != 9), "canaryother": frame[KEY]})
+        there.change("bank", "[data]", f'[data]\nid_columns = {{ {KEY} = "canaryother" }}')
+    elif fault == "twice":
+        there.job.write_text(there.job.read_text().replace('duplicates = "error"', 'duplicates = "first"', 1))
+        frame = frame.assign(**{KEY: [*frame[KEY][:699], frame[KEY][3]]})
+    elif fault == "kinds":
+        mixed = [10_000 + i if i < 350 else f"{10_000 + i}" for i in range(700)]
+        frame = frame.assign(**{KEY: pd.Series(mixed, dtype=object)})
+    store_in_database(there, frame, "BLOB" if fault == "kinds" else "TEXT")
+    if fault == "no address":
+        (there.folder / "bank" / "database.url").write_text("canarypassword")
+    if fault in ("kinds", "no address"):
+        with pytest.raises(VFLError, match=r"mixes text and numbers|does not hold an address") as caught:
+            prepared(there, by_workers=True)
+        assert "canarypassword" not in str(caught.value)
+        return
+    found, _ = prepared(there, by_workers=True)
+    assert any("the workers did not read the table" in one for one in found.cautions)
+    assert found.stored is not None
