@@ -47,6 +47,7 @@ def test_without_the_registry_it_is_unknown(package: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_by_files(package: Path, tmp_path: Path) -> None:
     """`vfl job new`, `check`, `run` and `predict` of a bank and a telecom as processes, and the report."""
     with institutions(tmp_path) as parties:

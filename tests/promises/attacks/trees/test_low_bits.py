@@ -164,10 +164,11 @@ def match(line: Floats, sums: Floats) -> Floats:
     return np.asarray(-(line - line.mean(axis=0)).T @ rest) / (np.linalg.norm(rest) + 1e-9)
 
 
-BITS = [8, *(pytest.param(bits, marks=pytest.mark.slow) for bits in (4, 6))]
+BITS = [4, 6, 8]
 
 
 @pytest.mark.parametrize("bits", BITS)
+@pytest.mark.slow
 def test_low_bits_of_the_arbiter_tell_nothing_of_bins(bits: int) -> None:
     found = told(*training(bits, local=False))
     print(f"{bits} bits: AUC by rows of a bin {found}")
@@ -175,6 +176,7 @@ def test_low_bits_of_the_arbiter_tell_nothing_of_bins(bits: int) -> None:
 
 
 @pytest.mark.parametrize("bits", BITS)
+@pytest.mark.slow
 def test_with_a_local_cut_they_tell(bits: int) -> None:
     found = told(*training(bits, local=True))
     print(f"planted, {bits} bits: AUC by rows of a bin {found}")

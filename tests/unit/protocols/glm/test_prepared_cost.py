@@ -91,7 +91,7 @@ def per_evaluation(rows: int, columns: tuple[int, ...], prepared: bool, link: st
 @pytest.mark.parametrize(
     ("rows", "columns", "bits", "chunk", "products", "sent"),
     [
-        (569, (10, 20), 2048, 17, 60, 800),
+        pytest.param(569, (10, 20), 2048, 17, 60, 800, marks=pytest.mark.slow),
         pytest.param(10_000, (5, 18), 2048, 17, 42, 800, marks=pytest.mark.slow),
         pytest.param(10_000, (5, 18), 3072, 26, 38, 800, marks=pytest.mark.slow),
         pytest.param(10_000, (10, 100), 2048, 17, 70, 800, marks=pytest.mark.slow),

@@ -30,7 +30,7 @@ def test_what_is_kept_comes_back_and_nothing_stays_in_the_folder(tmp_path: Path)
 def test_places_of_what_nobody_reads_any_more_are_used_again(tmp_path: Path) -> None:
     kept = Shelf(tmp_path)
     stays = kept.keep(block(7))
-    for turn in range(20):
+    for turn in range(6):
         readers = [kept.keep(block(turn + k)) for k in range(3)]
         assert [read() for read in readers] == [block(turn + k) for k in range(3)]
         del readers
