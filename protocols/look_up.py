@@ -138,12 +138,15 @@ def evaluate(
     curves: Sequence[Curve],
     part: Part | None = None,
     look_up: LookUp = DpfKeys.look_up,
+    *,
+    whole: bool = False,
 ) -> tuple[list[PlainVec], PlainVec]:
     """Steps 2 to 4: from this party's share of z (n,), its shares of every curve(z), each (n,), and of the counted rows
     (1,): those near the edge, and in units of 2^BEYOND those beyond the first curve's knee.
 
     The curves share range and unit; `dealt` is for as many of them, and for this look-up alone; part: which block
-    of a vector these rows are; look_up: who evaluates the keys (`Session.look_up`).
+    of a vector these rows are; look_up: who evaluates the keys (`Session.look_up`); whole: the values are not cut.
+    They are in units of 2^-(fraction + CUT) then, modulo 2^128, and a function of the two shares of z alone.
 
     Raises RemoteProtocolError for an answer of another size or outside the table.
     """
@@ -179,7 +182,7 @@ def evaluate(
         for m in ORDERS:
             product = d[DEGREE * i + m - 1].mul_mod_2_128(t_powers[m - 1]) + _times_t(a[m - 1], steps[m - 1])
             total = total + product.shift_left(REST * (DEGREE - m))
-        values.append(total.mod_2_128().shift_right(CUT))
+        values.append(total.mod_2_128() if whole else total.mod_2_128().shift_right(CUT))
     return values, counted.sum()
 
 

@@ -121,12 +121,12 @@ def on_shares(link: Link) -> OnShares:
     return SealedOnShares(link)
 
 
-def looked_up(session: Session, z: PlainVec, curves: Sequence[Curve]) -> list[PlainVec]:
+def looked_up(session: Session, z: PlainVec, curves: Sequence[Curve], *, whole: bool = False) -> list[PlainVec]:
     """At the guest: its shares of each curve's values at z (n,), block after block of rows; the arbiter learns how many
-    rows are near the edge of the table."""
+    rows are near the edge of the table.  whole: as of `look_up.evaluate`."""
     found, edges, dealer = list[list[PlainVec]](), list[PlainVec](), session.channels[session.roles.hosts[0]]
     for part in parts(len(z)):
-        values, edge = _look_up(session, session.arbiter, z, part, curves, first=True)
+        values, edge = _look_up(session, session.arbiter, z, part, curves, first=True, whole=whole)
         row_blocks.taken(dealer, part)
         found.append(values)
         edges.append(edge)
@@ -134,9 +134,11 @@ def looked_up(session: Session, z: PlainVec, curves: Sequence[Curve]) -> list[Pl
     return [PlainVec.join(list(of_curve)) for of_curve in zip(*found, strict=True)]
 
 
-def serve_look_up(session: Session, z: PlainVec, curves: Sequence[Curve]) -> tuple[list[PlainVec], Edge]:
+def serve_look_up(
+    session: Session, z: PlainVec, curves: Sequence[Curve], *, whole: bool = False
+) -> tuple[list[PlainVec], Edge]:
     """The same at the arbiter."""
-    found = [_look_up(session, session.guest, z, part, curves, first=False) for part in parts(len(z))]
+    found = [_look_up(session, session.guest, z, part, curves, first=False, whole=whole) for part in parts(len(z))]
     values = [PlainVec.join(list(of_curve)) for of_curve in zip(*(each for each, _ in found), strict=True)]
     return values, open_edge(session, [edge for _, edge in found])
 
@@ -149,9 +151,10 @@ def deal_curves(session: Session, rows: int, curves: int) -> None:
 
 
 def _look_up(
-    session: Session, other: Channel, z: PlainVec, part: Part, curves: Sequence[Curve], *, first: bool
+    session: Session, other: Channel, z: PlainVec, part: Part, curves: Sequence[Curve], *, first: bool, whole: bool
 ) -> tuple[list[PlainVec], PlainVec]:
     """With the other of the two: shares of a block's values, and of how many of its rows are where."""
     source = session.channels[session.roles.hosts[0]]
     dealt = look_up.accept(source.peer, source.recv(look_up.Deal, part), len(part), len(curves), first=first)
-    return look_up.evaluate(other, dealt, z.slice(part.first, part.last), curves, part, session.look_up)
+    share = z.slice(part.first, part.last)
+    return look_up.evaluate(other, dealt, share, curves, part, session.look_up, whole=whole)

@@ -124,8 +124,8 @@ class ScoresAdded(Message, disclosure=PUBLIC, learns="that the rows are scored")
 
 @dataclass(frozen=True, eq=False)
 class Own:
-    """A data party's own part of the scores.  x (rows, width): its columns in units of 2^-FEATURE; error (rows,
-    models): a host's, in units of 2^-UNIT;
+    """A data party's own part of the scores.  x (rows, width): its columns in units of 2^-FEATURE, whose weights are
+    the first `width` of each model's shares; error (rows, models): a host's, in units of 2^-UNIT;
     arbiter: whether any party's weights are shared with it."""
 
     model_id: bytes
@@ -267,7 +267,7 @@ def part(session: Session, own: Own) -> tuple[Words, Moved | None]:
         pace([session.arbiter], block)
         session.arbiter.send(MaskedProducts(packed), block)
         masked.append(masks)
-    return times(own.x, moved.words) - np.concatenate(masked), moved
+    return times(own.x, moved.words[:, :width]) - np.concatenate(masked), moved
 
 
 def products(
@@ -292,15 +292,17 @@ def products(
     return packed.rerandomise(session.seed("masked products", packed.digest()), to_holder=True), np.stack(masks, axis=1)
 
 
-def serve(session: Session, key: DecryptionKey, party: str, held: WeightShares, rows: int) -> Moved:
-    """Step 1 at the arbiter: moves its share of one party's weights and hands it over, encrypted once for every
-    slot."""
+def serve(
+    session: Session, key: DecryptionKey, party: str, held: WeightShares, rows: int, width: int | None = None
+) -> Moved:
+    """Step 1 at the arbiter: moves its share of one party's weights and hands it over, encrypted once for every slot;
+    width: how many of the weights in each model are those of columns."""
     moved = shares.follow(session, party, held)
-    models, width = moved.words.shape
+    models, width = moved.words.shape[0], width or moved.words.shape[1]
     slots = Slots.of(key.public, rows, width)
     plain = PlainVec.zeros(0)
     for model in range(models):
-        own = shares.integers_of(moved.words[model])
+        own = shares.integers_of(moved.words[model, :width])
         for k in range(slots.count):
             plain = plain.concat(own.shift_left(k * slots.width))
     session.channels[party].send(ShiftedWeights(key.encrypt(plain, session.seed("shifted weights", plain.to_bytes()))))

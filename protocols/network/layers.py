@@ -1,0 +1,122 @@
+"""Activations, further layers and back-propagation of a network, on shares of the guest and the arbiter.
+
+     host (deals)                   guest: share of z_1, y                        arbiter: share of z_1
+ 1   what a step needs dealt ---->                                      <-------
+ 2   of each hidden layer l:        A_l, S_l  <----- look-up of activation and slope at z_l ----->  A_l, S_l
+                                    PaddedFactor A_l, S_l, W_l, each less its pad <------------->   (dealt.py)
+                                    z_(l+1) = W_l A_l + c_l                                         its share of it
+ 3                                  D = mean - y    <------ look-up of the mean at the last z ---->  D
+ 4   from the last layer back:      PaddedFactor D_l less its pad  <----------------------------->
+                                    its shares of D_l A_l^T and of the sum of D_l's columns         the same: gradients of W_l and c_l
+                                    G_l = W_l^T D_l, cut                                            G_l
+                                    PaddedFactor G_l less its pad  <----------------------------->
+                                    D_(l-1) = G_l S_l, number by number, cut                        D_(l-1)
+
+Who learns what: the arbiter, after each look-up, how many rows of all units are near the edge of its table, and it stops
+the training where any is; nobody anything else.
+Error: of look-ups (look_up.py); of a cut at most one unit of 2^-FRACTION.  A cut fails with probability |v| / 2^127.
+"""  # noqa: E501
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols._native import PlainVec
+from protocols.channel import Channel
+from protocols.curves import Curve
+from protocols.errors import DataError
+from protocols.glm.links_on_shares import deal_curves, looked_up, serve_look_up
+from protocols.glm.plan import WEIGHT
+from protocols.network import dealt
+from protocols.network.activations import FRACTION, output
+from protocols.network.dealt import Dealt
+from protocols.network.descent import Share
+from protocols.network.plan import PRODUCT, Plan, Terms, back, forward, gradient, sloped
+from protocols.network.ring import row_sums, spread
+from protocols.session import Session
+
+
+@dataclass(frozen=True, eq=False)
+class Propagated:
+    """One holder's shares: of D_0 (units n,), in units of 2^-FRACTION, and of gradients by what they are of, each with
+    the fractional bits of its unit."""
+
+    to_first: PlainVec = field(repr=False)
+    gradients: dict[str, tuple[PlainVec, int]] = field(repr=False)
+
+
+def deal(session: Session, plan: Plan, rows: int) -> None:
+    """Step 1 at every host, of which the first deals."""
+    dealt.deal(session, plan.scheme(rows))
+    for units in plan.terms.hidden:
+        deal_curves(session, units * rows, 2)
+    deal_curves(session, rows, 1)
+
+
+def look_up(session: Session, z: PlainVec, curves: Sequence[Curve], *, whole: bool = False) -> list[PlainVec]:
+    """This holder's shares of the curves' values; whole: as of `protocols.look_up.evaluate`.
+
+    Raises DataError, at the arbiter, where a sum is near the edge."""
+    if session.me == session.roles.guest:
+        return looked_up(session, z, curves, whole=whole)
+    values, edge = serve_look_up(session, z, curves, whole=whole)
+    if edge.near:
+        raise left_the_range(session)
+    return values
+
+
+def left_the_range(session: Session) -> DataError:
+    """The verdict on a training that diverges, and on rows that are too extreme for the network."""
+    return DataError(
+        "sums of a layer left the range in which the activation's table is exact: the training diverges, or a row is "
+        "too extreme; there is no model",
+        remedy="Lower learning_rate_init or momentum, raise alpha, or limit the columns more (clip)",
+        party=session.roles.guest,
+    )
+
+
+def propagate(
+    session: Session, plan: Plan, z: PlainVec, further: Mapping[str, Share], y: NDArray[np.float64] | None
+) -> Propagated:
+    """Steps 2 to 4 at the guest, which has labels y (n,), or the arbiter; z: its share of the first layer's sums."""
+    terms, other = plan.terms, opposite(session)
+    rows = len(z) // terms.units
+    scheme = plan.scheme(rows)
+    own = dealt.guest(session, scheme) if session.me == session.roles.guest else dealt.arbiter(session, scheme)  # 1
+    for layer, curves in enumerate(terms.curves, 1):
+        values, slopes = look_up(session, z, curves.both)  # 2
+        weights = further[f"W{layer}"].used
+        own.open(other, **{f"A{layer}": values, f"S{layer}": slopes, f"W{layer}": weights})
+        z = summed(own, further, layer, rows)
+    (d,) = look_up(session, z, [output(terms.family, PRODUCT)])  # 3
+    if y is not None:
+        d = d - PlainVec.from_i64(np.rint(y * 2.0**FRACTION).astype(np.int64))
+    return propagated_back(own, other, terms, d, rows)
+
+
+def opposite(session: Session) -> Channel:
+    """The other holder."""
+    return session.arbiter if session.me == session.roles.guest else session.guest
+
+
+def summed(own: Dealt, further: Mapping[str, Share], layer: int, rows: int) -> PlainVec:
+    """This holder's share of the sums of the layer after the `layer`-th hidden one (units n,)."""
+    intercepts = further[f"C{layer}"].used.shift_left(FRACTION)
+    return (own.multiply(forward(layer)) + spread(intercepts, rows)).mod_2_128()
+
+
+def propagated_back(own: Dealt, other: Channel, terms: Terms, d: PlainVec, rows: int) -> Propagated:
+    """Step 4, from this holder's share of D of the last layer."""
+    gradients = dict[str, tuple[PlainVec, int]]()
+    for layer in range(terms.last, 0, -1):
+        units = terms.further[layer - 1][0]
+        own.open(other, **{f"D{layer}": d})
+        gradients[f"W{layer}"] = own.multiply(gradient(layer)), PRODUCT
+        gradients[f"C{layer}"] = row_sums(d, (units, rows)), FRACTION
+        own.open(other, **{f"G{layer}": own.multiply(back(layer)).shift_right(WEIGHT)})
+        d = own.multiply(sloped(layer)).shift_right(FRACTION)
+    return Propagated(d, gradients)

@@ -1,0 +1,177 @@
+"""Whole transcripts of a network's training and scoring: everything in the clear is a one-time pad, declared, or the
+scores; and each check catches a planted fault."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from protocols._native import PlainVec
+from protocols.cipher import Keyring
+from protocols.message import Disclosure
+from protocols.network import first_layer, scoring
+from protocols.network.dealt import Dealt
+from protocols.network.plan import Plan, Terms
+from tests.harness import TOY, Recording, Sent
+from tests.promises.leakage import audit
+from tests.unit.protocols.glm.test_glm import problem
+from tests.unit.protocols.network.networks import TERMS, run
+from tests.unit.protocols.network.test_scoring import Scorer
+from tools.leakage_page import declared
+
+SMALL = replace(TERMS, epochs=2, batch_size=12)
+# what says nothing of a value, by its type: seeds, names, sizes, DPF keys
+SIZES = {"Columns", "NetworkStart", "RowOrder", "BatchRows", "BlockTaken", "ScoringStart", "ScoresAdded"}
+NAMES = {"ChunkNonce", "ChunkNonces", "TrainingStored", "AllStored", "PublicKeyOffer", "HeldShares", "ChosenShare"}
+SEEDS = {"Deal", "LayerSeed", "ProductDeal"}
+PADS: dict[str, int] = {  # bits of the modulus in which its numbers are uniform
+    **dict.fromkeys(("PaddedFactor", "LayerProducts", "ErrorShare"), 128),
+    **dict.fromkeys(("PaddedFactors", "DealtProducts"), 256),
+    "HiddenParts": 64,
+    "PaddedPredictor": 47,
+}
+OPENED = {"EdgeShare", "NetworkScores"}
+
+
+ONE_STEP = replace(SMALL, epochs=1, batch_size=24)  # after which a fault does no more harm
+
+
+def trained(terms: Terms = SMALL) -> list[Sent]:
+    blocks, y = problem(n=24)
+    transcript = list[Sent]()
+    parties = ("guest", "host1", "arbiter")
+    run(blocks, y, terms, TOY, taps={party: [Recording(party, transcript)] for party in parties})
+    return transcript
+
+
+@pytest.fixture(scope="module")
+def transcript() -> list[Sent]:
+    return trained()
+
+
+def numbers(transcript: list[Sent], kind: str) -> dict[str, list[int]]:
+    """All numbers in the clear of a kind of message, by receiver."""
+    found = defaultdict[str, list[int]](list)
+    for sent in transcript:
+        if sent.kind.kind == kind:
+            message = sent.message(Keyring())
+            for name, _ in sent.kind.schema():
+                found[sent.receiver] += getattr(message, name).to_ints()
+    return found
+
+
+def not_uniform(transcript: list[Sent], pads: dict[str, int]) -> set[str]:
+    found = set()
+    for kind, bits in pads.items():
+        for receiver, values in numbers(transcript, kind).items():
+            if audit.not_uniform([v << (256 - bits) for v in values], 256):
+                found.add(f"{kind} to {receiver}")
+    return found
+
+
+def test_what_travels_in_training(transcript: list[Sent]) -> None:
+    """Ciphertexts to who has no key, uniform numbers, sizes; and how many rows are near the edge."""
+    assert audit.undeclared(transcript, declared()) == []
+    kinds = {sent.kind for sent in transcript}
+    assert {k.kind for k in kinds if k.disclosure is Disclosure.REVEALED} == {"EdgeShare"}
+    assert {k.kind for k in kinds if k.disclosure is Disclosure.PUBLIC} <= SIZES | NAMES
+    clear = {k.kind for k in kinds if k.disclosure is Disclosure.BLINDED}
+    pads = {"WeightsLessPad", "MeanLessPad", "ResidualLessPad", "MaskedPads", "MaskedGradientPads"}
+    assert clear == pads | SEEDS - {"ProductDeal"} | {"LayerProducts", "PaddedFactor", "PaddedPredictor"} | {
+        "LookupIndex",
+        "MaskedFactors",
+    }
+
+
+def test_everything_in_the_clear_is_uniform(transcript: list[Sent]) -> None:
+    bits = trained_bits()
+    pads = dict.fromkeys(("WeightsLessPad", "MeanLessPad", "ResidualLessPad"), bits)
+    pads |= {kind: n for kind, n in PADS.items() if any(s.kind.kind == kind for s in transcript)}
+    assert len(pads) == 6
+    assert not_uniform(transcript, pads) == set()
+
+
+def trained_bits() -> int:
+    return Plan(SMALL, 24, 471).slots[0].g_bits
+
+
+def test_what_travels_in_scoring() -> None:
+    transcript = scored(2)
+    assert audit.undeclared(transcript, declared()) == []
+    kinds = {sent.kind for sent in transcript}
+    assert {k.kind for k in kinds if k.disclosure is Disclosure.REVEALED} == OPENED
+    assert {k.kind for k in kinds if k.disclosure is Disclosure.PUBLIC} <= SIZES | NAMES
+    pads = {kind: n for kind, n in PADS.items() if any(s.kind.kind == kind for s in transcript)}
+    assert set(pads) == set(PADS) - {"PaddedPredictor"}
+    assert not_uniform(transcript, pads) == set()
+    once = scored(1)
+    assert not_uniform(once, {"RowPads": 64, "ResharedSums": 64, "NetworkScores": 128}) == set()
+
+
+def scored(times: int) -> list[Sent]:
+    """Of several scorings of the same rows."""
+    transcript, one = list[Sent](), Scorer(SMALL)
+    for _ in range(times):
+        one.scores(one.blocks, list(range(40)), {p: [Recording(p, transcript)] for p in ("guest", "host1", "arbiter")})
+    return transcript
+
+
+class Held:
+    """The sums as the arbiter has them: its share when they were shared anew."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, *, padded: bool = True) -> None:
+        self.values, honest = list[int](), scoring.reshared
+
+        def reshared(session: Any, bits: int, z: PlainVec, pads: PlainVec | None) -> PlainVec:
+            pads = pads if padded or pads is None else PlainVec.zeros(len(pads))
+            found = honest(session, bits, z, pads)
+            self.values += found.to_ints() if pads is None else []
+            return found
+
+        patch.setattr(scoring, "reshared", reshared)
+
+
+def test_a_row_that_is_scored_again_repeats_its_pads_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the declarations say: the guest sees that the host's values are the same, the arbiter that all are."""
+    held = Held(monkeypatch)
+    twice = scored(2)
+    for values in (*numbers(twice, "RowPads").values(), held.values):
+        assert values[: len(values) // 2] == values[len(values) // 2 :]
+        assert len(set(values)) == len(values) // 2 == 120
+    for kind in ("PaddedFactor", "HiddenParts", "ErrorShare", "NetworkScores", "ResharedSums"):
+        for values in numbers(twice, kind).values():
+            assert not set(values[: len(values) // 2]) & set(values[len(values) // 2 :])
+
+
+def test_the_arbiter_holds_no_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And would hold every unit's, where rows had no pads."""
+    held = Held(monkeypatch)
+    scored(1)
+    assert not audit.not_uniform([value << 192 for value in held.values], 256)
+    bare = Held(monkeypatch, padded=False)
+    scored(1)
+    assert audit.not_uniform([value << 192 for value in bare.values], 256)
+
+
+# -- planted faults
+
+
+def test_a_missing_pad_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = Dealt.open
+
+    def bare(self: Dealt, channel: Any, **factors: PlainVec) -> None:
+        self.pads = {name: pad if name[0] != "D" else PlainVec.zeros(len(pad)) for name, pad in self.pads.items()}
+        honest(self, channel, **factors)
+
+    monkeypatch.setattr(Dealt, "open", bare)
+    assert not_uniform(trained(ONE_STEP), {"PaddedFactor": 128}) != set()
+
+
+def test_a_residual_without_its_pad_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    none = property(lambda self: PlainVec.zeros(len(self.predictor)))
+    monkeypatch.setattr(first_layer.UnitPads, "residual", none)
+    found = not_uniform(trained(ONE_STEP), dict.fromkeys(("MeanLessPad", "ResidualLessPad"), trained_bits()))
+    assert "ResidualLessPad to host1" in found
