@@ -80,8 +80,9 @@ class Terms:
 
     @property
     def honest(self) -> int:
-        """How many members of a sum keep to the protocol at least: all of its threshold but `min_members` - 2."""
-        return self.threshold - (self.min_members - 2)
+        """How many members of a sum add noise at least that nobody who deviates knows: all of its threshold but
+        `min_members` - 2, and but one, since each member knows its own."""
+        return self.threshold - max(1, self.min_members - 2)
 
     def cohort(self, seed: bytes, opened: int, before: Sequence[Members]) -> Members:
         """The members that take part in the sum after `opened` others: the first draw that may be opened after those

@@ -10,12 +10,14 @@ a bin holds; a host that cuts bins of other rows than it says could read their l
   1                BinnedLabels [[y]], in blocks   ------------>  (row_blocks.py)
   2                                                <------------  FineCounts: rows of each fine bin, and [[events]], packed, re-randomised
                                                                   (ColumnNames, if the job opens them: else columns are numbers)
-  3      merges fine bins, by the trend; WOE, IV
+  3      (noise: adds it to the events of fine bins, noise.py)
+         merges fine bins, by the trend; WOE, IV
          (tell)    MergedCounts: which fine bins   ------------>  WOE of its own bins
                    are one, and their events       <------------  BinsReceived: nobody continues before all have theirs
 
 Who learns what: the guest, of every fine bin of a host's column, how many rows and events it holds; with `tell` a host how many events its merged bins hold,
-which counts as a number computed from labels for each fine bin, since the label chooses which of them are merged.
+which counts as a number computed from labels for each fine bin, since the label chooses which of them are merged.  With noise all that hosts
+learn is computed from events with noise, and depends on each label no more than `epsilon` says.
 Cost: n encryptions at the guest; n products per column; one decryption per about |n| / log2(rows) bins.  Exact: all sums are integers.
 """  # noqa: E501
 
@@ -25,23 +27,23 @@ import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocols._native import PlainVec
+from protocols.binning.counts import Counted, impossible, layout, merged_columns, numbers_told, opened_columns
 from protocols.binning.merging import BinningRule, Ints, MergedBins, from_arrays, merge, to_arrays
+from protocols.binning.noise import CountNoise, of_both
 from protocols.channel import Channel, broadcast
-from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey, key_offer
+from protocols.cipher import CipherVec, EncryptionKey, key_offer
 from protocols.codec import Int32s, check_lengths
-from protocols.errors import RemoteProtocolError
 from protocols.message import PUBLIC, REVEALED, SEALED, Message
 from protocols.parts import parts
 from protocols.recovery.checkpoint import Arrays
 from protocols.row_blocks import pace, taken
 from protocols.session import Session
-
-MAX_BINS, MAX_COLUMNS = 258, 1 << 16
 
 
 class BinnedLabels(Message, disclosure=SEALED, learns="nothing: labels, encrypted", in_blocks=True):
@@ -76,7 +78,7 @@ class MergedCounts(
     permit="woe-to-host",
     learns=(
         "which of its own fine bins are merged, and how many events each merged bin holds; hence the bin's weight of "
-        "evidence, and the total number of events"
+        "evidence, and the total number of events (with privacy: all of it computed from events with noise)"
     ),
 ):
     group: Int32s  # (all fine bins,) the final bin of each, from 0 in every column
@@ -116,13 +118,20 @@ Found = tuple[list[MergedBins], dict[str, list[HostColumn]]]
 
 
 def guest(
-    session: Session, y: Ints, own: FineBins, rule: BinningRule, *, tell: bool, open_names: bool = False
+    session: Session,
+    y: Ints,
+    own: FineBins,
+    rule: BinningRule,
+    *,
+    tell: bool,
+    open_names: bool = False,
+    noise: CountNoise | None = None,
 ) -> Found:
     """The guest's side: y (n,) 0 or 1, both present; own: its own columns.  Returns its own final bins, and by host
     theirs.
 
-    Learns: see the figure.  tell: hosts get the merged bins' events.  Raises RemoteProtocolError for counts that cannot
-    be.
+    Learns: see the figure.  tell: hosts get the merged bins' events; noise: on them.  Raises RemoteProtocolError for
+    counts that cannot be.
     """
 
     def save(found: Found) -> Arrays:
@@ -142,10 +151,20 @@ def guest(
             hosts[name] = [HostColumn(name, merged, apart) for name, (merged, apart) in zip(names, rest, strict=True)]
         return from_arrays(saved, "own."), hosts
 
-    return session.once(lambda: _guest(session, y, own, rule, tell=tell, open_names=open_names), save, load)
+    rest = {"tell": tell, "open_names": open_names}
+    return session.once(lambda: _guest(session, y, own, rule, noise, **rest), save, load)
 
 
-def _guest(session: Session, y: Ints, own: FineBins, rule: BinningRule, *, tell: bool, open_names: bool) -> Found:
+def _guest(
+    session: Session,
+    y: Ints,
+    own: FineBins,
+    rule: BinningRule,
+    noise: CountNoise | None,
+    *,
+    tell: bool,
+    open_names: bool,
+) -> Found:
     mine = [
         merge(rule, rows, np.bincount(column, weights=y, minlength=len(rows)).astype(np.int64), apart=a, ordered=o)
         for column, rows, a, o in zip(own.bins.T, own.rows, own.apart, own.ordered, strict=True)
@@ -160,33 +179,49 @@ def _guest(session: Session, y: Ints, own: FineBins, rule: BinningRule, *, tell:
     for channel in session.steps("bin", session.hosts):
         counts = channel.recv(FineCounts)  # 2
         session.allowance.partner_columns(channel.peer, len(counts.bins))
-        columns = opened_columns(channel.peer, counts, key, y, rule)
+        columns = [
+            merge(rule, rows, events, apart=int(apart), ordered=bool(ordered))
+            for (rows, events), apart, ordered in zip(
+                _noised(session, opened_columns(channel.peer, counts, key, y, rule), noise),
+                counts.apart,
+                counts.ordered,
+                strict=True,
+            )
+        ]
         numbered = [f"column {k + 1}" for k in range(len(columns))]
         names = received_names(channel, len(columns)) if open_names else numbered
         theirs[channel.peer] = [
             HostColumn(name, m, int(apart)) for name, m, apart in zip(names, columns, counts.apart, strict=True)
         ]
         if tell:  # 3
-            session.allowance.label_numbers(
-                f"bins of {channel.peer}", {channel.peer: numbers_told(counts.bins)}, len(y)
-            )
+            if noise is None:  # else epsilon counts what is told
+                told = {channel.peer: numbers_told(counts.bins)}
+                session.allowance.label_numbers(f"bins of {channel.peer}", told, len(y))
             channel.send(MergedCounts(_joined([m.group for m in columns]), _joined([m.events for m in columns])))
     for channel in session.hosts if tell else ():
         if channel.recv(BinsReceived).columns != len(theirs[channel.peer]):
-            raise _impossible(channel.peer, "a number of columns")
+            raise impossible(channel.peer, "a number of columns")
     session.keys.remove(key.public)
     return mine, theirs
 
 
 def host(
-    session: Session, fine: FineBins, rule: BinningRule, *, tell: bool, names: Sequence[str] | None = None
+    session: Session,
+    fine: FineBins,
+    rule: BinningRule,
+    *,
+    tell: bool,
+    names: Sequence[str] | None = None,
+    noisy: bool = False,
 ) -> list[MergedBins] | None:
-    """A host's side: fine: bins of at least rule.min_bin_rows rows each; names: of its columns, if the job opens them.
+    """A host's side: fine: bins of at least rule.min_bin_rows rows each; names: of its columns, if the job opens them;
+    noisy: whether the events that it learns have noise.
 
     With `tell` it learns the events of its final bins, and returns them; else nothing.  Raises RemoteProtocolError for
     counts that cannot be.
     """
-    found = session.once(lambda: _host(session, fine, rule, tell=tell, names=names) or [], to_arrays, from_arrays)
+    rest: dict[str, Any] = {"tell": tell, "names": names, "noisy": noisy}
+    found = session.once(lambda: _host(session, fine, rule, **rest) or [], to_arrays, from_arrays)
     return found if tell else None
 
 
@@ -196,7 +231,7 @@ def arbiter(session: Session) -> None:
 
 
 def _host(
-    session: Session, fine: FineBins, rule: BinningRule, *, tell: bool, names: Sequence[str] | None
+    session: Session, fine: FineBins, rule: BinningRule, *, tell: bool, names: Sequence[str] | None, noisy: bool
 ) -> list[MergedBins] | None:
     key = key_offer.accept(session, session.roles.guest)  # 0
     n, rows = len(fine.bins), fine.rows
@@ -213,7 +248,7 @@ def _host(
         session.guest.send(ColumnNames("\n".join(names)))
     if not tell:
         return None
-    merged = merged_columns(session.roles.guest, session.guest.recv(MergedCounts), fine, rows)  # 3
+    merged = merged_columns(session.roles.guest, session.guest.recv(MergedCounts), fine, rows, noisy=noisy)  # 3
     session.guest.send(BinsReceived(len(merged)))
     return merged
 
@@ -225,85 +260,29 @@ def received_cells(session: Session, bins: Ints, widest: int, key: EncryptionKey
         y = session.guest.recv(BinnedLabels, part).y
         check_lengths(session.roles.guest, len(part), y)
         if y.key.fingerprint != key.fingerprint:
-            raise _impossible(session.roles.guest, "labels under another key")
+            raise impossible(session.roles.guest, "labels under another key")
         cells.append(y.histogram(bins[part.rows], widest))
         taken(session.guest, part)
     return reduce(operator.add, cells)
 
 
-def opened_columns(peer: str, counts: FineCounts, key: DecryptionKey, y: Ints, rule: BinningRule) -> list[MergedBins]:
-    """Step 2 at the guest: the host's columns, checked against the labels, and merged."""
-    d, n = len(counts.bins), len(y)
-    check_lengths(peer, d, counts.apart, counts.ordered, what="columns")
-    good = d <= MAX_COLUMNS and all(0 < b <= MAX_BINS for b in counts.bins.tolist())
-    if (
-        not good
-        or set(counts.ordered.tolist()) - {0, 1}
-        or any(not 0 <= a <= min(2, b) for a, b in zip(counts.apart.tolist(), counts.bins.tolist(), strict=True))
-    ):
-        raise _impossible(peer, "numbers of bins")
-    total = int(counts.bins.astype(np.int64).sum())
-    check_lengths(peer, total, counts.rows, what="bins")
-    width, slots = layout(key.public, n)
-    check_lengths(peer, -(-total // slots), counts.events, what="packed sums")
-    events = (
-        key.open_packed(counts.events, width, slots, total, n.bit_length()).to_i64() if total else np.zeros(0, np.int64)
-    )
-    ends = np.cumsum(counts.bins.astype(np.int64))[:-1]
-    merged = []
-    for rows, hits, apart, ordered in zip(
-        np.split(counts.rows.astype(np.int64), ends), np.split(events, ends), counts.apart, counts.ordered, strict=True
-    ):
-        if rows.sum() != n or (rows < min(rule.min_bin_rows, n)).any():
-            raise _impossible(peer, "numbers of rows in its bins")
-        if (hits < 0).any() or (hits > rows).any() or hits.sum() != y.sum():
-            raise _impossible(peer, "sums of events")
-        merged.append(merge(rule, rows, hits, apart=int(apart), ordered=bool(ordered)))
-    return merged
-
-
-def numbers_told(fine: NDArray[np.int32]) -> int:
-    """Step 3: how many numbers computed from labels hosts learn, for columns with these numbers of fine bins.  Which of
-    these become one is chosen by the label too, so that the events of final bins say more than their number; but all of
-    it is computed from the events of the fine bins, whose sum is the same for every column.
-    """
-    return int((fine.astype(np.int64) - 1).sum())
-
-
-def received_names(channel: Channel, columns: int) -> list[str]:
-    names = channel.recv(ColumnNames).names.split("\n")
-    check_lengths(channel.peer, columns, names, what="names of columns")
-    if not all(name.isprintable() and 0 < len(name) <= 200 for name in names):
-        raise _impossible(channel.peer, "names of columns")
-    return names
-
-
-def merged_columns(peer: str, answer: MergedCounts, fine: FineBins, rows: Sequence[Ints]) -> list[MergedBins]:
-    """Step 3 at a host: its own columns, checked against its own rows."""
-    check_lengths(peer, sum(fine.width), answer.group, what="bins")
-    groups = np.split(answer.group.astype(np.int64), np.cumsum(fine.width)[:-1])
-    if any(not np.array_equal(np.unique(g), np.arange(g.max() + 1)) for g in groups):
-        raise _impossible(peer, "final bins")
-    sums = [np.bincount(g, weights=r).astype(np.int64) for g, r in zip(groups, rows, strict=True)]
-    check_lengths(peer, sum(map(len, sums)), answer.events, what="final bins")
-    events = np.split(answer.events.astype(np.int64), np.cumsum([len(s) for s in sums])[:-1])
-    if (
-        any((e < 0).any() or (e > s).any() for e, s in zip(events, sums, strict=True))
-        or len({int(e.sum()) for e in events}) > 1
-    ):
-        raise _impossible(peer, "sums of events")
-    return [MergedBins(g, s, e) for g, s, e in zip(groups, sums, events, strict=True)]
-
-
-def layout(key: EncryptionKey, rows: int) -> tuple[int, int]:
-    """Bits of a slot, which a sum over `rows` labels cannot leave, and slots of a plaintext."""
-    width = rows.bit_length() + 1
-    return width, key.plain_bits // width
+def _noised(session: Session, columns: Counted, noise: CountNoise | None) -> Counted:
+    """Step 3 at the guest, of one host."""
+    if noise is None or not columns:
+        return columns
+    rows, events = (np.concatenate(each) for each in zip(*columns, strict=True))
+    noised = noise.added(events, rows, len(columns), session.seed("noise on events", events.tobytes()))
+    ends = np.cumsum([len(own) for own, _ in columns])[:-1]
+    return [(own, of_both(found, own)) for (own, _), found in zip(columns, np.split(noised, ends), strict=True)]
 
 
 def _joined(parts: Sequence[Ints]) -> NDArray[np.int32]:
     return np.concatenate(parts).astype(np.int32)
 
 
-def _impossible(peer: str, what: str) -> RemoteProtocolError:
-    return RemoteProtocolError(f"{peer} sent impossible {what}", remedy=f"Check which software {peer} runs", party=peer)
+def received_names(channel: Channel, columns: int) -> list[str]:
+    names = channel.recv(ColumnNames).names.split("\n")
+    check_lengths(channel.peer, columns, names, what="names of columns")
+    if not all(name.isprintable() and 0 < len(name) <= 200 for name in names):
+        raise impossible(channel.peer, "names of columns")
+    return names

@@ -21,6 +21,7 @@ from vfl.data.arrow import AnyFrame, as_frame
 from vfl.data.near_ids import Own, near_misses
 from vfl.data.shapes import Profile, cautions
 from vfl.models.new_rows import Reader
+from vfl.models.privacy import Privacy
 from vfl.models.splitting import Split
 from vfl.models.trees.joint import FederatedTrees
 from vfl.preprocessing import Preprocessing
@@ -228,6 +229,7 @@ class Federation:
         *,
         preprocess: Preprocessing | None = None,
         split: Split | None = None,
+        privacy: Privacy | None = None,
         init_model: FederatedTrees | None = None,
         taps: Mapping[str, Sequence[Tap]] | None = None,
         observers: Mapping[str, Observer] | None = None,
@@ -244,6 +246,8 @@ class Federation:
             Of a regression, what every party does to its own columns before they are standardised; trees and scorecards bin columns themselves.
         split : Split, default None
             Common rows that are held out; `model.reports_` then has, by party, what they say of the model.
+        privacy : Privacy, default None
+            Of a scorecard, or a regression with `encode="woe"`: noise on the events of bins that hosts learn. None adds no noise.
         init_model : FederatedTrees, default None
             Boosted trees to which more are added, on the same or other rows with the same columns; `n_estimators` counts the rounds of both.
         taps, observers, randomness : dict, default None
@@ -273,7 +277,7 @@ class Federation:
         >>> fed.fit(vfl.LogisticRegression(link="taylor")).intersection_
         200
         """  # noqa: E501
-        request = self._request(estimator, preprocess, split, init_model)
+        request = self._request(estimator, preprocess, split, privacy, init_model)
         shown = None if verbose is None else whole("verbose", verbose, 0)
         given = watched(self.roles.all, taps, observers, randomness)
         with showing(shown, given["observers"], GUEST) as given["observers"]:
@@ -295,8 +299,12 @@ class Federation:
         model.verbose = shown
         return model if request.grid is None or searched is None else FederatedSearch(request.grid, model, searched)
 
-    def _request(self, estimator: object, preprocess: object, split: object, init_model: object) -> Request:
+    def _request(
+        self, estimator: object, preprocess: object, split: object, privacy: object, init_model: object
+    ) -> Request:
         """What is asked, checked.  Raises ConfigError."""
+        if privacy is not None and not isinstance(privacy, Privacy):
+            raise ConfigError(f"privacy is {type_of(privacy)}", remedy="Pass vfl.Privacy(...), or None for no noise")
         if split is not None and not isinstance(split, Split):
             raise ConfigError(f"split is {type_of(split)}", remedy="Pass vfl.Split(...), or leave it out")
         if split is not None and split.out_of_time is not None and self._tables[GUEST].date is None:
@@ -335,7 +343,7 @@ class Federation:
             raise ConfigError(
                 f"a search cannot bin columns by the label: {why}", remedy='Use encode = "onehot" or "quantile"'
             )
-        return Request(spec, grid, preprocess, split, init_model)
+        return Request(spec, grid, preprocess, split, privacy, init_model)
 
     def __reduce__(self) -> str:
         raise ConfigError(

@@ -244,7 +244,9 @@ class Members:
         try:
             return Noise.of(privacy, spec, spec.terms(self.roles.members), (*self.columns, self._label))
         except Complaint as complaint:
-            raise ConfigError(f"Averaging: {complaint.key} {complaint.what}", remedy=complaint.remedy) from None
+            whose = "Privacy" if str(complaint.key).startswith("privacy.") else "Averaging"
+            name = str(complaint.key).rpartition(".")[2]
+            raise ConfigError(f"{whose}: {name} {complaint.what}", remedy=complaint.remedy) from None
 
     def _held_out(self, name: str, split: Split | None) -> Held:
         """(n,) the rows that a member holds out."""

@@ -6,7 +6,7 @@ import datetime
 import hashlib
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from protocols.cipher import Scheme
@@ -15,17 +15,18 @@ from protocols.local import run_local
 from protocols.session import Roles, Session
 from vfl.api.search import GridSearchCV
 from vfl.data import Table
-from vfl.models import own_columns
+from vfl.models import label_privacy, own_columns
 from vfl.models.averaging.spec import Averaging
 from vfl.models.evaluation import Sampling, optimistic
 from vfl.models.joint import Joint, Trained
 from vfl.models.kind import Kind
 from vfl.models.new_rows import Reader
 from vfl.models.plan import Plan
+from vfl.models.privacy import Privacy
 from vfl.models.registry import KINDS, kind_of
 from vfl.models.splitting import Split, reports
 from vfl.preprocessing import Preprocessing
-from vfl.schema.section import Complaint, with_article
+from vfl.schema.section import Complaint, listed, with_article
 from vfl.schema.spec import Spec
 from vfl.screen.warn import warn_user
 from vfl.steps.search import Searched
@@ -43,6 +44,7 @@ class Request:
     grid: GridSearchCV | None = None
     preprocess: Preprocessing | None = None
     split: Split | None = None
+    privacy: Privacy | None = None
     before: Joint[Any, Any] | None = None
 
 
@@ -71,7 +73,7 @@ def fit(
     shared |= {} if request.spec.shares_weights else {"reveal": ()}
     shared |= split.job() if split else {}
     specs = [request.spec] if request.grid is None else request.grid.candidates()
-    plans = [Plan(by_table(one, own), **shared) for one in specs]
+    plans = [_promised(request, Plan(by_table(one, own), **shared), len(roles.hosts)) for one in specs]
     search = None if request.grid is None else request.grid.search_of(plans, plans[0].spec.label)
     before = parts_before(request, kind, plans[0], roles, tables)
     drawn = Sampling(split.test, split.seed, split.cut_off) if split else Sampling()
@@ -112,6 +114,24 @@ def fit(
 
         warnings.warn(sentence, ConvergenceWarning, stacklevel=4)
     return kind.joint(trained.learned(reports(trained, reader.keys) if split else {})), searched
+
+
+def _promised(request: Request, plan: Plan[Any], hosts: int) -> Plan[Any]:
+    """The plan with the noise that was asked for.  Raises ConfigError where the promise cannot be kept."""
+    if request.privacy is None:
+        return plan
+    try:
+        label_privacy.check(request.privacy, plan, searched=request.grid is not None)
+        return replace(plan, noise=request.privacy.on_counts(hosts))
+    except Complaint as complaint:
+        name = str(complaint.key).rpartition(".")[2]
+        advice = {
+            "convergence-to-parties": "Federation.local(..., convergence=False)",
+            "host-weights-to-host": "Federation.local without reveal of hosts",
+        }
+        ways = [way for permit, way in advice.items() if permit in plan.labels_told]
+        remedy = f"{complaint.remedy}: {listed(ways, 'and')}" if ways else complaint.remedy
+        raise ConfigError(f"Privacy: {name} {complaint.what}", remedy=remedy) from None
 
 
 def no_estimator(given: object) -> ConfigError:

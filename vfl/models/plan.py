@@ -9,10 +9,18 @@ from typing import Generic, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from protocols.binning.noise import CountNoise
 from vfl.data import Table
 from vfl.preprocessing import Preprocessing
 from vfl.schema.spec import Spec
 
+LABELS_TO_HOSTS = (
+    "loss-verdict-to-parties",
+    "label-scale-to-parties",
+    "wins-to-owners",
+    "partition-to-hosts",
+    "sampled-rows-to-hosts",
+)
 Role = Literal["guest", "host", "arbiter"]
 S = TypeVar("S", bound=Spec, covariant=True)
 
@@ -33,6 +41,7 @@ class Plan(Generic[S]):
     reveal: tuple[str, ...] = ()  # whose final weights their owner learns, of "guest" and "hosts"
     prepared: bool = False  # iterations of a regression are prepared, several at once
     convergence: bool = False  # all parties learn whether weights have settled, where the spec has any that may
+    noise: CountNoise | None = None  # on events of bins that hosts learn
 
     @property
     def split_seed(self) -> int:
@@ -63,6 +72,13 @@ class Plan(Generic[S]):
     def settles(self) -> bool:
         """Whether a verdict on the weights ends training."""
         return self.convergence and self.spec.settles
+
+    @property
+    def labels_told(self) -> tuple[str, ...]:
+        """The permissions by which hosts learn numbers computed from labels, other than events of bins."""
+        own = [name for name in LABELS_TO_HOSTS if name in self.spec.permits]
+        weights = ["host-weights-to-host"] if "hosts" in self.reveal else []
+        return (*own, *weights, *(["convergence-to-parties"] if self.settles else []))
 
     @property
     def shares(self) -> bool:

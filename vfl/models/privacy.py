@@ -6,9 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
+from protocols.binning.noise import CountNoise
 from protocols.errors import ConfigError
+from vfl.models import accounting
 from vfl.schema.declared import Declared
 from vfl.schema.described import Values
 from vfl.schema.section import Complaint, check_column, listed
@@ -25,15 +27,17 @@ def _ordered(bounds: dict[str, Bounds]) -> dict[str, Bounds]:
 
 
 class Privacy(Declared):
-    """Differential privacy of an averaging: whatever is opened carries noise, so that it hardly depends on any one row, or on any
-    one member.
+    """Differential privacy: what is opened carries noise, so that it hardly depends on any one row, member or label.
 
-    Members clip what they send, and each adds a part of the noise before it is masked. So nobody ever holds a sum without noise.
-    An event is at most exp(`epsilon`) times as likely, plus `delta`, as in the same run without that row or member.
+    Of an averaging, members clip what they send, and each adds a part of the noise before it is masked. So nobody ever holds a sum
+    without noise. Of a scorecard, or a regression with `encode="woe"`, the guest adds noise to the events of bins before a host
+    learns them. An event is at most exp(`epsilon`) times as likely, plus `delta`, as in the same run without that row or member, or
+    with another label of that row.
 
     See Also
     --------
-    Averaging : What is trained.
+    Averaging : Takes `unit="row"` and `unit="member"`.
+    Scorecard : Takes `unit="label"`.
 
     Notes
     -----
@@ -44,7 +48,11 @@ class Privacy(Declared):
 
     With `unit="row"` each row's gradient is clipped, and a round is one step over all rows: `local_epochs=1` and no `batch_size`. With
     `unit="member"` the whole update of a member is clipped, and all members weigh the same. That protects everything that a
-    member holds, and needs many members. docs/protocols/noise.md derives both.
+    member holds, and needs many members. docs/protocols/noise.md derives all three.
+
+    With `unit="label"` the promise is about what all hosts together learn of each training row's label. It is refused where a host
+    would learn anything else that is computed from labels: revealed weights, verdicts on weights (`convergence`) or on the loss. It
+    says nothing about what the guest learns, or about a run that stops because predictors left their range.
 
     Cost: a discrete Gaussian draw for each number that is sent, and for `unit="row"` one gradient per row. The accounting is
     dp-accounting's: `pip install "vfl[dp]"`.
@@ -65,14 +73,16 @@ class Privacy(Declared):
         le=1e-3,
         description="a probability with which epsilon may not hold; choose it far below 1 / rows",
     )
-    unit: Literal["row", "member"] = Field(
-        default="row", description="what is protected: each row of each member, or all that a member holds"
+    unit: Literal["row", "member", "label"] = Field(
+        default="row",
+        description="what is protected: of an averaging each row of each member, or all that a member holds; of bins "
+        "by the label each label, from hosts",
     )
     clip: float = Field(
         default=1.0,
         gt=0,
         le=1e6,
-        description="the longest that one row's gradient, or one member's update, is (L2)",
+        description="of an averaging, the longest that one row's gradient, or one member's update, is (L2)",
     )
     bounds: Annotated[
         dict[str, Bounds],
@@ -80,9 +90,23 @@ class Privacy(Declared):
         Values("a table of columns, each with [low, high], such as bounds = { age = [18, 100] }"),
     ] = Field(
         default={},
-        description="of each feature, and of a label that is a number or count: values outside are taken as the "
-        "nearer bound when common means and deviations are computed. Choose them without the rows",
+        description="of an averaging, for each feature and a label that is a number or count: values outside are taken "
+        "as the nearer bound when common means and deviations are computed. Choose them without the rows",
     )
+
+    @model_validator(mode="after")
+    def _go_together(self) -> Privacy:
+        """What would do nothing is refused."""
+        if self.unit == "label":
+            for name in ("clip", "bounds"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    what = 'is given, and with unit = "label" nothing is clipped: one label changes a count by one'
+                    raise Complaint(what, "Leave it out", f"privacy.{name}")
+        return self
+
+    def on_counts(self, hosts: int) -> CountNoise:
+        """The noise on the events of bins that this number of hosts learn.  Raises ConfigError."""
+        return CountNoise(accounting.multiplier(self.epsilon, self.delta, hosts))
 
     def of(self, names: Sequence[str]) -> tuple[Bounds, ...]:
         """The bounds of these columns.  Raises ConfigError where one has none, or another one has some."""

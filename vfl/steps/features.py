@@ -4,11 +4,13 @@ label is needed."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from protocols.binning import by_label as woe
 from protocols.binning.by_label import HostColumn
+from protocols.binning.noise import CountNoise
 from protocols.errors import ConfigError
 from protocols.session import Session
 from vfl.data import Table
@@ -25,10 +27,15 @@ class Binned:
 
 
 def fit_guest(
-    session: Session, train: Table, settings: Preprocessing | None, *, open_names: bool = False
+    session: Session,
+    train: Table,
+    settings: Preprocessing | None,
+    *,
+    open_names: bool = False,
+    noise: CountNoise | None = None,
 ) -> tuple[Preprocessor | None, Binned | None]:
     """train: the aligned training rows, with a label of 0 and 1 where columns are binned by it; settings: None for
-    none.  Returns the guest's steps, and what was binned by the label.
+    none; noise: on events that hosts learn.  Returns the guest's steps, and what was binned by the label.
 
     With encode = "woe" or report_iv it learns the events of hosts' fine bins; with encode = "woe" hosts learn those of
     their final ones.
@@ -46,7 +53,8 @@ def fit_guest(
         )
     with session.phase("bin"):
         y = train.label.to_numpy(np.int64)
-        own, theirs = woe.guest(session, y, fitting.bins, settings.rule, tell=encode, open_names=open_names)
+        more: dict[str, Any] = {"open_names": open_names, "noise": noise if encode else None}
+        own, theirs = woe.guest(session, y, fitting.bins, settings.rule, tell=encode, **more)
     binned = Binned(fitting.finish(own), theirs)
     return (binned.own if encode else Fitting.start(train.features, settings, session.me).finish()), binned
 
@@ -59,7 +67,12 @@ def fit_arbiter(session: Session, settings: Preprocessing | None) -> None:
 
 
 def fit_host(
-    session: Session, train: Table, settings: Preprocessing | None, *, open_names: bool = False
+    session: Session,
+    train: Table,
+    settings: Preprocessing | None,
+    *,
+    open_names: bool = False,
+    noise: CountNoise | None = None,
 ) -> Preprocessor | None:
     """A host's side of `fit_guest`: its own steps."""
     if settings is None:
@@ -70,5 +83,5 @@ def fit_host(
     fitting = Fitting.start(train.features, settings if encode else settings.analysis, session.me)
     with session.phase("bin"):
         names = [c.name for c in fitting.fine] if open_names else None
-        merged = woe.host(session, fitting.bins, settings.rule, tell=encode, names=names)
+        merged = woe.host(session, fitting.bins, settings.rule, tell=encode, names=names, noisy=noise is not None)
     return Fitting.start(train.features, settings, session.me).finish() if merged is None else fitting.finish(merged)

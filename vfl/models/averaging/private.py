@@ -103,6 +103,8 @@ def fits(privacy: Privacy, spec: Averaging, members: int) -> None:
     if spec.update_bits is not None:
         what = "is given, and what rounding cuts off is carried over to the next update, which no clip bounds"
         raise Complaint(what, "Leave it out with privacy", "update_bits")
+    if privacy.unit == "label":
+        raise Complaint('is "label", which is for bins by the label', 'Choose "row" or "member"', "privacy.unit")
     if privacy.unit == "row":
         for name in ("local_epochs", "batch_size", "mu"):
             if getattr(spec, name) != type(spec).model_fields[name].default:

@@ -135,7 +135,7 @@ def guest(
         plan = asked.candidates[searched.best]
     wanted = targets_of(plan, aligned.take(np.concatenate([rows, decide])), n)
     model_id = session.seed("model id").secret[:16]
-    steps, binned = features.fit_guest(session, train, plan.preprocess, open_names=plan.open_names)
+    steps, binned = features.fit_guest(session, train, plan.preprocess, open_names=plan.open_names, noise=plan.noise)
     with session.phase("train" if session.ahead is None else "prepare"):
         standardiser = Standardiser.fit(train.features, plan.spec.clip, steps, party=session.me)
         x, clipped = limited(standardiser, train, session.me)
@@ -226,7 +226,7 @@ def host(
         )
         searched = search.host(session, train, asked, lambda one, rows: fold_host(session, train, one, rows, in_folds))
         plan = asked.candidates[searched.best]
-    steps = features.fit_host(session, train, plan.preprocess, open_names=plan.open_names)
+    steps = features.fit_host(session, train, plan.preprocess, open_names=plan.open_names, noise=plan.noise)
     with session.phase("train" if session.ahead is None else "prepare"):
         standardiser = Standardiser.fit(train.features, plan.spec.clip, steps, party=session.me)
         x, clipped = limited(standardiser, train, session.me)

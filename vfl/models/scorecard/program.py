@@ -75,7 +75,9 @@ def guest(session: Session, table: Table, plan: Plan[Scorecard]) -> Fitted:
             party=session.me,
         )
     model_id = session.seed("model id").secret[:16]
-    steps, binned = features.fit_guest(session, train, plan.spec.preprocessing, open_names=plan.spec.open_names)
+    steps, binned = features.fit_guest(
+        session, train, plan.spec.preprocessing, open_names=plan.spec.open_names, noise=plan.noise
+    )
     assert steps is not None
     with session.phase("train" if session.ahead is None else "prepare"):
         standardiser = Standardiser.fit(train.features, CLIP, steps, party=session.me)
@@ -127,7 +129,9 @@ def host(session: Session, table: Table, plan: Plan[Scorecard]) -> Fitted:
     weights."""
     aligned, held_out, later, sizes = align(session, table, plan)
     train, scored = aligned.take(np.flatnonzero(~held_out)), held_out | plan.measure_train
-    steps = features.fit_host(session, train, plan.spec.preprocessing, open_names=plan.spec.open_names)
+    steps = features.fit_host(
+        session, train, plan.spec.preprocessing, open_names=plan.spec.open_names, noise=plan.noise
+    )
     assert steps is not None
     with session.phase("train" if session.ahead is None else "prepare"):
         standardiser = Standardiser.fit(train.features, CLIP, steps, party=session.me)
