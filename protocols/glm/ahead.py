@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from protocols.channel import broadcast
 from protocols.codec import Int32s
 from protocols.errors import RemoteProtocolError
-from protocols.glm import preparation
+from protocols.glm import attempts
 from protocols.glm.chunks import Begin, Chunk, Prepare
 from protocols.glm.plan import Plan
 from protocols.glm.preparation import Pads
@@ -148,8 +148,8 @@ class Ahead:
         elif self._due:
             self._session.observer.step("prepare", self._all - len(self._due), self._all)
             chunk = self._due.pop(0)
-            preparation.spent(self._session, self._names.get(chunk.number, b""))  # not all have these
-            name, _ = preparation.begin(self._session, self._model_id)
+            attempts.spent(self._session, self._names.get(chunk.number, b""))  # not all have these
+            name, _ = attempts.begin(self._session, self._model_id)
             pads = self._drawn(chunk, name)
             if self._session.pads is not None:
                 self._session.pads.put(name, self._belongs(chunk), arrays_of(pads))
@@ -171,8 +171,8 @@ class Ahead:
         store, name = self._session.pads, self._names.get(chunk.number, b"")
         found = store.get(name, self._belongs(chunk)) if store is not None and name else None
         if found is None:
-            preparation.spent(self._session, name)  # whatever is left of it
-        attempt, serve = preparation.begin(self._session, self._model_id, b"" if found is None else name)
+            attempts.spent(self._session, name)  # whatever is left of it
+        attempt, serve = attempts.begin(self._session, self._model_id, b"" if found is None else name)
         if serve and found is not None:
             return attempt, pads_of(found)
         return attempt, self._drawn(chunk, attempt)

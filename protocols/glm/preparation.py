@@ -6,8 +6,7 @@ matrices that one party holds.
 Adversary: honest but curious; what an arbiter that deviates reads is in docs/threat-model.md.
 
  data party P (a host, or the guest itself)           guest                                     arbiter (sk)
- 0   ChunkNonce --------------------------------->                         <------------------  ChunkNonce
-               <---------------------------------  ChunkNonces ----------------------------->   all store on their disks: these pads are spent
+ 0   attempts.py: the attempt has a new name, and is on all disks: these pads are spent
  for the rows of each batch (all rows are one); of the rows whose loss is evaluated (stopping.py), step 1 for these evaluations
  1             <------------------------------------------------------------------------------  PreparedWeights [[U]], u_t uniform, t = 1 to K
                                                    BatchRows n ----------------------------->
@@ -19,9 +18,7 @@ Adversary: honest but curious; what an arbiter that deviates reads is in docs/th
      [[P^T R + Q U]], M' uniform modulo n
      MaskedGradientPads [[P^T R + Q U + M']], re-randomised --------------------------------->  opens it: blind
  3   cuts -m, -M, -M' into slots                                                                cuts what it opened
- when all trainings are over
- 4   TrainingStored ----------------------------->                         <------------------  TrainingStored
-               <---------------------------------  AllStored ------------------------------->   from here on nobody repeats a chunk
+ 4   attempts.py, when all trainings are over: from here on nobody repeats a chunk
 
 U, R: the numbers of all K iterations in the slots of one plaintext (slots.py).  Q: the matrix of the L2 term.
 After that, for each iteration t: modulo B the arbiter's cut of V + M, the guest's of -M and each host's of -m add up to
@@ -40,7 +37,6 @@ far below a unit of a weight.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -54,30 +50,7 @@ from protocols.glm.block import Block
 from protocols.glm.slots import Slots
 from protocols.message import BLINDED, PUBLIC, SEALED, Message
 from protocols.parts import parts
-from protocols.randomness import run_seed
 from protocols.session import Session
-
-NONCE = 16  # bytes
-
-
-class ChunkNonce(
-    Message,
-    disclosure=PUBLIC,
-    learns="a new random number, which becomes a part of this attempt's name, and whether the sender has pads stored",
-    most_bytes=96,
-):
-    nonce: bytes  # (16,)
-    stored: bytes  # (32,) the name of pads that it has stored for this chunk, or none
-
-
-class ChunkNonces(
-    Message,
-    disclosure=PUBLIC,
-    learns="the random numbers of all parties, which are this attempt's name, and whether all have the pads stored",
-    most_bytes=1 << 16,
-):
-    nonces: bytes  # (16,) of each party, in the job's order
-    stored: bytes  # (32,) the name of the pads that all have stored, or none
 
 
 class PreparedWeights(
@@ -123,14 +96,6 @@ class MaskedGradientPads(
     g: CipherVec  # (d_P,)
 
 
-class TrainingStored(Message, disclosure=PUBLIC, learns="that the sender has stored the end of the training"):
-    done: bool
-
-
-class AllStored(Message, disclosure=PUBLIC, learns="that all parties have stored the end of the training"):
-    done: bool
-
-
 @dataclass(eq=False)
 class Pads:
     """A party's pads of the iterations of a chunk, over the rows of one batch; each is used once.
@@ -166,70 +131,6 @@ class Pad:
     gradient: dict[str, PlainVec] = field(repr=False)
     weights: dict[str, PlainVec] = field(repr=False)
     residual: PlainVec | None = field(repr=False)
-
-
-def begin(session: Session, model_id: bytes, stored: bytes = b"") -> tuple[bytes, bool]:
-    """Step 0: the name of this attempt, which no other has, and which is on this party's disk as spent when this
-    returns.  stored: the name of pads that this party has stored for it; also returned: whether all have these, which
-    are spent then.  Pads that not all have are never used.
-
-    Raises LocalProtocolError where the training is over already, or pads would be used twice."""
-    if session.course.is_spent(over(model_id)):
-        raise LocalProtocolError(
-            "a party would repeat iterations of a training that had ended at all parties; nothing was sent",
-            remedy="Find out which party lost its run store, and start all parties again with --fresh",
-        )
-    session.course.renew()
-    everyone, own = session.roles.all, run_seed()[:NONCE]
-    if session.me == session.roles.guest:
-        others = [session.channels[p] for p in everyone if p != session.me]
-        said = {channel.peer: channel.recv(ChunkNonce) for channel in others}
-        found = {party: one.nonce for party, one in said.items()} | {session.me: own}
-        nonces = b"".join(found[party] for party in everyone)
-        agreed = stored if all(one.stored == stored for one in said.values()) else b""
-        broadcast(others, ChunkNonces(nonces, agreed))
-    else:
-        session.guest.send(ChunkNonce(own, stored))
-        told = session.guest.recv(ChunkNonces)
-        nonces, agreed = told.nonces, told.stored
-    place = NONCE * everyone.index(session.me)
-    if len(nonces) != NONCE * len(everyone) or nonces[place : place + NONCE] != own or agreed not in (b"", stored):
-        raise RemoteProtocolError(
-            f"{session.roles.guest} names an attempt without this party's random number, or pads that this party has "
-            "not stored",
-            party=session.roles.guest,
-        )
-    name = hashlib.sha256(b"vfl attempt|" + nonces).digest()
-    if not session.course.spend(name) or not (spent(session, stored) or not agreed):
-        raise LocalProtocolError(
-            "an attempt has the name of an earlier one: its pads would be used twice; nothing was sent",
-            remedy="The random numbers of all parties repeat, as where copies of their machines were restored: start "
-            "all parties again with --fresh",
-        )
-    return name, bool(agreed)
-
-
-def spent(session: Session, stored: bytes) -> bool:
-    """Spends stored pads, if there are any; whether they were not spent before."""
-    return not stored or session.pads is None or session.pads.spend(stored)
-
-
-def end(session: Session, model_id: bytes) -> None:
-    """Step 4: when all parties have stored the end of the training; from then on no chunk of it is repeated."""
-    if session.me == session.roles.guest:
-        others = [session.channels[p] for p in session.roles.all if p != session.me]
-        for channel in others:
-            channel.recv(TrainingStored)
-        broadcast(others, AllStored(True))
-    else:
-        session.guest.send(TrainingStored(True))
-        session.guest.recv(AllStored)
-    session.course.spend(over(model_id))
-
-
-def over(model_id: bytes) -> bytes:
-    """The name under which it is stored that a training is over."""
-    return hashlib.sha256(b"vfl over|" + model_id).digest()
 
 
 def guest(session: Session, slots: Slots, block: Block, name: bytes, *, trains: bool = True) -> Pads:

@@ -53,11 +53,11 @@ from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey, key_offer
 from protocols.codec import Int64s, check_lengths
 from protocols.errors import RemoteProtocolError
 from protocols.glm import (
+    attempts,
     batches,
     chunks,
     pair_masks,
     predictors,
-    preparation,
     prepared,
     sealed_link,
     settling,
@@ -212,7 +212,7 @@ def guest(
         trained.append(share)
         ended.append(progress)
     if layouts:
-        preparation.end(session, model_id)
+        attempts.end(session, model_id)
     return Trained(own_shares(session, terms, trained, model_id), model_id, *how(ended, plan), columns)  # 5
 
 
@@ -271,7 +271,7 @@ def host(
         trained.append(share)
         ended.append(progress)
     if layouts:
-        preparation.end(session, model_id)
+        attempts.end(session, model_id)
     return Trained(own_shares(session, terms, trained, model_id), model_id, *how(ended, plan), {})  # 5
 
 
@@ -315,7 +315,7 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> Kept:
         trained.append(shares)
     kept = dict[str, WeightShares]()
     if layouts:
-        preparation.end(session, model_id)
+        attempts.end(session, model_id)
     for channel in parties:
         own = [shares[channel.peer].point for shares in trained]
         if reveals(terms, session, channel.peer):

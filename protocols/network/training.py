@@ -10,13 +10,13 @@ Adversary: honest but curious; collusions are named in docs/threat-model.md.
          Columns (hosts) ->  and  ---------------------------------------------------------->
                               <-----------------------  NetworkStart: n, all columns, name -->
                               <-----------------------  RowOrder (mini-batches), to hosts       batches.py
- each chunk of epochs: ChunkNonce, ChunkNonces; then for the first epoch's batches the pads of all its epochs (preparation.py)
+ each chunk of epochs: ChunkNonce, ChunkNonces (attempts.py); then for the first epoch's batches the pads of all its epochs (preparation.py)
  each epoch and batch:
   1      the first layer's sums, shared by guest and arbiter                                    first_layer.py
   2                                                     activations, further layers, back       layers.py
   3      its share of its first-layer gradients                                                 its shares of all of them
   4      weights move, at every holder of a share                                               descent.py
- at the end: TrainingStored, AllStored (preparation.py); all keep their shares modulo 2^64 (shares.py), from which rows are scored (scoring.py)
+ at the end: TrainingStored, AllStored (attempts.py); all keep their shares modulo 2^64 (shares.py), from which rows are scored (scoring.py)
 
 First-layer weights are shared between their data party and the arbiter, further ones between guest and arbiter.  Initial
 ones are drawn as two shares, so that nobody knows them.
@@ -41,7 +41,7 @@ from protocols.channel import broadcast
 from protocols.cipher import DecryptionKey, key_offer
 from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
-from protocols.glm import pair_masks, preparation
+from protocols.glm import attempts, pair_masks
 from protocols.glm.batches import SEED, Batches, RowOrder, Rows
 from protocols.glm.plan import Step
 from protocols.glm.preparation import Pads
@@ -133,7 +133,7 @@ def guest(session: Session, x: NDArray[np.float64], y: NDArray[np.float64], term
         gradient = first_layer.gradient(session, plan, turn.pads, here, e)  # 3
         own.step(plan, turn.count, gradient, UNIT, without(own.weights, block.width, 1))  # 4
         descend_further(plan, turn.count, descent, found)
-    preparation.end(session, model_id)
+    attempts.end(session, model_id)
     words = np.concatenate([matrix(descent.shares[session.me], terms), laid(descent, terms)], axis=1)
     return Trained(WeightShares.first(words, model_id), model_id, columns)
 
@@ -166,7 +166,7 @@ def host(session: Session, x: NDArray[np.float64], terms: Terms) -> Trained:
         e = first_layer.propagate_host(session, plan, turn.count)
         gradient = first_layer.gradient(session, plan, turn.pads, here, e)  # 3
         own.step(plan, turn.count, gradient, UNIT, own.weights)  # 4
-    preparation.end(session, start.model_id)
+    attempts.end(session, start.model_id)
     words = matrix(descent.shares[session.me], terms)
     return Trained(WeightShares.first(words, start.model_id), start.model_id, {})
 
@@ -198,7 +198,7 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> Kept:
             penalised = without(share.weights, columns[party], int(party == session.roles.guest))
             share.step(plan, turn.count, turn.pads.gradient(party), UNIT, penalised)  # 3, 4
         descend_further(plan, turn.count, descent, found)
-    preparation.end(session, start.model_id)
+    attempts.end(session, start.model_id)
     words = {party: matrix(descent.shares[party], terms) for party in columns}
     words[session.roles.guest] = np.concatenate([words[session.roles.guest], laid(descent, terms)], axis=1)
     kept = {party: WeightShares.first(one, start.model_id) for party, one in words.items()}
@@ -224,7 +224,7 @@ def turns(
         return chunk.epochs * plan.batches
 
     for chunk in session.steps("train", plan.chunks, descent, size=size):
-        name, _ = preparation.begin(session, model_id)
+        name, _ = attempts.begin(session, model_id)
         ready = dict[int, list[Pads]]()
         for epoch in range(chunk.epochs):
             for batch in range(plan.batches):

@@ -3,6 +3,7 @@ prepares ends."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from protocols.recovery.checkpoint import Arrays
@@ -23,6 +24,10 @@ class PadStore(Protocol):
     def spend(self, name: bytes) -> bool:
         """They are gone for good when this returns, before anything that belongs to them leaves; False if they were
         spent already."""
+
+    def lacking(self, parties: Sequence[str]) -> None:
+        """These have not the pads that others have of a chunk, which is prepared again at all parties: tells this
+        party's people, once."""
 
 
 class Paused(Exception):

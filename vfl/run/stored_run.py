@@ -37,9 +37,11 @@ from vfl.run.session import (
     Ready,
     new_folder,
     open_channels,
+    peers_for,
     publish,
     scheme_of,
 )
+from vfl.schema.section import listed
 from vfl.storage.pad_store import PadFolder, Sealing
 from vfl.storage.run_store import RunFacts, RunStore, folder_name, unfinished
 from vfl.taps.counting import Counted
@@ -49,6 +51,11 @@ from vfl.version import __version__
 
 log = logging.getLogger("vfl.run.recovery")
 LEDGER, SEED = "ledger.jsonl", "run seed"
+PUT_BACK = (
+    "this run resumes %d steps before the last one, because the run store of %s lacks them: was it put back from a "
+    "copy? They are repeated, and pads that vfl prepare left for them are not used. Ask there for the cause before it "
+    "happens again"
+)
 Json = dict[str, Any]
 
 
@@ -166,22 +173,32 @@ class Run:
         channels, _ = open_channels(self.ready, wires, said, *taps)
         (own, marks), guest, nonce = self.standing, self.ready.roles.guest, run_seed()[: resume.NONCE]
         if self.ready.party.name == guest:
-            found, goal = resume.decide([channels[p] for p in self.peers], own, marks, nonce)
+            found, goal, without = resume.decide([channels[p] for p in self.peers], own, marks, nonce)
         else:
-            found, goal = resume.follow(channels[guest], own, marks, nonce)
+            everyone = (guest, *peers_for(self.ready.job, guest, self.purpose))
+            found, goal, without = resume.follow(channels[guest], own, marks, nonce, everyone)
         if found != own:
-            self._begin(found)
-        resume.compare(channels, dict.fromkeys(channels, Count()) if goal == START else self.opened.at(goal).counts)
+            self._begin(found, without)
+        counts = dict.fromkeys(channels, Count()) if goal == START else self.opened.at(goal).counts
+        repeats = resume.compare(channels, counts, self.opened.repeats(goal))
+        if found == own and repeats > resume.REPEATED and without:
+            log.warning(PUT_BACK, repeats, listed(without, "and"))
         self._budget.charge(self.peers, found, self.started)
         return goal, said.messages
 
-    def _begin(self, name: bytes) -> None:
+    def _begin(self, name: bytes, without: Sequence[str]) -> None:
+        """A new run; without: who has not the one that others have begun."""
+        ready, now, why = self.ready, datetime.datetime.now(datetime.UTC), ""
         if self.store is not None:
-            log.warning("the run in %s is given up: not every party has kept it", self.store.folder)
+            why = f"the run in {self.store.folder} is given up: {given_up(without, ready.party.name)}"
+            log.warning("%s", why)
             self.store.remove()
             self.store, self.resumed = None, False
-        ready, now = self.ready, datetime.datetime.now(datetime.UTC)
-        self._budget.check(self.peers)
+        try:
+            self._budget.check(self.peers)
+        except VFLError as error:
+            error.remedy = f"{error.remedy} (this is a new run, because {why})" if why else error.remedy
+            raise
         begins = folder_name(self.purpose, ready.job.name)
         folder = new_folder(ready.party.run.directory, f"{begins}-{now:%Y%m%d-%H%M%S}")
         facts = RunFacts(
@@ -266,6 +283,15 @@ class Run:
                 f"where it stopped"
             )
             self.store.close()
+
+
+def given_up(without: Sequence[str], me: str) -> str:
+    """Why a run does not resume; without: who has not the one that this party has."""
+    others = [name for name in without if name != me]
+    if me in without or not others:
+        return "the parties have begun different runs of this job"
+    has = "has" if len(others) == 1 else "have"
+    return f"{listed(others, 'and')} {has} it no more (--fresh, or a run directory that was lost or put back)"
 
 
 def budget_of(ready: Ready[Any], purpose: str) -> Budget:

@@ -20,7 +20,7 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -64,7 +64,7 @@ class PadFolder:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._folder, self._spent, self._now = folder / PADS, directory / SPENT, now
-        self._binding, self._sealing, self._said = binding, sealing, False
+        self._binding, self._sealing, self._said, self._said_of = binding, sealing, False, set[str]()
 
     # -- as a PadStore
 
@@ -99,6 +99,16 @@ class PadFolder:
                 "another list of spent pads): their iterations are prepared again while this run trains"
             )
         return found
+
+    def lacking(self, parties: Sequence[str]) -> None:
+        if not self._said_of >= {*parties}:
+            self._said_of |= {*parties}
+            log.warning(
+                "%s cannot use the pads that vfl prepare left, and so nobody does: their iterations are prepared again "
+                "while this run trains. If no attempt of this run was interrupted, ask there whether the list of spent "
+                "pads (spent.sqlite) or the run's folder was lost or put back from a copy",
+                " and ".join(parties),
+            )
 
     def _read(self, name: bytes, belongs: bytes) -> Arrays | None:
         try:

@@ -15,30 +15,31 @@ from protocols.recovery.checkpoint import START, Position
 from vfl.cli import main as cli
 
 OLD = bytes(range(16))  # the name, and the nonce, that is used again and again
+NOBODY = np.zeros(0, np.int32)
 
 
-def same_nonce(
-    others: Sequence[Channel], own: bytes, marks: Sequence[Position], nonce: bytes
-) -> tuple[bytes, Position]:
+def same_nonce(others: Sequence[Channel], own: bytes, marks: Sequence[Position], nonce: bytes) -> resume.Met:
     """A guest whose own nonce is always the same, with everything else as prescribed."""
     return HONEST["decide"](others, b"", [], OLD)
 
 
-def same_name(others: Sequence[Channel], own: bytes, marks: Sequence[Position], nonce: bytes) -> tuple[bytes, Position]:
+def same_name(others: Sequence[Channel], own: bytes, marks: Sequence[Position], nonce: bytes) -> resume.Met:
     """A guest that gives every run the same name."""
     told = nonce + b"".join(channel.recv(resume.Standing).nonce for channel in others)
     for channel in others:
-        channel.send(resume.Agreed(OLD, *START, told))
-    return OLD, START
+        channel.send(resume.Agreed(OLD, *START, told, NOBODY))
+    return resume.Met(OLD, START)
 
 
-def any_name(guest: Channel, own: bytes, marks: Sequence[Position], nonce: bytes) -> tuple[bytes, Position]:
+def any_name(
+    guest: Channel, own: bytes, marks: Sequence[Position], nonce: bytes, everyone: Sequence[str]
+) -> resume.Met:
     """A host that lets the guest alone name a run, as earlier releases did."""
-    guest.send(resume.Standing(own, np.zeros(0, np.int32), np.zeros(0, np.int32), nonce))
-    return guest.recv(resume.Agreed).run, START
+    guest.send(resume.Standing(own, NOBODY, NOBODY, nonce))
+    return resume.Met(guest.recv(resume.Agreed).run, START)
 
 
-HONEST: dict[str, Callable[..., tuple[bytes, Position]]] = {"decide": resume.decide, "follow": resume.follow}
+HONEST: dict[str, Callable[..., resume.Met]] = {"decide": resume.decide, "follow": resume.follow}
 HOW: dict[str, tuple[str, Any]] = {
     "same-nonce": ("decide", same_nonce),
     "same-name": ("decide", same_name),

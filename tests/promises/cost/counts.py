@@ -64,7 +64,7 @@ class Nonces(threading.local):
 def count(only: str = "") -> dict[str, Any]:
     """Runs the jobs whose name begins with `only` in this process."""
     from protocols.cipher import Paillier
-    from protocols.glm import ahead, preparation
+    from protocols.glm import ahead, attempts
     from protocols.ristretto import PointVec
     from vfl.cost.jobs import run
     from vfl.models.regression.spec import LogisticRegression
@@ -76,7 +76,7 @@ def count(only: str = "") -> dict[str, Any]:
         return inner(this, scalar)
 
     PointVec.__mul__ = counted  # type: ignore[method-assign]
-    preparation.run_seed = ahead.run_seed = Nonces().next  # of attempts, which no other randomness decides
+    attempts.run_seed = ahead.run_seed = Nonces().next  # of attempts, which no other randomness decides
     found = {}
     for name, work in ((n, w) for n, w in jobs().items() if n.startswith(only)):
         points.clear()

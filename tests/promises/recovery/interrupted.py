@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from protocols.channel import Channel, MemoryNetwork, Tap
+from protocols.channel import Channel, Count, MemoryNetwork, Tap
 from protocols.cipher import Keyring, Scheme
 from protocols.errors import Cause, PeerAborted
 from protocols.message import Message
 from protocols.randomness import Randomness
 from protocols.recovery import resume
-from protocols.recovery.checkpoint import START, Checkpoint, Position
+from protocols.recovery.checkpoint import START, Checkpoint, Position, serves
 from protocols.recovery.pad_store import Paused
 from protocols.session import Roles, Session
 from vfl.testing.chaos import memory
@@ -71,9 +71,12 @@ class Interrupted:
     sent: list[tuple[str, type[Message], bytes]] = field(default_factory=list)  # of all attempts, by sender
     pads: dict[str, memory.MemoryPads] = field(default_factory=dict)
     ahead: int | None = None  # the next attempt only prepares: so many iterations, 0 for all
+    behind: dict[str, tuple[str, ...]] = field(default_factory=dict)  # who lacks checkpoints, as each party was told
+    failures: dict[str, BaseException] = field(default_factory=dict)  # by party, of the last attempt
 
     def attempt(self, victim: str | None = None, at: int | None = None) -> dict[str, Any] | None:
         network, results, failures = MemoryNetwork(tuple(self.programs)), dict[str, Any](), dict[str, BaseException]()
+        self.failures = failures
         self.killers = {party: Killer(at if party == victim else None) for party in self.programs}
 
         def live(me: str) -> None:
@@ -104,17 +107,18 @@ class Interrupted:
         plain = {peer: Channel(wire, keys, (), 30) for peer, wire in wires.items()}
         marks = sorted(keeper.checkpoints)
         if me == self.roles.guest:
-            run, goal = resume.decide(list(plain.values()), RUN, marks, RUN)
+            run, goal, behind = resume.decide(list(plain.values()), RUN, marks, RUN)
             self.goals.append(goal)
         else:
-            run, goal = resume.follow(plain[self.roles.guest], RUN, marks, RUN)
+            run, goal, behind = resume.follow(plain[self.roles.guest], RUN, marks, RUN, self.roles.all)
         assert run == RUN
         channels = {
             peer: Channel(wire, keys, (Numbered(me, self.hashes, self.sent), self.killers[me]), 30)
             for peer, wire in wires.items()
         }
-        if goal != START:
-            resume.compare(plain, keeper.at(goal).counts)
+        counts = dict.fromkeys(plain, Count()) if goal == START else keeper.at(goal).counts
+        repeats = resume.compare(plain, counts, repeated(keeper, goal))
+        self.behind[me] = behind if repeats > resume.REPEATED else ()
         return Session(
             me,
             self.roles,
@@ -128,6 +132,13 @@ class Interrupted:
             pads=self.pads.setdefault(me, memory.MemoryPads()),
             ahead=self.ahead,
         )
+
+
+def repeated(keeper: memory.MemoryKeeper, goal: Position) -> int:
+    """How many steps with messages a party had done after `goal`."""
+    own = serves(keeper.checkpoints, goal)
+    done = keeper.at(own).messages if own else 0
+    return len({mark.messages for mark, _ in keeper.checkpoints.values() if mark.messages > done})
 
 
 class Numbered(Tap):

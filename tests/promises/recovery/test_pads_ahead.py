@@ -12,7 +12,7 @@ import pytest
 from protocols import glm
 from protocols.channel import Channel
 from protocols.errors import RemoteProtocolError
-from protocols.glm import ahead, preparation
+from protocols.glm import ahead, attempts, preparation
 from protocols.glm.prepared import WeightsLessPad
 from protocols.glm.stopping import LossSigns, Verdict
 from protocols.recovery.pad_store import Paused
@@ -242,7 +242,7 @@ def test_a_run_that_trains_already_prepares_nothing() -> None:
 @pytest.mark.parametrize(
     ("kind", "field", "value"),
     [
-        (preparation.ChunkNonces, "stored", bytes(32)),
+        (attempts.ChunkNonces, "stored", bytes(32)),
         (ahead.ChunksAhead, "iterations", 10_000),
         (ahead.ChunksAhead, "chunks", np.array([77], dtype=np.int32)),
     ],
@@ -266,7 +266,7 @@ def test_a_guest_that_names_other_pads_is_found_out(
 
 def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[bytes]]:
     """Each party's stored pads of one chunk, where run seeds and nonces are the same in every run."""
-    monkeypatch.setattr(preparation, "run_seed", lambda: bytes(32))
+    monkeypatch.setattr(attempts, "run_seed", lambda: bytes(32))
     run = prepared(1)
     return {party: [packed for _, packed in pads.files.values()] for party, pads in run.pads.items()}
 

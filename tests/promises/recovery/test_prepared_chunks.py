@@ -15,7 +15,7 @@ from protocols import glm
 from protocols.channel import Channel
 from protocols.cipher import Paillier
 from protocols.errors import LocalProtocolError, RemoteProtocolError
-from protocols.glm import ahead, preparation, prepared
+from protocols.glm import ahead, attempts, preparation, prepared
 from protocols.glm.links import LOGISTIC_LINKS
 from protocols.glm.plan import WEIGHT, Penalty
 from protocols.recovery.checkpoint import Position
@@ -137,7 +137,7 @@ def test_one_store_and_two_runs() -> None:
 
 def test_planted_nonces_that_repeat_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The name of the attempt is on every party's disk."""
-    monkeypatch.setattr(preparation, "run_seed", lambda: bytes(32))
+    monkeypatch.setattr(attempts, "run_seed", lambda: bytes(32))
     run = regression()
     with pytest.raises(LocalProtocolError, match="would be used twice"):
         run.attempt()  # the second chunk has the name of the first
@@ -147,7 +147,7 @@ def test_planted_nonces_that_repeat_are_refused(monkeypatch: pytest.MonkeyPatch)
 def test_planted_pads_that_outlive_an_attempt_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Random numbers that repeat, in a build that does not look whether names were spent: the same pads are sent
     again."""
-    for module in (preparation, ahead):
+    for module in (attempts, ahead):
         monkeypatch.setattr(module, "run_seed", lambda: bytes(32))
     monkeypatch.setattr(MemoryKeeper, "spend", lambda self, name: True)
     run = stopped()
@@ -161,7 +161,9 @@ def test_a_guest_that_names_an_attempt_alone_is_found_out(monkeypatch: pytest.Mo
 
     def planted(self: Channel, kind: Any, part: Any = None) -> Any:
         found = honest(self, kind, part)
-        return kind(bytes(len(found.nonces)), b"") if kind is preparation.ChunkNonces else found
+        if kind is not attempts.ChunkNonces:
+            return found
+        return kind(bytes(len(found.nonces)), b"", found.without, found.behind)
 
     monkeypatch.setattr(Channel, "recv", planted)
     with pytest.raises(RemoteProtocolError, match="without this party's random number"):

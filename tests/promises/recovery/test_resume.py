@@ -21,7 +21,7 @@ from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.recovery import resume
 from protocols.recovery.checkpoint import ANYWHERE, END, START, Position, serves
 from tests.plans import planned
-from tests.promises.recovery.interrupted import RUN, Interrupted, Killed, MemoryKeeper
+from tests.promises.recovery.interrupted import RUN, Interrupted, Killed, MemoryKeeper, repeated
 from tests.promises.recovery.resumed import CASES, trees
 from tests.unit.vfl.steps import world
 from vfl.models.regression import program as regressions
@@ -64,6 +64,7 @@ def check_every(case: str, every: int) -> None:
                 at,
                 run.goals,
             )
+            assert not any(run.behind.values())  # nobody is said to have lost anything
             gone_on += run.goals[-1] > START
     assert gone_on > 0
 
@@ -106,6 +107,7 @@ def test_a_party_stopped_before_a_mark_is_one_step_behind_at_most(case: str) -> 
             assert run.attempt() == expected, (party, mark)
             assert run.hashes == undisturbed.hashes, (party, mark)
             assert max(repeated(keeper, run.goals[-1]) for keeper in before.values()) <= 1, (party, mark, run.goals)
+            assert not any(run.behind.values())  # nobody is said to have lost anything
 
 
 def every_mark(keeper: MemoryKeeper) -> list[Position]:
@@ -117,13 +119,6 @@ def every_mark(keeper: MemoryKeeper) -> list[Position]:
         if p.item != ANYWHERE
         for item in range(p.item + 1)
     ]
-
-
-def repeated(keeper: MemoryKeeper, goal: Position) -> int:
-    """How many steps with messages a party had done after `goal`."""
-    own = serves(keeper.checkpoints, goal)
-    done = keeper.at(own).messages if own else 0
-    return len({mark.messages for mark, _ in keeper.checkpoints.values() if mark.messages > done})
 
 
 OFTEN_SLOW = (
@@ -265,37 +260,61 @@ NONCES = bytes(16), bytes([1]) * 16  # the guest's and the host's
 NEW = resume.named(b"".join(NONCES))
 
 
+BOTH, HOST, GUEST = ("guest", "host"), ("host",), ("guest",)
+
+
 @pytest.mark.parametrize(
     ("own", "guests", "theirs", "hosts", "expected"),
     [
-        (RUN, MARKS, RUN, MARKS, (RUN, END)),
-        (RUN, MARKS, RUN, MARKS[:3], (RUN, Position(1, 1))),
-        (RUN, MARKS[:2], RUN, MARKS[2:], (RUN, START)),
-        (RUN, [], RUN, [], (RUN, START)),
-        (RUN, MARKS, b"", [], (NEW, START)),
-        (b"", [], RUN, MARKS, (NEW, START)),
-        (RUN, MARKS, RUN[::-1], MARKS, (NEW, START)),
-        (b"", [], b"", [], (NEW, START)),
-        (RUN, MARKS[:3], RUN, [Position(1, ANYWHERE)], (RUN, Position(1, 1))),
-        (RUN, MARKS, RUN, [Position(1, ANYWHERE)], (RUN, Position(1, 1))),
-        (RUN, MARKS[:1], RUN, [Position(1, ANYWHERE)], (RUN, START)),
+        (RUN, MARKS, RUN, MARKS, (RUN, END, ())),
+        (RUN, MARKS, RUN, MARKS[:3], (RUN, Position(1, 1), HOST)),
+        (RUN, MARKS[:2], RUN, MARKS[2:], (RUN, START, GUEST)),
+        (RUN, [], RUN, [], (RUN, START, ())),
+        (RUN, MARKS, b"", [], (NEW, START, HOST)),
+        (b"", [], RUN, MARKS, (NEW, START, GUEST)),
+        (RUN, MARKS, RUN[::-1], MARKS, (NEW, START, BOTH)),
+        (b"", [], b"", [], (NEW, START, ())),
+        (RUN, MARKS[:3], RUN, [Position(1, ANYWHERE)], (RUN, Position(1, 1), GUEST)),
+        (RUN, MARKS, RUN, [Position(1, ANYWHERE)], (RUN, Position(1, 1), HOST)),
+        (RUN, MARKS[:1], RUN, [Position(1, ANYWHERE)], (RUN, START, GUEST)),
     ],
 )
 def test_the_latest_mark_that_all_keep_of_the_same_run(
-    own: bytes, guests: list[Position], theirs: bytes, hosts: list[Position], expected: tuple[bytes, Position]
+    own: bytes,
+    guests: list[Position],
+    theirs: bytes,
+    hosts: list[Position],
+    expected: tuple[bytes, Position, tuple[str, ...]],
 ) -> None:
     here, there = pair()
     there.send(resume.Standing(theirs, *(np.array([m[k] for m in hosts], np.int32) for k in (0, 1)), NONCES[1]))
     assert resume.decide([here], own, guests, NONCES[0]) == expected
-    assert resume.follow(there, theirs, hosts, NONCES[1]) == (expected[0], serves([START, *hosts], expected[1]))
+    run, position, without = expected
+    mark = serves([START, *hosts], position)
+    assert resume.follow(there, theirs, hosts, NONCES[1], ("guest", "host")) == (run, mark, without)
+
+
+def test_of_three_parties_the_one_that_has_another_run_is_named() -> None:
+    assert resume.odd([RUN, RUN, b""]) == resume.odd([RUN, RUN, RUN[::-1]]) == [2]
+    assert resume.odd([b"", RUN, RUN]) == [0]
+    assert resume.odd([b"", b"", RUN]) == [0, 1]
+    assert resume.odd([RUN, RUN[::-1], b""]) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("number", [-1, 2])
+def test_a_guest_that_names_a_party_that_does_not_take_part(number: int) -> None:
+    here, there = pair()
+    here.send(resume.Agreed(NEW, *START, b"".join(NONCES), np.array([number], np.int32)))
+    with pytest.raises(RemoteProtocolError, match="names parties that do not take part"):
+        resume.follow(there, b"", [], NONCES[1], ("guest", "host"))
 
 
 @pytest.mark.parametrize("answer", [(RUN, 1, 7), (RUN[::-1], 0, 1)])
 def test_a_guest_that_names_a_step_that_is_not_kept(answer: tuple[bytes, int, int]) -> None:
     here, there = pair()
-    here.send(resume.Agreed(*answer, b"".join(NONCES)))
+    here.send(resume.Agreed(*answer, b"".join(NONCES), np.zeros(0, np.int32)))
     with pytest.raises(RemoteProtocolError, match="has no checkpoint"):
-        resume.follow(there, RUN, MARKS, NONCES[1])
+        resume.follow(there, RUN, MARKS, NONCES[1], ("guest", "host"))
 
 
 OTHER = bytes([2]) * 16
@@ -316,16 +335,16 @@ FORGED = {
 @pytest.mark.parametrize(("name", "nonces"), FORGED.values(), ids=FORGED)
 def test_a_guest_cannot_name_a_run_alone(own: bytes, name: bytes, nonces: bytes) -> None:
     here, there = pair()
-    here.send(resume.Agreed(name, *START, nonces))
+    here.send(resume.Agreed(name, *START, nonces, np.zeros(0, np.int32)))
     with pytest.raises(RemoteProtocolError, match=r"not computed from every party's nonce|has no checkpoint") as caught:
-        resume.follow(there, own, MARKS, NONCES[1])
+        resume.follow(there, own, MARKS, NONCES[1], ("guest", "host"))
     assert caught.value.party == here.me
 
 
 def test_a_message_that_crosses_a_mark_is_found_out() -> None:
     here, there = pair()
-    there.send(resume.Counted(3, 5))
-    resume.compare({"host": here}, {"host": Count(5, 3)})
-    there.send(resume.Counted(3, 4))
+    there.send(resume.Counted(3, 5, 4))
+    assert resume.compare({"host": here}, {"host": Count(5, 3)}, 1) == 4
+    there.send(resume.Counted(3, 4, 0))
     with pytest.raises(LocalProtocolError, match="count their messages differently"):
         resume.compare({"host": here}, {"host": Count(5, 3)})

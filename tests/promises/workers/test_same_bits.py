@@ -11,7 +11,7 @@ import pytest
 from protocols import local, parts
 from protocols.cipher import Paillier, Scheme
 from protocols.cipher.sharded import PublicKey, Sharded
-from protocols.glm import ahead, preparation
+from protocols.glm import ahead, attempts
 from protocols.randomness import Randomness, Seed
 from protocols.workers.calls import Job
 from protocols.workers.cluster import Cluster
@@ -105,7 +105,7 @@ def trained(train: Callable[[Scheme], list[bytes]], workers: Inline | None) -> t
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parts, "ROWS", ROWS)
         patch.setattr(parts, "LEAF", LEAF)
-        for module in (preparation, ahead):  # what draws again in each attempt
+        for module in (attempts, ahead):  # what draws again in each attempt
             patch.setattr(module, "run_seed", lambda: bytes(32))
         patch.setattr(glm, "run_local", run_local)
         patch.setattr(world, "run_local", run_local)

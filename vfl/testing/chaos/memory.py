@@ -58,7 +58,7 @@ class MemoryPads:
 
     def __init__(self) -> None:
         self.files: dict[bytes, tuple[bytes, bytes]] = {}
-        self.spent = set[bytes]()
+        self.spent, self.lack = set[bytes](), list[tuple[str, ...]]()
 
     def put(self, name: bytes, belongs: bytes, pads: Arrays) -> None:
         """As `protocols.recovery.pad_store.PadStore`."""
@@ -79,3 +79,7 @@ class MemoryPads:
         self.spent |= {name}
         self.files.pop(name, None)
         return new
+
+    def lacking(self, parties: Sequence[str]) -> None:
+        """As `protocols.recovery.pad_store.PadStore`."""
+        self.lack.append(tuple(parties))

@@ -99,10 +99,10 @@ class Trial:
         channels = {peer: Channel(wire, keys) for peer, wire in wires.items()}
         marks, own = sorted(keeper.checkpoints), RUN_ID
         if me == run.roles.guest:
-            _, goal = resume.decide(list(channels.values()), own, marks, RUN_ID)
+            _, goal, _ = resume.decide(list(channels.values()), own, marks, RUN_ID)
             self.resumed += goal != START
         else:
-            _, goal = resume.follow(channels[run.roles.guest], own, marks, RUN_ID)
+            _, goal, _ = resume.follow(channels[run.roles.guest], own, marks, RUN_ID, run.roles.all)
         if goal != START:
             resume.compare(channels, keeper.at(goal).counts)
         channels = {peer: Channel(wire, keys) for peer, wire in wires.items()}  # what was said to meet is not counted
