@@ -10,7 +10,6 @@ from pathlib import Path
 import protocols
 from protocols.message import Disclosure, Message, registry
 from vfl.job import PERMITS
-from vfl.job.permits import WITHOUT_JOB
 
 PAGE = Path(__file__).parent.parent / "docs" / "leakage.md"
 CLASSES = {
@@ -67,7 +66,7 @@ def leakage_page() -> str:
         "",
         "| permission | what it discloses |",
         "|---|---|",
-        *(f"| `{name}` | {text} |" for name, text in (PERMITS | WITHOUT_JOB).items()),
+        *(f"| `{name}` | {text} |" for name, text in PERMITS.items()),
         "",
     ]
     return "\n".join(lines)

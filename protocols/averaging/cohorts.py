@@ -39,7 +39,8 @@ Members = frozenset[str]
 class Terms:
     """What all parties agreed on before the first turn.
 
-    members: in the job's order.  min_members: the fewest that a sum, or a combination of sums, involves.  fraction: of
+    members: in the job's order.  min_members: the fewest that a sum, or a combination of sums, involves; 2 where there
+    are two members, each of which reads the other's numbers from the sum.  fraction: of
     the members, that take part in a turn.  whole_run: whether all sums of the run are combined, or the last `window`
     ones.  word_bits: of the numbers that are added, 32 or 64.
     """
@@ -54,7 +55,10 @@ class Terms:
     def __post_init__(self) -> None:
         check_types("averaging", self)
         possible = {
-            "min_members": (self.min_members >= 3, "at least 3: of two members each could read the other's update"),
+            "min_members": (
+                self.min_members >= 3 or self.min_members == len(self.members) == 2,
+                "at least 3: of two members each could read the other's update",
+            ),
             "fraction": (0 < self.fraction <= 1, "above 0, at most 1"),
             "window": (1 <= self.window <= MOST_SUMS, f"from 1 to {MOST_SUMS}"),
             "word_bits": (self.word_bits in (32, 64), "32 or 64"),

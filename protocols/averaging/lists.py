@@ -41,6 +41,19 @@ class Agreed:
             identities.check(name, self.signatures[SIGNATURE * k : SIGNATURE * (k + 1)], said, sender)
 
 
+class OtherRuns:
+    """What a party knows of the sums of its other runs, and where it keeps those of this one.  This class knows of
+    none and keeps none; `vfl.run.members.sums` does."""
+
+    @property
+    def survivors(self) -> tuple[Members, ...]:
+        """Of the sums with which those of this run are compared too, each once."""
+        return ()
+
+    def keep(self, survivors: Members) -> None:
+        """A sum of these members is about to be opened, or was: it is known to later runs when this returns."""
+
+
 class History:
     """The sums of a run that were opened, as each party counts them.
 

@@ -56,7 +56,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from protocols.averaging import masks, shamir
 from protocols.averaging.cohorts import Members, Terms
-from protocols.averaging.lists import Agreed, History
+from protocols.averaging.lists import Agreed, History, OtherRuns
 from protocols.averaging.masks import BOX, Words
 from protocols.averaging.setup import KEY, MOST_MEMBERS, SIGNATURE, Identities, Keys, Setup
 from protocols.averaging.shamir import SHARE
@@ -142,7 +142,8 @@ class UnmaskingShares(
     Message,
     disclosure=REVEALED,
     permit="averages-to-parties",
-    learns="with those of the threshold: the sum of the survivors' updates, and of how many rows each is weighted by",
+    learns="with those of the threshold: the sum of the survivors' numbers, which are of columns, updates or measures, "
+    "and of how many rows it is",
     most_bytes=64 + SHARE * MOST_MEMBERS,
 ):
     turn: int
@@ -153,7 +154,8 @@ class OpenedSum(
     Message,
     disclosure=REVEALED,
     permit="averages-to-parties",
-    learns="who survived, the sum of their updates, and of how many rows each is weighted by",
+    learns="who survived, the sum of their numbers, which are of columns, updates or measures, and of how many rows it "
+    "is",
 ):
     turn: int
     survivors: bytes  # bitmap
@@ -189,12 +191,15 @@ class Member:
         draw: Callable[[str], Seed],
         numbers: Callable[[int], Words],
         due: Callable[[], int],
+        other_runs: OtherRuns | None = None,
     ) -> None:
         """draw: makes secret seeds; numbers: this member's numbers for a turn, unsigned words of `terms.word_bits`, the
-        same until their sum is opened; due: how many."""
+        same until their sum is opened; due: how many; other_runs: of this member, with whose sums those of this run are
+        compared."""
         self.me, self._aggregator, self.terms, self._setup = me, aggregator, terms, setup
         self._identities, self._keys, self._draw, self._numbers = identities, keys, draw, numbers
         self._due, self._history = due, History(terms, setup)
+        self._other_runs = other_runs or OtherRuns()
         self._boxes = masks.Boxes(me, keys.box, setup.boxes, setup.digest)
         self._released: Members | None = None  # the list by which it released shares of the numbers that are due
         self._signed: Members | None = None  # the list that it signed in this turn
@@ -239,6 +244,7 @@ class Member:
         signed = self._signed if message.turn == self._turn else None
         if any(known not in (None, survivors) for known in (signed, self._released)):
             raise self._broken("sent a sum of other members than this one has agreed to")
+        self._other_runs.keep(survivors)
         self._history.add(message.turn, survivors, message.words)
         self._last, self._released, self._secrets = content, None, None
         return Sum(message.turn, survivors, masks.words_of(message.words, self.terms.word_bits))
@@ -299,10 +305,10 @@ class Member:
         if self._released not in (None, own.survivors):
             what = f"{self._aggregator} asks for two different sums of the same numbers"
             raise self._refused(what, "it should have named the same members again")
-        if not self.terms.may_open(own.survivors, self._history.survivors):
+        if not self.terms.may_open(own.survivors, (*self._other_runs.survivors, *self._history.survivors)):
             raise self._refused(
-                f"with earlier sums, the sum that {self._aggregator} asks for involves fewer than "
-                f"{self.terms.min_members} members",
+                f"with earlier sums of this run and of others, the sum that {self._aggregator} asks for involves fewer "
+                f"than {self.terms.min_members} members",
                 "it should have left out more members",
             )
         self._signed = own.survivors
@@ -314,6 +320,7 @@ class Member:
         signers = frozenset(self._enough(message.signers, own.survivors, me=False))
         agreed = Agreed(self._turn, own.survivors, signers, message.signatures)
         agreed.check(self.terms, self._identities, self._setup.digest, sender)
+        self._other_runs.keep(own.survivors)
         self._released = own.survivors
         shares = [own.shares[name][0 if name in own.survivors else 1] for name in own.senders]
         self._secrets = None

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from protocols.averaging import masks, shamir
 from protocols.averaging.cohorts import Members, Terms
-from protocols.averaging.lists import Agreed, History
+from protocols.averaging.lists import Agreed, History, OtherRuns
 from protocols.averaging.masks import BOX
 from protocols.averaging.secure_sum import (
     ANSWERED,
@@ -37,7 +37,7 @@ from protocols.averaging.setup import Identities, Setup
 from protocols.averaging.shamir import SHARE
 from protocols.cipher import Keyring
 from protocols.codec import check_lengths, decode, encode
-from protocols.errors import PeerAborted, RemoteProtocolError, TooFewMembers, TransportError
+from protocols.errors import PeerAborted, PeerTimeout, RemoteProtocolError, TooFewMembers, TransportError, VFLError
 from protocols.message import Message
 from protocols.randomness import Seed
 from protocols.recovery.checkpoint import Arrays
@@ -56,11 +56,14 @@ class Aggregator:
         setup: Setup,
         identities: Identities,
         keep: Callable[[Arrays], None] = lambda arrays: None,
+        other_runs: OtherRuns | None = None,
+        left: dict[str, VFLError] | None = None,
     ) -> None:
-        """keep: stores what must outlast this process (`save`), and is called
-        before anything that depends on it leaves."""
+        """keep: stores what must outlast this process (`save`), and is called before anything that depends on it
+        leaves; other_runs: with whose sums those of this run are compared; left: gets, by member that is gone, why."""
         self.me, self.terms, self._setup, self._identities = me, terms, setup, identities
-        self._length, self._keep = 0, keep
+        self._length, self._keep, self._other_runs = 0, keep, other_runs or OtherRuns()
+        self.left = {} if left is None else left
         self._turn, self._step = 0, len(ANSWERED)
         self._history = History(terms, setup)
         self._pending: Members | None = None  # the list that was agreed for the sum that is due
@@ -105,9 +108,11 @@ class Aggregator:
             self._answers[-1][sender] = message
             self.waiting.discard(sender)
 
-    def lost(self, sender: str) -> None:
-        """A member is not waited for any more in this step."""
+    def lost(self, sender: str, error: VFLError | None = None) -> None:
+        """A member is not waited for any more in this step; error: why, if it is gone for good."""
         self.waiting.discard(sender)
+        if error is not None:
+            self.left.setdefault(sender, error)
 
     def close(self) -> dict[str, Message]:
         """Who has not answered is out of the turn: what to send to whom next, nothing once `total` is there.  Raises
@@ -166,14 +171,16 @@ class Aggregator:
     def _list(self, answers: dict[str, MaskedUpdate]) -> dict[str, Message]:
         order = self.terms.order(self._setup.seed, self._turn, "left out")
         if self._pending is None:
-            found = self.terms.survivors(frozenset(answers), self._history.survivors, order)
+            before = (*self._other_runs.survivors, *self._history.survivors)
+            found = self.terms.survivors(frozenset(answers), before, order)
         else:  # members have released shares of the same numbers by this list, and sign no other one
             found = self._pending if self._pending <= set(answers) else None
         if found is None:
             self._step = len(ANSWERED)
             raise TooFewMembers(
-                f"no sum of turn {self._turn} may be opened: with earlier sums each would involve fewer than "
-                f"{self.terms.min_members} members, or not the members of the turn before, which was broken off",
+                f"no sum of turn {self._turn} may be opened: with earlier sums, of this run or of others, each would "
+                f"involve fewer than {self.terms.min_members} members, or not the members of the turn before, which "
+                "was broken off",
                 remedy="Nothing of this turn was opened. Agree on a larger fraction, or wait until more members run",
                 party=self.me,
             )
@@ -184,6 +191,7 @@ class Aggregator:
         signers, signatures = frozenset(answers), b"".join(each.signature for each in answers.values())
         self._agreed = Agreed(self._turn, self._survivors, signers, signatures)
         self._pending = self._survivors
+        self._other_runs.keep(self._survivors)
         self._keep(self.save())
         message = SurvivorSignatures(self._turn, self.terms.bitmap(signers), signatures)
         return dict.fromkeys(answers, message)
@@ -261,8 +269,8 @@ def _tell(session: Session, side: Aggregator, messages: Mapping[str, Message]) -
     for name, message in messages.items():
         try:
             session.channels[name].send(message)
-        except (TransportError, PeerAborted):
-            side.lost(name)
+        except (TransportError, PeerAborted) as error:
+            side.lost(name, error)
 
 
 def _collect(session: Session, side: Aggregator, patience: float) -> None:
@@ -272,5 +280,7 @@ def _collect(session: Session, side: Aggregator, patience: float) -> None:
         while name in side.waiting:
             try:
                 side.take(name, session.channels[name].recv_of(ANSWERED, max(0.0, end - time.monotonic())))
-            except (TransportError, PeerAborted):
-                side.lost(name)
+            except PeerTimeout:
+                side.lost(name)  # it may only be slow
+            except (TransportError, PeerAborted) as error:
+                side.lost(name, error)

@@ -23,9 +23,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from protocols.averaging.cohorts import Terms
@@ -66,23 +67,37 @@ class SeedParts(Message, disclosure=PUBLIC, learns="the same of all members", mo
     parts: bytes  # (members, 32)
 
 
+class Signs(Protocol):
+    """A key that signs as a member."""
+
+    def sign(self, data: bytes, /) -> bytes:
+        """(64,) a signature."""
+
+
 @dataclass(frozen=True)
 class Identities:
-    """The public keys (Ed25519) by which members know each other, agreed before the run, and the job's digest."""
+    """The public keys (Ed25519) by which members know each other, agreed before the run, and the job's digest; with
+    other keys `holds` differs."""
 
     job: bytes
     keys: Mapping[str, bytes]
 
     def check(self, name: str, signature: bytes, said: bytes, sender: str) -> None:
         """Raises RemoteProtocolError unless `name` signed this; sender: who brought the signature."""
-        try:
-            Ed25519PublicKey.from_public_bytes(self.keys[name]).verify(signature, said)
-        except InvalidSignature:
+        if not self.holds(name, signature, said):
             raise RemoteProtocolError(
                 f"{sender} sent a signature of {name} that is not valid",
                 remedy=f"Check that all parties pinned the same key of {name}",
                 party=sender,
-            ) from None
+            )
+
+    def holds(self, name: str, signature: bytes, said: bytes) -> bool:
+        """Whether `name` signed this."""
+        try:
+            Ed25519PublicKey.from_public_bytes(self.keys[name]).verify(signature, said)
+        except InvalidSignature:
+            return False
+        return True
 
 
 @dataclass(frozen=True)
@@ -111,14 +126,14 @@ def aggregator(session: Session, terms: Terms, identities: Identities) -> Setup:
 class Keys:
     """A member's secrets of the run."""
 
-    identity: Ed25519PrivateKey
+    identity: Signs
     box: X25519PrivateKey
 
     def __repr__(self) -> str:
         return "<Keys: contents not shown>"
 
 
-def member(session: Session, terms: Terms, identities: Identities, identity: Ed25519PrivateKey) -> tuple[Setup, Keys]:
+def member(session: Session, terms: Terms, identities: Identities, identity: Signs) -> tuple[Setup, Keys]:
     """A member's side.  Raises RemoteProtocolError."""
     part, keys = begin(session.seed, identity)
     aggregator = session.arbiter
@@ -136,7 +151,7 @@ def member(session: Session, terms: Terms, identities: Identities, identity: Ed2
 # -- pure, no channel
 
 
-def begin(draw: Callable[[str], Seed], identity: Ed25519PrivateKey) -> tuple[bytes, Keys]:
+def begin(draw: Callable[[str], Seed], identity: Signs) -> tuple[bytes, Keys]:
     """A member's part of the common seed, and its keys of the run."""
     box = X25519PrivateKey.from_private_bytes(draw("averaging box key").secret)
     return draw("averaging seed part").secret, Keys(identity, box)

@@ -21,11 +21,11 @@ Who learns what: that the sender is done.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from protocols.channel import Count, broadcast
-from protocols.errors import RemoteProtocolError
+from protocols.channel import Channel, Count, broadcast
+from protocols.errors import PeerAborted, RemoteProtocolError, TransportError
 from protocols.message import PUBLIC, Message
 from protocols.session import Session
 
@@ -71,15 +71,51 @@ def confirm(session: Session, keep: Callable[[], None], witness: Witness) -> Non
     keep()  # 2
     counts = {channel.peer: channel.count for channel in channels}
     for channel in channels:
-        count = counts[channel.peer]
-        channel.send(Kept(count.produced, count.consumed, witness.sign(channel.peer, count)))
+        _tell(channel, counts[channel.peer], witness)
     for channel in channels:
-        kept, count = channel.recv(Kept), counts[channel.peer].mirrored()  # 3
-        if (kept.sent, kept.received) != (count.produced, count.consumed):
-            raise RemoteProtocolError(
-                f"{channel.peer} signed other messages than were exchanged between it and this party",
-                remedy=f"The results are kept. Keep the ledger too, and compare it with that of {channel.peer} "
-                f"by vfl ledger reconcile",
-                party=channel.peer,
-            )
-        witness.accept(channel.peer, count, kept.signature)
+        _hear(channel, counts[channel.peer].mirrored(), witness)  # 3
+
+
+def _tell(channel: Channel, count: Count, witness: Witness) -> None:
+    channel.send(Kept(count.produced, count.consumed, witness.sign(channel.peer, count)))
+
+
+def _hear(channel: Channel, count: Count, witness: Witness) -> None:
+    kept = channel.recv(Kept)
+    if (kept.sent, kept.received) != (count.produced, count.consumed):
+        raise RemoteProtocolError(
+            f"{channel.peer} signed other messages than were exchanged between it and this party",
+            remedy=f"The results are kept. Keep the ledger too, and compare it with that of {channel.peer} "
+            f"by vfl ledger reconcile",
+            party=channel.peer,
+        )
+    witness.accept(channel.peer, count, kept.signature)
+
+
+def confirm_rest(
+    session: Session, keep: Callable[[], None], witness: Witness, late: Sequence[type[Message]]
+) -> tuple[str, ...]:
+    """The same at an aggregator, without the members that have left: returns those that have confirmed.  late: messages
+    that a member may still have sent to an earlier step."""
+
+    def with_each(channels: Sequence[Channel], work: Callable[[Channel], object]) -> list[Channel]:
+        left = list[Channel]()
+        for channel in channels:
+            try:
+                work(channel)
+            except (TransportError, PeerAborted):
+                continue
+            left.append(channel)
+        return left
+
+    def finished(channel: Channel) -> None:
+        while not isinstance(channel.recv_of((Finished, *late)), Finished):
+            pass
+
+    here = with_each([session.channels[p] for p in session.roles.members], lambda channel: channel.send(Finished(True)))
+    here = with_each(here, finished)
+    keep()  # 2
+    counts = {channel.peer: channel.count for channel in here}
+    here = with_each(here, lambda channel: _tell(channel, counts[channel.peer], witness))
+    here = with_each(here, lambda channel: _hear(channel, counts[channel.peer].mirrored(), witness))
+    return tuple(channel.peer for channel in here)

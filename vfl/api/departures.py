@@ -48,6 +48,11 @@ def asked(leaves: object, members: Sequence[str], rounds: int) -> dict[str, int]
 def caution(spec: Averaging, members: int) -> str:
     """What to say where no member may drop out; else empty."""
     least, terms = spec.least_members, spec.terms(tuple(map(str, range(members))))
+    if members == 2:
+        return (
+            "of two members each reads the other's sums of columns, number of rows and updates; one that drops out "
+            "ends the run"
+        )
     if members >= least if spec.fraction == 1 else terms.cohort_size > terms.threshold:
         return ""
     if spec.fraction < 1:

@@ -11,7 +11,7 @@ from protocols.errors import ConfigError, DataError
 from vfl.data.arrow import AnyFrame, as_frame
 from vfl.models.averaging.families import Floats
 from vfl.models.averaging.joint import features
-from vfl.models.averaging.program import Rows
+from vfl.models.averaging.local import Rows
 from vfl.models.averaging.spec import Averaging
 
 AGGREGATOR = "aggregator"
@@ -25,9 +25,9 @@ def read(members: object, label: object) -> Frames:
         raise ConfigError("members are named tables", remedy="Pass a dict: by name, each member's table")
     if not isinstance(label, str) or not label:
         raise ConfigError("label is no text", remedy="label is the name of the column of labels, in all tables")
-    if len(members) < 3:
-        remedy = "Two members could read each other's updates: name 3 or more"
-        raise ConfigError("there are fewer than 3 members", remedy=remedy)
+    if len(members) < 2:
+        remedy = "Name 3 or more: two members read each other's updates, which Averaging(min_members=2) allows"
+        raise ConfigError("there are fewer than 2 members", remedy=remedy)
     if AGGREGATOR in members:
         raise ConfigError(f"a member is called {AGGREGATOR}", remedy="Give it another name: this one is taken")
     tables = {name: _read(table, name) for name, table in members.items()}

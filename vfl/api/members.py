@@ -22,11 +22,10 @@ from vfl.api import departures, member_tables
 from vfl.api.member_doubts import cautions
 from vfl.api.member_tables import AGGREGATOR
 from vfl.data.arrow import AnyFrame
-from vfl.metrics import binary_metrics, count_metrics, numeric_metrics
-from vfl.models.averaging import program
+from vfl.models.averaging import held_out, program
 from vfl.models.averaging.joint import AveragedModel
+from vfl.models.averaging.local import Rows
 from vfl.models.averaging.private import Noise
-from vfl.models.averaging.program import Rows
 from vfl.models.averaging.spec import Averaging
 from vfl.models.privacy import Privacy
 from vfl.models.splitting import Split
@@ -36,11 +35,6 @@ from vfl.screen.warn import warn_user
 
 Held = np.ndarray[Any, np.dtype[np.bool_]]
 PATIENCE = 600.0  # seconds for a step: in one process nobody is silent but who computes
-MEASURES = {
-    "binary": ("auc", "log_loss", "base_rate", "mean_predicted"),
-    "numeric": ("rmse", "r2"),
-    "count": ("deviance", "rmse"),
-}
 
 
 class Members:
@@ -232,7 +226,8 @@ class Members:
         try:
             estimator.unit(len(self.roles.members))
         except Complaint as complaint:
-            raise ConfigError(f"Averaging: {complaint.key} {complaint.what}", remedy=complaint.remedy) from None
+            name = str(complaint.key).rpartition(".")[2]
+            raise ConfigError(f"Averaging: {name} {complaint.what}", remedy=complaint.remedy) from None
         return estimator, away
 
     def _noise(self, spec: Averaging, privacy: object) -> Noise | None:
@@ -250,12 +245,8 @@ class Members:
 
     def _held_out(self, name: str, split: Split | None) -> Held:
         """(n,) the rows that a member holds out."""
-        count = len(self._tables[name])
-        held = np.zeros(count, np.bool_)
-        if split is not None:
-            drawn = np.random.default_rng([split.seed, self.roles.members.index(name)]).permutation(count)
-            held[drawn[: round(split.test * count)]] = True
-        return held
+        test, seed = (0.0, 0) if split is None else (split.test, split.seed)
+        return held_out.drawn(len(self._tables[name]), test, seed, self.roles.members.index(name))
 
     def _rows(self, name: str, spec: Averaging, chosen: Held) -> Rows:
         return member_tables.rows(self._tables[name][chosen], self.columns, self._label, name, spec)
@@ -268,12 +259,11 @@ class Members:
 
     def _evaluated(self, model: AveragedModel, spec: Averaging, held: Mapping[str, Any]) -> AveragedModel:
         found: dict[str, Any] = {}
-        measure = {"binary": binary_metrics, "numeric": numeric_metrics, "count": count_metrics}[spec.label]
         for name in self.roles.members:
             out = self._tables[name][held[name]]
-            numbers: Mapping[str, Any] = measure(out[self._label].to_numpy(np.float64), model.predict_score(out))
+            scores = model.predict_score(out).to_numpy(np.float64)
             sizes = {"rows": int((~held[name]).sum()), "held_out": len(out)}
-            found[name] = sizes | {key: numbers[key] for key in MEASURES[spec.label]}
+            found[name] = sizes | held_out.measures(spec, out[self._label].to_numpy(np.float64), scores)
         by_member = pd.DataFrame.from_dict(found, orient="index")
         return AveragedModel(**{**vars(model), "by_member_": by_member})
 

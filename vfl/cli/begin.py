@@ -74,7 +74,9 @@ def init(
     role: Annotated[
         Role,
         typer.Option(
-            help="guest: has the labels; host: has further columns; arbiter: has the key, no data.", show_default=False
+            help="guest: has the labels; host: has further columns; member: has the same columns as the other members; "
+            "arbiter: has the key, no data.",
+            show_default=False,
         ),
     ],
     name: Annotated[
@@ -102,6 +104,7 @@ def init(
     from vfl.cli.results import Init
     from vfl.job.setup import init_party
 
+    kind = "averaging" if role is Role.member else kind  # members take part in nothing else
     identity = init_party(folder, role.value, name, encrypt=encrypt_key, kind=kind, hosts=hosts)
     party_file, certificate, fingerprint = folder / "party.toml", identity.certificate_path, identity.fingerprint()
 

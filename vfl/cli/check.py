@@ -12,13 +12,14 @@ from rich.table import Table as Grid
 
 from protocols.alignment.outcome import most_common
 from protocols.errors import ConfigError
+from vfl.cli import members
 from vfl.cli.jobs import disclosed_by, print_disclosed
 from vfl.cli.results import Check, Memory
 from vfl.cost import ahead, estimate
 from vfl.data import Table
 from vfl.data.schema import ColumnType, Schema
 from vfl.data.shapes import Profile
-from vfl.job import AlignmentJob, Job, Party, cautions, searched
+from vfl.job import AlignmentJob, Job, MembersJob, Party, cautions, searched
 from vfl.job.opened import rows_taken
 from vfl.job.plan import plan_of, roles_of
 from vfl.job.policy import bounds_told
@@ -46,15 +47,17 @@ TYPES: dict[ColumnType, str] = {
 }
 
 
-def checked(agreement: Job | AlignmentJob, party: Party) -> tuple[Check, Ready[Any]]:
+def checked(agreement: Job | AlignmentJob | MembersJob, party: Party) -> tuple[Check, Ready[Any]]:
     """Runs every check that can be made alone: what the job would do and disclose.  Raises the error that `vfl run`
     would raise."""
+    if isinstance(agreement, MembersJob):
+        return members.checked(agreement, party)
     return _check(agreement, party) if isinstance(agreement, Job) else _check_alignment(agreement, party)
 
 
 def meet(ready: Ready[Any], connect: float, say: Callable[[str], object]) -> tuple[str, ...]:
     """Meets every peer that gives the same command within this number of seconds; say: receives whom it waits for."""
-    purpose = "run" if isinstance(ready.job, Job) else "align"
+    purpose = "align" if isinstance(ready.job, AlignmentJob) else "run"
     peers = listed(peers_for(ready.job, ready.party.name, purpose), "and")
     say(f"Waiting for {peers}, up to {connect:g} s, to give the same command.")
     return meet_all(ready, purpose, connect)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from protocols.errors import ConfigError
 from vfl.screen.answer import AsJson, answer
 from vfl.screen.arguments import JobFile, ModelKind, RunFolder, say
 from vfl.screen.console import Console
@@ -22,32 +23,62 @@ model_app = typer.Typer(help="This party's part of a model: show.", no_args_is_h
 def job_new(
     job: JobFile,
     key: Annotated[
-        list[str], typer.Option(metavar="COLUMN", help="An id column; several make one key.", show_default=False)
-    ],
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="An id column; several make one key.", show_default=False),
+    ] = None,
     kind: ModelKind = "logistic-regression",
     guest: Annotated[str, typer.Option(metavar="NAME", help="Who holds the labels.")] = "bank",
     host: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Who holds further columns; repeat it for several.")
     ] = None,
     arbiter: Annotated[str, typer.Option(metavar="NAME", help="Who holds no data.")] = "trustco",
+    member: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="With --kind averaging: a member; repeat it for each.", show_default=False),
+    ] = None,
+    label: Annotated[
+        str, typer.Option(metavar="COLUMN", help="With --kind averaging: the label's column, at all members.")
+    ] = "default",
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN", help="With --kind averaging: a feature, at all members; repeat it.", show_default=False
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write a commented job file to start from."""
     from vfl.cli.results import JobNew
     from vfl.job.setup import new_job
+    from vfl.job.starter import AVERAGING
 
-    new_job(job, keys=key, kind=kind, guest=guest, hosts=host or ["telecom"], arbiter=arbiter)
+    if kind == AVERAGING:
+        _needed("--member", member, "averaging needs the names of its members", 2)
+        _needed("--column", column, "members train on columns other than the label")
+        new_job(job, kind, members=member, arbiter=arbiter, label=label, columns=column)
+    else:
+        _needed("--key", key, "customers are matched by an id column")
+        new_job(job, kind, keys=key, guest=guest, hosts=host or ["telecom"], arbiter=arbiter)
     what = "read it, change what your parties agreed on differently, and give the same file to all"
     answer(JobNew(job=str(job)), as_json, lambda: say(f"{job}: {what}"))
+
+
+def _needed(option: str, given: list[str] | None, why: str, least: int = 1) -> None:
+    """Raises ConfigError unless an option is given often enough."""
+    if len(given or ()) < least:
+        often = "once" if least == 1 else f"{least} times or more"
+        raise ConfigError(f"{option} is missing: {why}", remedy=f"Give it {often}")
 
 
 @job_app.command("show", epilog=examples("job show"))
 def job_show(job: JobFile, as_json: AsJson = False) -> None:
     """Explain what a job asks of its parties."""
+    from vfl.cli import members
     from vfl.cli.jobs import job_shown, print_job
-    from vfl.job import load_agreement
+    from vfl.job import MembersJob, load_agreement
 
-    told = job_shown(load_agreement(job))
+    agreed = load_agreement(job)
+    told = members.job_shown(agreed) if isinstance(agreed, MembersJob) else job_shown(agreed)
     answer(told, as_json, lambda: print_job(told, Console()))
 
 

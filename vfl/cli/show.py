@@ -10,10 +10,12 @@ from jinja2 import TemplateError
 from rich.markup import escape
 
 from protocols.errors import ConfigError, ModelError
+from vfl.cli import members
 from vfl.cli.ledgers import HASH, WIDE
 from vfl.cli.results import AlignmentReport, ModelShow, ReportShown, Runs
 from vfl.models.part_files import load_part
 from vfl.models.registry import ARBITER_KINDS, KINDS
+from vfl.models.saved_files import NAME
 from vfl.report.page import ALIGNMENT, PAGE, REPORT, read_report, write_alignment, write_report
 from vfl.report.schema import Report
 from vfl.report.terminal import print_summary
@@ -28,6 +30,8 @@ from vfl.storage.runs import refuse_prepared
 def model_shown(folder: Path) -> ModelShow:
     """One party's part of a model.  Raises ModelError."""
     refuse_prepared(folder.parent)
+    if (folder / NAME).exists():
+        return members.model_shown(folder)
     part, head = load_part(folder)
     kind: Any = ARBITER_KINDS.get(head.kind) or KINDS[head.kind]
     return ModelShow(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,10 @@ from vfl.screen.examples import examples
 from vfl.screen.tables import print_cautions
 from vfl.storage.runs import resolved
 
+if TYPE_CHECKING:
+    from vfl.job import MembersJob, Party
+    from vfl.run.session import Ready
+
 together_app = typer.Typer()
 
 
@@ -25,6 +29,12 @@ def one_output(progress: str, as_json: bool) -> None:
     if as_json and progress == "lines":
         remedy = "Leave one out: the last line of --progress lines names the report too"
         raise ConfigError("--json and --progress lines both print JSON to standard output", remedy=remedy)
+
+
+def not_resumed(fresh: bool) -> None:
+    """Raises ConfigError for an option that means nothing to members."""
+    if fresh:
+        raise ConfigError("--fresh is given, and a run of members is never resumed", remedy="Leave it out")
 
 
 @together_app.command(epilog=examples("align"))
@@ -51,7 +61,7 @@ def align(
     An interrupted alignment resumes where it stopped.
     """
     from vfl.cli.results import Align
-    from vfl.job import load_agreement, load_party
+    from vfl.job import MembersJob, load_agreement, load_party
     from vfl.report.page import PAGE
     from vfl.run.align import align as align_party
     from vfl.run.align import prepare, print_report
@@ -61,6 +71,8 @@ def align(
     one_output(progress, as_json)
     console = Console(stderr=True)
     agreed, own = load_agreement(job), load_party(party)
+    if isinstance(agreed, MembersJob):
+        raise ConfigError(f"{job} is a job of members, who match no ids", remedy="Give vfl run")
     with contextlib.ExitStack() as stack:
         with announced(agreed, own, "align"):
             ready = prepare(agreed, own, format, stack=stack)
@@ -138,23 +150,33 @@ def run(
     """Take part in a job: align, train, score.
 
     Every party runs this with the same job file; the order of starting does not matter.  An interrupted run resumes
-    where it stopped.
+    where it stopped; an averaging of members begins again.
     """
     from vfl.cli.results import Run
-    from vfl.job import load_job, load_party
+    from vfl.job import MembersJob, load_party, load_training
     from vfl.run.announce import announced
+    from vfl.run.members import ready as of_members
+    from vfl.run.members.run import run as run_member
     from vfl.run.train import prepare
     from vfl.run.train import run as run_party
     from vfl.screen.progress import watching
 
     one_output(progress, as_json)
     console = Console(stderr=True)
-    agreed, own = load_job(job), load_party(party)
+    agreed, own = load_training(job), load_party(party)
+    ready: of_members.MemberReady | Ready
     with announced(agreed, own, "run"):
-        ready = prepare(agreed, own)
+        if isinstance(agreed, MembersJob):
+            not_resumed(fresh)
+            ready = of_members.prepare(agreed, own)
+        else:
+            ready = prepare(agreed, own)
     print_cautions(console, ready.cautions)
     with stoppable(console), watching(progress, console) as watch:
-        folder = run_party(ready, watch, connect_timeout=connect_timeout, fresh=fresh)
+        if isinstance(ready, of_members.MemberReady):
+            folder = run_member(ready, watch, connect_timeout=connect_timeout)
+        else:
+            folder = run_party(ready, watch, connect_timeout=connect_timeout, fresh=fresh)
     file, model = folder / "report.json", folder / "model"
 
     def show() -> None:
@@ -202,18 +224,22 @@ def predict(
     Every party that holds a part of the model runs this; data parties bring their own new tables.  The arbiter runs it
     too if it holds shares of weights or the leaf values of sealed trees, and always with two or more hosts.  The guest
     gets the scores, of any number of rows.  The score of a row is empty if a party does not know it, or has no value
-    that the model needs.
+    that the model needs.  A member of an averaging needs nobody, and scores its own rows.
     An interrupted prediction resumes where it stopped.
     """
     from vfl.cli.results import Predict
-    from vfl.job import load_job, load_party
+    from vfl.job import MembersJob, load_party, load_training
     from vfl.run.announce import announced
     from vfl.run.predict import predict as predict_party
     from vfl.run.scoring import prepare
     from vfl.screen.progress import watching
 
     one_output(progress, as_json)
-    agreed, own, console = load_job(job), load_party(party), Console(stderr=True)
+    agreed, own, console = load_training(job), load_party(party), Console(stderr=True)
+    if isinstance(agreed, MembersJob):
+        not_resumed(fresh)
+        _predicted_alone(agreed, own, model, data, out, as_json)
+        return
     with announced(agreed, own, "predict"):
         scoring = prepare(agreed, own, model, data, out)
     print_cautions(console, scoring.cautions)
@@ -229,4 +255,22 @@ def predict(
     told = Predict(folder=str(folder), report=str(folder / "report.json"), cautions=list(scoring.cautions))
     if file is not None and scoring.new is not None:
         told.scores, told.rows, told.scored = str(file), len(scoring.new.index), scored
+    answer(told, as_json, show)
+
+
+def _predicted_alone(
+    job: MembersJob, party: Party, model: Path | None, data: str | None, out: Path | None, as_json: bool
+) -> None:
+    """The same at a member, which holds the whole model."""
+    from vfl.cli.results import Predict
+    from vfl.run.members.predict import predict as predict_member
+
+    found = predict_member(job, party, model, data, out)
+    report = str(found.folder / "report.json")
+
+    def show() -> None:
+        say(f"{found.said}\nscores: {found.file}\nreport: {report}")
+
+    told = Predict(folder=str(found.folder), report=report, cautions=[], scores=str(found.file))
+    told.rows, told.scored = found.rows, found.scored
     answer(told, as_json, show)

@@ -10,7 +10,7 @@ from vfl.cost import cost, prepared
 from vfl.cost.machine import Machine, cores
 from vfl.cost.network import NETWORKS, Network
 from vfl.job import Job
-from vfl.job.job import Agreement
+from vfl.job.job import Matching
 from vfl.job.plan import plan_of
 from vfl.models.registry import kind_of
 from vfl.models.workload import Columns, Workload
@@ -69,7 +69,7 @@ def times(job: Job, rows: int, columns: int, passes: int | None = None, workers:
     }
 
 
-def _alignment_seconds(job: Agreement, rows: int, machine: Machine, network: Network, threads: int) -> float:
+def _alignment_seconds(job: Matching, rows: int, machine: Machine, network: Network, threads: int) -> float:
     """By every key, if all `rows` are common to all."""
     work = Workload("alignment", rows, hosts=len(job.parties.hosts))
     return len(job.align.keys) * cost.part_seconds(work, 0, machine, network, threads)
@@ -116,7 +116,7 @@ def in_words(job: Job, table: tuple[int, int] | None, passes: int | None = None,
     )
 
 
-def alignment_in_words(job: Agreement, ids: int | None, workers: int = 0) -> str:
+def alignment_in_words(job: Matching, ids: int | None, workers: int = 0) -> str:
     """The estimate of a job that aligns and trains nothing; ids: how many this party has, None at the arbiter."""
     machine, such, threads = Machine.measured(0), _such(workers), workers or cores()
     given = f"for every {ROWS:,} ids of each data party, if all have {such}"

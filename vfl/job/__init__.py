@@ -1,9 +1,10 @@
 """The two files that an institution reads: the job, the same at every party, and the party's own."""
 
-from vfl.job.alignment_job import AlignmentJob, load_agreement
+from vfl.job.alignment_job import AlignmentJob, load_agreement, load_training
 from vfl.job.cautions import cautions
 from vfl.job.job import Agreement, Job, job_from, load_job, needed_permits
 from vfl.job.joining import check_files, cross_check
+from vfl.job.members_job import MembersJob
 from vfl.job.party import Party, load_party, split_address
 from vfl.job.permits import PERMITS
 from vfl.job.starter import starter_job, starter_party, with_peer, with_pins
@@ -13,6 +14,7 @@ __all__ = [
     "Agreement",
     "AlignmentJob",
     "Job",
+    "MembersJob",
     "Party",
     "cautions",
     "check_files",
@@ -21,6 +23,7 @@ __all__ = [
     "load_agreement",
     "load_job",
     "load_party",
+    "load_training",
     "needed_permits",
     "split_address",
     "starter_job",

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from pydantic import model_validator
 
-from vfl.job.job import Agreement, Job, check_is_job
+from vfl.job.job import Job, Matching, check_is_job, load_job
+from vfl.job.members_job import MembersJob, is_of_members
 from vfl.job.model import NOT_YET
 from vfl.schema.section import Complaint, build, read_toml
 
 
-class AlignmentJob(Agreement):
+class AlignmentJob(Matching):
     """A whole job file that aligns ids only."""
 
     @model_validator(mode="after")
@@ -26,7 +27,7 @@ class AlignmentJob(Agreement):
         return self
 
 
-def alignment_permits(job: Agreement) -> tuple[str, ...]:
+def alignment_permits(job: Matching) -> tuple[str, ...]:
     """The permissions that aligning by this job needs."""
     opened = "intersection-size-to-parties" if job.align.cardinality_only else "intersection-to-parties"
     several_keys = ("matched-keys-to-parties",) if len(job.align.keys) > 1 else ()
@@ -34,10 +35,19 @@ def alignment_permits(job: Agreement) -> tuple[str, ...]:
     return (opened, *several_keys, *several_hosts)
 
 
-def load_agreement(path: str | Path) -> Job | AlignmentJob:
-    """Reads and checks a job file of either kind: with [model] or without; every error is a ConfigError."""
+def load_training(path: str | Path) -> Job | MembersJob:
+    """Reads and checks a job file that trains a model; every error is a ConfigError."""
     text, document = read_toml(Path(path))
     check_is_job(document, path)
+    return build(MembersJob, document, str(path), text=text) if is_of_members(document) else load_job(path)
+
+
+def load_agreement(path: str | Path) -> Job | AlignmentJob | MembersJob:
+    """Reads and checks a job file of any kind: with [model] or without, of members; every error is a ConfigError."""
+    text, document = read_toml(Path(path))
+    check_is_job(document, path)
+    if is_of_members(document):
+        return build(MembersJob, document, str(path), text=text)
     if "model" in document:
         return build(Job, document, str(path), text=text, later=NOT_YET)
     return build(AlignmentJob, document, str(path), text=text)

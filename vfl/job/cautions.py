@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vfl.job.job import Agreement, Job
+from vfl.job.job import Agreement, Job, Matching
 from vfl.job.party import Party
 
 FEW = 50  # rows: a smaller align.min_intersection is named
@@ -11,7 +11,7 @@ FEW = 50  # rows: a smaller align.min_intersection is named
 def cautions(job: Agreement, party: Party | None = None) -> list[str]:
     """A sentence each; empty if there is nothing to say."""
     found = []
-    if job.align.min_intersection < FEW:
+    if isinstance(job, Matching) and job.align.min_intersection < FEW:
         found.append(
             f"align.min_intersection = {job.align.min_intersection}: a partner that aligns few ids, or "
             f"slightly different lists again and again,"
@@ -23,9 +23,11 @@ def cautions(job: Agreement, party: Party | None = None) -> list[str]:
             " 2030); the default is 3072"
         )
     for name, peer in (party.peers if party else {}).items():
-        if party and name not in job.parties.peers_of(party.name):
+        if party and name not in job.parties.pinned_by(party.name):
             why = "hosts do not talk to each other" if name in job.parties.names else "the job does not name it"
             found.append(f"[peers.{name}] is not used in this job: {why}")
         elif party and peer.address is not None and name not in job.parties.dials(party.name):
-            found.append(f"peers.{name}.address is not used: {name} dials {party.name}")
+            dialled = party.name in job.parties.dials(name)
+            why = f"{name} dials {party.name}" if dialled else "members do not talk to each other"
+            found.append(f"peers.{name}.address is not used: {why}")
     return found

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,11 +18,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from protocols.errors import ConfigError
+from protocols.session import Roles
 from vfl.job.align import Align
 from vfl.job.align import Column as Column
 from vfl.job.evaluation import Evaluation
 from vfl.job.model import NOT_YET, Model, check_arbiter, check_keys
-from vfl.job.permits import CONVERGENCE, FORMER, PERMITS, REMOVED, WEIGHTS, WITHOUT_JOB
+from vfl.job.permits import CONVERGENCE, FORMER, PERMITS, REMOVED, WEIGHTS
 from vfl.job.prediction import Prediction
 from vfl.job.search import Search, candidates
 from vfl.models.plan import Role
@@ -32,7 +34,7 @@ from vfl.schema.section import Complaint, Section, build, check_name, choose, di
 from vfl.schema.spec import FULL_KEY_BITS, KeyBits
 
 Name = Annotated[str, AfterValidator(check_name)]
-_known = choose(tuple(PERMITS), REMOVED | dict.fromkeys(WITHOUT_JOB, "no job file can use it yet"))
+_known = choose(tuple(PERMITS), REMOVED)
 Permit = Annotated[
     str,
     BeforeValidator(lambda value: value if isinstance(value, str) and value in FORMER else _known(value)),
@@ -59,7 +61,32 @@ def _version(value: object) -> object:
 Version = Annotated[Literal[1], BeforeValidator(_version)]
 
 
-class Parties(Section):
+class Meeting(Section):
+    """Who takes part, by name, and who meets whom."""
+
+    @property
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """All parties."""
+
+    @abstractmethod
+    def role_of(self, name: str) -> Role | None:
+        """The role of the party `name`; None if it takes no part."""
+
+    @abstractmethod
+    def peers_of(self, name: str) -> tuple[str, ...]:
+        """Whom `name` talks to."""
+
+    def pinned_by(self, name: str) -> tuple[str, ...]:
+        """Whose certificates `name` needs."""
+        return self.peers_of(name)
+
+    @abstractmethod
+    def dials(self, name: str) -> tuple[str, ...]:
+        """Whose address `name` needs."""
+
+
+class Parties(Meeting):
     """Who takes part, by name; hosts in the order that every party uses."""
 
     guest: Annotated[Name, Values('a name, such as guest = "bank"')] = Field(
@@ -116,9 +143,8 @@ class Parties(Section):
     def dials(self, name: str) -> tuple[str, ...]:
         """Whose address `name` needs: hosts dial the guest and the arbiter, the arbiter dials the guest, the guest
         nobody."""
-        return {"guest": (), "host": (self.guest, *self._arbiters), "arbiter": (self.guest,), None: ()}[
-            self.role_of(name)
-        ]
+        role = self.role_of(name)
+        return (self.guest, *self._arbiters) if role == "host" else (self.guest,) if role == "arbiter" else ()
 
 
 UNWATCHED = 100  # iterations of a regression, where nobody learns whether they were enough
@@ -177,9 +203,13 @@ class Agreement(Section):
     version: Annotated[Version, Values("1")] = Field(
         description="the version of the job file's format that this release reads"
     )
-    parties: Parties = Field(description="a section [parties] that names the guest, the hosts and the arbiter")
-    align: Align = Field(description='a section [align] with the key, such as keys = [["national_id"]]')
+    parties: Meeting
     disclosure: Allowed = Field(default=Allowed(), description="a section [disclosure]")
+
+    @property
+    @abstractmethod
+    def roles(self) -> Roles:
+        """Who takes part, as programs take it."""
 
     @property
     def models_told(self) -> int:
@@ -210,7 +240,18 @@ class Agreement(Section):
             )
 
 
-class Job(Agreement):
+class Matching(Agreement):
+    """What a job file says whose parties hold other columns of the same customers."""
+
+    parties: Parties = Field(description="a section [parties] that names the guest, the hosts and the arbiter")
+    align: Align = Field(description='a section [align] with the key, such as keys = [["national_id"]]')
+
+    @property
+    def roles(self) -> Roles:
+        return Roles(self.parties.guest, self.parties.hosts, self.parties.arbiter)
+
+
+class Job(Matching):
     """A whole job file that fits a model."""
 
     split: Split = Field(default=Split(), description="a section [split]")
@@ -411,7 +452,13 @@ def check_is_job(document: Mapping[str, Any], path: str | Path) -> None:
 
 
 def load_job(path: str | Path) -> Job:
-    """Reads and checks a job file; every error is a ConfigError."""
+    """Reads and checks a job file with [model]; every error is a ConfigError."""
     text, document = read_toml(Path(path))
     check_is_job(document, path)
+    parties = document.get("parties")
+    if isinstance(parties, Mapping) and "members" in parties:
+        raise ConfigError(
+            f"{path} is a job of members, which hold the same columns",
+            remedy="vfl check, run, predict and job show take it; this command is for a guest and hosts",
+        )
     return build(Job, document, str(path), text=text, later=NOT_YET)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from protocols.errors import ConfigError
+from protocols.errors import ConfigError, DisclosureRefused
 from vfl.data.extras import needed
 from vfl.data.places import local_path, named, place_of
-from vfl.job.job import Agreement, Job
+from vfl.job.job import Agreement, Job, Matching
+from vfl.job.members_job import MembersJob
 from vfl.job.party import Party
 from vfl.job.policy import policy_check
 from vfl.job.table import Data
@@ -74,11 +75,13 @@ def cross_check(job: Agreement, party: Party) -> None:
         raise wrong(
             f"role is {shown(party.role)}, the job '{job.name}' says {shown(role)}", "Make both files say the same"
         )
-    expected = job.parties.peers_of(me)
+    expected = job.parties.pinned_by(me)
     missing = [p for p in expected if p not in party.peers]
     if missing:
+        does = "talks to" if missing[0] in job.parties.peers_of(me) else "checks the signatures of"
+        of = [p for p in expected if (p in job.parties.peers_of(me)) == (does == "talks to")]
         raise wrong(
-            f"peers.{missing[0]} is missing: a {role} talks to {listed(expected, 'and')}",
+            f"peers.{missing[0]} is missing: {'an' if role == 'arbiter' else 'a'} {role} {does} {listed(of, 'and')}",
             f"Run vfl trust with {missing[0]}'s certificate",
         )
     for name in job.parties.dials(me):
@@ -87,13 +90,31 @@ def cross_check(job: Agreement, party: Party) -> None:
                 f"peers.{name}.address is missing: a {role} dials {name}",
                 'Add address = "ADDRESS:PORT", as that party listens',
             )
-    if party.data is not None:
+    if party.data is not None and isinstance(job, Matching):
         for what, remedy in _unfit(job, party.role, party.data):
             raise wrong(what, remedy)
+    if party.data is not None and isinstance(job, MembersJob):
+        _withheld(job, party, party.data)
     policy_check(job, party)
 
 
-def _unfit(job: Agreement, role: Role, data: Data) -> Iterator[tuple[str, str]]:
+def _withheld(job: MembersJob, party: Party, data: Data) -> None:
+    """Raises DisclosureRefused for a column of the job that the party file withholds."""
+    used = (*job.table.columns, job.table.label)
+    outside = [c for c in job.table.columns if data.columns is not None and c not in data.columns]
+    for key, names in (("columns", outside), ("exclude", [c for c in used if c in data.exclude])):
+        if names:
+            does = "does not list" if key == "columns" else "lists"
+            raise DisclosureRefused(
+                f"{party.name}: the job uses {listed([shown(c) for c in names], 'and')}, which data.{key} {does}",
+                remedy=f"Agree on a job without it, or, if the person responsible for this party's data agrees, change "
+                f"data.{key}",
+                party=party.name,
+                about="data.columns",
+            )
+
+
+def _unfit(job: Matching, role: Role, data: Data) -> Iterator[tuple[str, str]]:
     """What of [data] does not fit the job, and the remedy."""
     uses = {"label": (data.label,), "weight": (data.weight,), "date": (data.date,), "columns": data.columns or ()}
     uses |= {"categories": data.categories or (), "types": tuple(data.types), "exclude": data.exclude}

@@ -72,7 +72,8 @@ class Peer(Section):
     )
     address: Annotated[Address | None, Values('an address and port, such as address = "10.0.0.3:7443"')] = Field(
         default=None,
-        description="where to dial the peer: hosts dial the guest and the arbiter, the arbiter dials the guest",
+        description="where to dial the peer: hosts dial the guest and the arbiter, the arbiter dials the guest, "
+        "members dial the arbiter",
     )
 
     @property
@@ -121,8 +122,8 @@ class Party(Section):
     listen: Annotated[Address | None, Values('an address and port, such as listen = "0.0.0.0:7443"')] = Field(
         default=None,
         description=(
-            "required at the guest and the arbiter: the address and port at which this party listens; a host opens "
-            "no port"
+            "required at the guest and the arbiter: the address and port at which this party listens; hosts and "
+            "members open no port"
         ),
     )
     identity: Identity = Field(description="a section [identity] with key and certificate")
@@ -141,11 +142,10 @@ class Party(Section):
 
     @model_validator(mode="after")
     def _fits_role(self) -> Party:
-        if self.role == "host" and self.listen is not None:
-            raise Complaint(
-                "does nothing: a host opens no port, it dials the guest and the arbiter", "Remove it", "listen"
-            )
-        if self.role != "host" and self.listen is None:
+        if self.role in ("host", "member") and self.listen is not None:
+            whom = "the guest and the arbiter" if self.role == "host" else "the arbiter"
+            raise Complaint(f"does nothing: a {self.role} opens no port, it dials {whom}", "Remove it", "listen")
+        if self.role not in ("host", "member") and self.listen is None:
             raise Complaint(f"is missing: the others dial the {self.role}", 'Add listen = "0.0.0.0:7443"', "listen")
         if self.role == "arbiter" and self.data is not None:
             raise Complaint("is not for an arbiter, which holds no data", "Remove the section", "data")
@@ -157,6 +157,8 @@ class Party(Section):
             raise Complaint("is missing: the guest holds the labels", 'Add label = "..."', "data.label")
         if self.role == "host" and self.data is not None:
             self.data.check_hosts()
+        if self.role == "member" and self.data is not None:
+            self.data.check_members()
         if self.compute.database is not None and (self.data is None or not self.data.is_database):
             raise Complaint("does nothing: source in [data] is no database", "Remove it", "compute.database")
         return self

@@ -128,14 +128,18 @@ PERMITS: dict[str, str] = {
         "values of these "
         "columns, up to a scale and a shift"
     ),
-}
-
-WITHOUT_JOB: dict[str, str] = {
     "averages-to-parties": (
-        "averaging: after each round the aggregator and all members learn the sum of the updates of the members that "
-        "took part to the end, how many rows these have in all, and who they are"
+        "averaging: before the first round the aggregator and all members learn means and standard deviations of the "
+        "columns over the rows of all members; after each round the sum of the updates of the members that took part "
+        "to the end, how many rows these have in all, and who they are; where rows are held out, at the end the means "
+        "over members of two measures, of the averaged model and of the members' own ones, and for how many members "
+        "the averaged one is better"
     ),
-}  # of messages that no job file leads to: known in Python only
+    "updates-to-other-member": (
+        "averaging of two members: each computes the other's part from every sum, and so learns its sums of columns, "
+        "its number of rows, its measures and each of its updates; the aggregator learns the sums alone"
+    ),
+}
 
 REMOVED: dict[str, str] = {
     "own-wins-to-host": 'it was removed: sealed trees need "wins-to-owners" in its place, open trees "partition-to-hosts"',  # noqa: E501
@@ -146,6 +150,7 @@ FORMER: dict[str, tuple[str, ...]] = {
     "final-weights-to-owner": ("guest-weights-to-guest", "host-weights-to-host")
 }  # still read, and means both
 
+AVERAGES, OF_TWO = "averages-to-parties", "updates-to-other-member"  # of jobs with members
 CONVERGENCE = "convergence-to-parties"  # no job needs it either: without it all iterations are made
 SCORING = frozenset({
     "intersection-to-parties", "matched-keys-to-parties", "intersection-sizes-to-arbiter", "scores-to-guest",

@@ -39,4 +39,4 @@ def search_of(job: Job) -> Search[Plan[Spec]] | None:
 
 def roles_of(job: Job) -> Roles:
     """Who takes part."""
-    return Roles(job.parties.guest, job.parties.hosts, job.parties.arbiter)
+    return job.roles

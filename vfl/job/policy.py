@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, model_validator
 
 from protocols.errors import DataError, DisclosureRefused
-from vfl.job.job import Agreement, Job, Name, Permits
+from vfl.job.job import Agreement, Job, Matching, Name, Permits
+from vfl.job.members_job import MembersJob
 from vfl.job.partners import DIGESTS, Digests, Partner, partners_check, rules_told
 from vfl.job.permits import PERMITS
 from vfl.schema.described import Described, Values
@@ -37,6 +38,13 @@ class AtLeast(Section):
         description="the minimum number of rows in each bin that is counted for another party",
     )
     key_bits: int = Field(default=2048, ge=2048, le=4096, description="the shortest key")
+    min_members: int = Field(
+        default=2,
+        ge=2,
+        le=4096,
+        description="the fewest members that a sum of averaging involves; of two members the permission "
+        "updates-to-other-member is needed too",
+    )
     min_intersection: int = Field(
         default=100,
         ge=1,
@@ -61,6 +69,7 @@ class AtMost(Section):
         le=20,
         description="the maximum number of fractional bits of an opened score",
     )
+    rounds: int = Field(default=1000, ge=1, le=100_000, description="the maximum number of rounds of averaging")
     n_estimators: int = Field(default=1000, ge=1, le=10_000, description="the maximum number of rounds of trees")
     num_class: int = Field(default=20, ge=1, le=1000, description="the maximum number of classes")
     candidates: int = Field(default=50, ge=1, le=10_000, description="the maximum number of candidates of a search")
@@ -123,6 +132,12 @@ class Policy(Section):
         le=MOST,
         description="at a host: how often a model scores the same row for the guest in a calendar month",
     )
+    sums_days: int | None = Field(
+        default=None,
+        ge=1,
+        le=36_500,
+        description="averaging: for how many days opened sums are compared with those of later runs; absent: for good",
+    )
     max_partner_rows: int | None = Field(
         default=None,
         ge=1,
@@ -182,8 +197,10 @@ MOST_BITS = 12  # of gradients whose number the job leaves to the number of rows
 def values(job: Agreement, name: str) -> Iterator[tuple[str, int]]:
     """(dotted key, value) wherever the job sets the parameter `name` of a floor or ceiling; of a search for each
     candidate."""
-    if name == "min_intersection":
+    if name == "min_intersection" and isinstance(job, Matching):
         yield "align.min_intersection", job.align.min_intersection
+    if isinstance(job, MembersJob) and name in ("min_members", "rounds"):
+        yield f"model.{name}", getattr(job.model, name)
     if not isinstance(job, Job):
         return
     if name == "key_bits":
@@ -270,7 +287,7 @@ def few_columns_check(job: Job, party: Party, columns: int) -> None:
         )
 
 
-def rows_check(job: Agreement, party: Party, rows: int) -> None:
+def rows_check(job: Matching, party: Party, rows: int) -> None:
     """Raises DataError where this party has fewer rows with an id of their own than must be common to all."""
     least = job.align.min_intersection
     if rows < least:

@@ -10,7 +10,10 @@ from typing import Any, Literal
 
 from protocols.errors import ConfigError
 from vfl.job import Party, job_from, load_party, starter_job, starter_party, with_peer, with_pins
+from vfl.job.members_job import MembersJob
+from vfl.job.starter import AVERAGING, starter_members_job
 from vfl.models.plan import Role
+from vfl.schema.section import build
 from vfl.storage.files import write_private
 from vfl.transport.identity import (
     Identity,
@@ -126,15 +129,19 @@ def _beside(
     return new, [*(known if pins == "add" else []), f"peers/{new.name}"]
 
 
-def new_job(path: Path, **settings: Any) -> None:
-    """Writes a job file to start from (`settings` as `vfl.job.starter_job`).  Raises ConfigError, also where there is
-    one."""
+def new_job(path: Path, kind: str, **settings: Any) -> None:
+    """Writes a job file to start from (`settings` as `vfl.job.starter_job`, of averaging as
+    `vfl.job.starter.starter_members_job`).  Raises ConfigError, also where there is one."""
     if path.exists():
         raise ConfigError(
             f"{path} exists already", remedy="Choose another name; a job that parties agreed on is never overwritten"
         )
-    text = starter_job(**settings)
-    job_from(tomllib.loads(text), str(path))
+    if kind == AVERAGING:
+        text = starter_members_job(**settings)
+        build(MembersJob, tomllib.loads(text), str(path))
+    else:
+        text = starter_job(kind=kind, **settings)
+        job_from(tomllib.loads(text), str(path))
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from protocols.errors import ConfigError
 from vfl.data.keys import key_lists
 from vfl.job.model import MODELS
-from vfl.job.permits import CONVERGENCE, PERMITS, WEIGHTS
+from vfl.job.permits import AVERAGES, CONVERGENCE, OF_TWO, PERMITS, WEIGHTS
 from vfl.job.policy import AtLeast, AtMost, Policy
+from vfl.models.averaging.spec import Averaging
 from vfl.models.plan import Role
 from vfl.models.registry import kind_of
 from vfl.schema.section import Complaint, build, check_name, listed
@@ -24,9 +25,14 @@ def _toml(value: str | Sequence[str]) -> str:
     return "[" + ", ".join(_toml(v) for v in value) + "]"
 
 
+AVERAGING = str(Averaging.model_fields["kind"].default)
+
+
 def starter_permits(kind: str, hosts: int = 1) -> tuple[str, ...]:
-    """What a party's policy allows at first: what a job of this kind with one key and this number of hosts reveals.
-    Raises ConfigError: no such kind."""
+    """What a party's policy allows at first: what a job of this kind with one key and this number of hosts, or with
+    three members or more, reveals.  Raises ConfigError: no such kind."""
+    if kind == AVERAGING:
+        return (AVERAGES,)
     model = _section(kind)
     several = ("intersection-sizes-to-arbiter",) if hosts > 1 else ()
     return ("intersection-to-parties", *several, *_verdict(model), *model.permits)
@@ -39,7 +45,8 @@ def _verdict(model: Spec) -> tuple[str, ...]:
 
 def _section(kind: str, **parameters: object) -> Spec:
     if kind not in MODELS:
-        raise ConfigError(f"the kind {kind!r} is not known", remedy=f"Use {listed([repr(k) for k in MODELS])}")
+        known = listed([repr(k) for k in (*MODELS, AVERAGING)])
+        raise ConfigError(f"the kind {kind!r} is not known", remedy=f"Use {known}")
     return build(MODELS[kind], {"kind": kind, **parameters}, f"the {kind} job")
 
 
@@ -139,6 +146,60 @@ key_bits = {key_bits}
 {_disclosure(model, len(lists), len(hosts), reveal, score_bits)}"""
 
 
+def starter_members_job(
+    *,
+    name: str = "credit-risk",
+    members: Sequence[str] = ("bank-a", "bank-b", "bank-c"),
+    arbiter: str = "trustco",
+    label: str = "default",
+    columns: Sequence[str] = ("age", "limit"),
+    test: float = 0.25,
+    seed: int = 7,
+    **parameters: object,
+) -> str:
+    """A commented job.toml of members; parameters: of `Averaging`; of two members with the permission that they need.
+
+    Raises ConfigError for parameters that it has not.
+    """
+    two = {"min_members": 2} if len(members) == 2 else {}
+    model = build(Averaging, {"kind": AVERAGING, **two, **parameters}, "the averaging job")
+    spelt = {"estimator": '"logistic", "linear", "poisson" or "mlp"', "rounds": "how often updates are averaged"}
+    lines = [f"# {comment}\n{key} = {_value(getattr(model, key))}" for key, comment in spelt.items()]
+    set_ = [key for key in model.parameters() if key in model.model_fields_set and key not in spelt]
+    lines += [f"{key} = {_value(getattr(model, key))}" for key in set_]
+    permits = (AVERAGES, OF_TWO) if len(members) == 2 else (AVERAGES,)
+    return f"""\
+# The job is the same file at every party.  The parties compare its digest before anything is sent.
+name = {_toml(name)}
+version = 1  # of this file's format
+
+[parties]
+# Members hold the same columns of different customers.  Each name is pinned to a certificate in every party file.
+members = {_toml(list(members))}
+# The aggregator has no data: it adds up what the members send, and sees only sums.
+arbiter = {_toml(arbiter)}
+
+[table]
+# The columns that all members hold under these names, as numbers without gaps.
+label = {_toml(label)}
+columns = {_toml(list(columns))}
+
+[split]
+# The part of its own rows that each member holds out to evaluate the model, drawn by the seed.
+test = {float(test)!r}
+seed = {seed}
+
+[model]
+kind = {_toml(AVERAGING)}
+{chr(10).join(lines)}
+
+[disclosure]
+# Everything that is revealed; each party's policy must also allow it.
+allow = [
+{_permits(permits)}]
+"""
+
+
 def _align(lists: Sequence[Sequence[str]], normalise: Mapping[str, str], duplicates: str, min_intersection: int) -> str:
     """The section [align]."""
     rules = dict.fromkeys((column for key in lists for column in key), "text") | dict(normalise)
@@ -183,14 +244,17 @@ def _disclosure(model: Spec, keys: int, hosts: int, reveal: Sequence[str], score
 
 BUDGETS: dict[str, tuple[tuple[Role, ...], str]] = {
     "runs_per_partner_per_month": (
-        ("guest", "host", "arbiter"),
+        ("guest", "host", "arbiter", "member"),
         "Maximum number of trainings and alignments with each other party per month.",
     ),
     "predictions_per_partner_per_month": (
         ("guest", "host", "arbiter"),
         "Maximum number of batches scored with each other party per month.",
     ),
-    "models_per_label": (("guest",), "Maximum number of models of the same labels trained with each other party."),
+    "models_per_label": (
+        ("guest", "member"),
+        "Maximum number of models of the same labels trained with each other party.",
+    ),
     "rows_per_label_number": (
         ("guest",),
         "Minimum number of training rows for each number computed from labels that hosts learn (weights, "
@@ -206,13 +270,21 @@ BUDGETS: dict[str, tuple[tuple[Role, ...], str]] = {
         "Maximum number of score vectors of the same columns; by default half as many as columns, fewer "
         "where they correlate.",
     ),
+    "sums_days": (
+        ("member",),
+        "For how many days opened sums are compared with those of later runs; by default for good.",
+    ),
     "max_partner_rows": (
         ("guest", "host"),
         "Maximum number of rows of a partner's list; by default 5 times as many as this party's own.",
     ),
 }
 
-EXAMPLES = {"score_vectors": 5, "max_partner_rows": 1_000_000}  # of what depends on the table by default
+EXAMPLES = {
+    "score_vectors": 5,
+    "sums_days": 730,
+    "max_partner_rows": 1_000_000,
+}  # of what depends on the table by default
 
 
 def _budgets(role: Role, policy: Policy) -> str:
@@ -276,10 +348,11 @@ def starter_party(
     )
     port = (
         f"# The other parties dial this address; open it in the firewall.\nlisten = {_toml(listen)}\n"
-        if role != "host"
+        if role not in ("host", "member")
         else ""
     )
-    data = "" if role == "arbiter" else _data(source, query, label if role == "guest" else None, columns)
+    given = label if role == "guest" else None
+    data = "" if role == "arbiter" else _data(source, query, given, columns, matched=role != "member")
     others = [p for p in PERMITS if p not in allow]
     more = f"# Other permissions: {', '.join(others)} (what each discloses: docs/leakage.md).\n" if others else ""
     return f"""\
@@ -313,9 +386,10 @@ def _peers(role: Role) -> str:
     who = {
         "guest": "The guest dials nobody: the others need its address.",
         "host": "A host dials the guest and the arbiter, and needs their addresses.",
-        "arbiter": "The arbiter dials the guest, and needs its address.",
+        "arbiter": "The arbiter dials the guest, and needs its address; members dial the arbiter.",
+        "member": "A member dials the arbiter, and needs its address; of the other members only the certificates.",
     }[role]
-    name = "telecom" if role == "guest" else "bank"
+    name = {"guest": "telecom", "member": "trustco"}.get(role, "bank")
     lines = [
         f"vfl trust adds a section for each peer.  {who}",
         f"  [peers.{name}]",
@@ -325,8 +399,10 @@ def _peers(role: Role) -> str:
     return "".join(f"# {line}\n" for line in lines)
 
 
-def _data(source: str, query: str | None, label: str | None, columns: Sequence[str] | None) -> str:
-    """The section [data]; label: the guest's."""
+def _data(
+    source: str, query: str | None, label: str | None, columns: Sequence[str] | None, *, matched: bool = True
+) -> str:
+    """The section [data]; label: the guest's; matched: whether ids are."""
     data = "[data]\n"
     data += '# A file or a folder of files (.csv, .parquet), or a database, such as "sqlite:///bank.db" with a query.\n'
     data += f"source = {_toml(source)}\n"
@@ -334,9 +410,13 @@ def _data(source: str, query: str | None, label: str | None, columns: Sequence[s
     if label is not None:
         data += f"# The column to predict; with two values the larger one is the event.\nlabel = {_toml(label)}\n"
         data += '# A column of dates, for jobs with out_of_time; the dates never leave this party.\n# date = "opened"\n'
-    data += "# The columns that jobs may use (by default all except keys and label), or those that they may not use.\n"
+    keys = "all except keys and label" if matched else "all"
+    data += f"# The columns that jobs may use (by default {keys}), or those that they may not use.\n"
     data += '# columns = ["limit", "age"]\n' if columns is None else f"columns = {_toml(list(columns))}\n"
-    data += '# exclude = ["row"]\n# Columns whose type is not clear, and texts that mean a missing value.\n'
+    data += '# exclude = ["row"]\n'
+    if not matched:
+        return data + "\n"
+    data += "# Columns whose type is not clear, and texts that mean a missing value.\n"
     data += '# types = { branch = "category", income = "number" }\n# missing = ["-"]\n'
     data += "# The name of a key column in this table, if the job uses another name.\n"
     return data + '# id_columns = { id = "KUNDENNR" }\n\n'

@@ -21,7 +21,7 @@ LABELS_TO_HOSTS = (
     "partition-to-hosts",
     "sampled-rows-to-hosts",
 )
-Role = Literal["guest", "host", "arbiter"]
+Role = Literal["guest", "host", "arbiter", "member"]
 S = TypeVar("S", bound=Spec, covariant=True)
 
 

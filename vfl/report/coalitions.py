@@ -16,6 +16,8 @@ def coalitions(result: Mapping[str, Any]) -> Rows:
     kind, several = str(model.get("kind") or ""), len(parties.get("hosts") or []) > 1
     if kind == "boosted-trees":
         return _trees(model.get("membership") == "open", several)
+    if kind == "averaging":
+        return _averaging(int(model.get("min_members") or 3), len(parties.get("members") or []))
     if kind.endswith("-regression") or kind == "scorecard":
         exact = model.get("link") == "exact" or kind == "poisson-regression"
         return _regression(exact or any(model.get(name) for name in DEALT), several)
@@ -64,6 +66,19 @@ def _trees(is_open: bool, several: bool) -> Rows:
             ),
         ]
     return rows + ([("two or more hosts", "which of their splits won at the same level"), GUESS] if several else [])
+
+
+def _averaging(least: int, members: int) -> Rows:
+    if members == 2:
+        return [("each member by itself", "the other’s sums of columns, number of rows, measures and updates")]
+    return [
+        ("all but one member of a sum", "the sums of columns, number of rows, measures and update of that one"),
+        (
+            f"arbiter and {least - 1} members or more",
+            "another member’s number of rows, and nearly its update, once it and these drop out together",
+        ),
+        ("the arbiter by itself, if it deviates", "rows of members, by sending sums that it makes up for many rounds"),
+    ]
 
 
 FIRST = "guest and the first host, which hands out random numbers"

@@ -12,6 +12,7 @@ from typing import Any
 from vfl.metrics.binary import at_cutoff, uplift, widest
 from vfl.report import plots, words
 from vfl.report.aligning import aligning
+from vfl.report.averaging import averaging
 from vfl.report.coalitions import coalitions
 from vfl.report.features import binning, coefficients, importance
 from vfl.report.figures import figures
@@ -19,6 +20,12 @@ from vfl.report.prediction import prediction
 from vfl.report.searching import searching
 
 Result = Mapping[str, Any]
+ROLES = {
+    "guest": "holds the outcome",
+    "host": "holds further columns",
+    "member": "holds the same columns of other customers",
+    "arbiter": "holds the key, no data",
+}
 
 
 def context(result: Result) -> dict[str, Any]:
@@ -26,7 +33,7 @@ def context(result: Result) -> dict[str, Any]:
     metrics, part = _part(result.get("metrics") or {})
     role = str(result.get("role") or "party")
     party = str(result.get("party") or role)
-    names = {"joint": "joint", "guest_alone": f"{party} alone" if role == "guest" else "guest alone"}
+    names, members = words.model_names(result), words.of_members(result)
     _, hosts = words.party_names(result)
     model = result.get("model") or {}
     points = model.get("points") or []
@@ -39,14 +46,16 @@ def context(result: Result) -> dict[str, Any]:
         "party": party,
         "title": words.title(result),
         "role": role,
-        "roles": {"guest": "holds the outcome", "host": "holds further columns", "arbiter": "holds the key, no data"},
+        "roles": ROLES | ({"arbiter": "adds up, and holds no data"} if members else {}),
+        "of_members": members,
+        "averaging": averaging(result),
         "names": names,
         "part_words": _whole(words.PARTS.get(part, part)),
         "metrics": metrics,
         "answer": answer,
         "iterations": words.iterations_made(model),
         "cautions": words.all_cautions(result),
-        "lead": _lead(answer, partners, party, _whole(words.PARTS.get(part, part))),
+        "lead": _lead(answer, None if members else partners, party, _whole(words.PARTS.get(part, part))),
         "uplifts": uplifts,
         "tables": (tables := _tables(result.get("metrics") or {})),
         "measures": {
@@ -101,6 +110,7 @@ def _nav(shown: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("prediction", "Prediction", shown["prediction"]),
         ("answer", "Answer", not shown["prediction"] and not shown["aligning"]),
         ("alignment", "Alignment", shown["alignment"] or shown["aligning"]),
+        ("members", "Members", shown["averaging"]),
         ("columns", "Columns", shown["columns"]),
         ("features", "Features", shown["binning"] or shown["points"]),
         ("model", "Model", model),
@@ -109,7 +119,7 @@ def _nav(shown: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("stability", "Stability", shown["moved"]),
         ("disclosure", "Privacy", shown["disclosed"] or shown["result"].get("permits")),
         ("cost", "Cost", shown["phases"]),
-        ("card", "Model card", shown["result"].get("purpose") == "run" and model),
+        ("card", "Model card", shown["result"].get("purpose") == "run" and (model or shown["averaging"])),
         ("run", "This run", True),
     ]
     return [(name, title) for name, title, there in sections if there]
@@ -163,8 +173,10 @@ def _answer(metrics: Mapping[str, Any], sure: Mapping[str, Any], outcome: str) -
     return out if metrics else []
 
 
-def _lead(answer: Sequence[Mapping[str, Any]], partners: str, party: str, part: str) -> str:
-    """The answer in a sentence."""
+def _lead(answer: Sequence[Mapping[str, Any]], partners: str | None, party: str, part: str) -> str:
+    """The answer in a sentence; partners: whose columns were added, None where members averaged."""
+    if partners is None:
+        return _lead_of_members(answer, party, part)
     told = [a for a in answer if a["verdict"] in ("better", "worse")]
     if told and all(a["chance"] for a in told):
         return f"On {part} the columns of {partners} make no clear difference."
@@ -178,6 +190,18 @@ def _lead(answer: Sequence[Mapping[str, Any]], partners: str, party: str, part: 
     if better:
         return f"On {part} the columns of {partners} improve {', '.join(better)}, and worsen {', '.join(worse)}."
     return f"On {part} there is nothing to compare."
+
+
+def _lead_of_members(answer: Sequence[Mapping[str, Any]], party: str, part: str) -> str:
+    told = [a for a in answer if a["verdict"] in ("better", "worse")]
+    sure = {a["verdict"] for a in told if not a["chance"]}
+    if not told:
+        return f"On {part} there is nothing to compare."
+    if not sure:
+        return f"On {part} the averaged model and that of {party} alone make no clear difference."
+    if len(sure) == 1:
+        return f"On {part} the averaged model is {sure.pop()} than that of {party} alone."
+    return f"On {part} the averaged model is better than that of {party} alone in some measures, and worse in others."
 
 
 def _alignment(result: Result) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from vfl.metrics.binary import at_cutoff
+from vfl.report.averaging import averaging
 from vfl.report.prediction import prediction
 from vfl.report.searching import searching
 from vfl.report.words import (
@@ -23,7 +24,9 @@ from vfl.report.words import (
     duration,
     interval,
     joined,
+    model_names,
     number,
+    of_members,
     outcome_of,
     percent,
     rows_by_party,
@@ -47,6 +50,7 @@ def print_summary(
     """
     _prediction(result, console)
     _alignment(result, console)
+    _members(result, console)
     _search(result, console)
     _metrics(result, console)
     _phases(result, console)
@@ -82,6 +86,23 @@ def _alignment(result: Mapping[str, Any], console: Console) -> None:
     _show(table, console)
 
 
+def _members(result: Mapping[str, Any], console: Console) -> None:
+    """Who took part in which rounds, and the means over members."""
+    found = averaging(result)
+    if not found:
+        return
+    table = _table("Rounds", "", "members", "rows", "without")
+    for line in found["spans"]:
+        table.add_row(line["rounds"], number(line["members"]), number(line["rows"]), escape(joined(line["without"])))
+    _show(table, console)
+    if found["measures"]:
+        title = f"Over members: better than their own model for {found['better']} of {found['of']}"
+        means = _table(title, "", "own model, mean", "averaged, mean", "members")
+        for line in found["measures"]:
+            means.add_row(line["label"], number(line["alone"]), number(line["averaged"]), number(line["members"]))
+        _show(means, console)
+
+
 def _metrics(result: Mapping[str, Any], console: Console) -> None:
     metrics = result.get("metrics") or {}
     shown = [p for p in PARTS if p in metrics]
@@ -94,7 +115,9 @@ def _part(result: Mapping[str, Any], part: str, console: Console) -> None:
     joint, alone = (metrics[part].get(model, {}) for model in ("joint", "guest_alone"))
     sure = ((result.get("uplift") or {}).get(part) or {}).get("measures") or {}
     more = [f"{100 * result['uplift'][part]['level']:g} % interval"] if sure else []
-    table = _table(f"On {number(joint.get('n'))} {PARTS[part]}", "", "guest alone", "joint", "change", *more)
+    names = model_names(result)
+    alone_name = "own model" if of_members(result) else "guest alone"
+    table = _table(f"On {number(joint.get('n'))} {PARTS[part]}", "", alone_name, names["joint"], "change", *more)
     for name in ANSWER[outcome_of(result)]:
         label, better, _ = METRICS[name]
         a, j = alone.get(name), joint.get(name)
@@ -123,7 +146,7 @@ def _matrix(result: Mapping[str, Any], part: str, console: Console) -> None:
     found = {model: one["cutoffs"] for model, one in series.items() if one.get("cutoffs")}
     if result.get("cutoff") is None or not found:
         return
-    names = {"joint": "joint", "guest_alone": "guest alone"}
+    names = {"joint": model_names(result)["joint"], "guest_alone": "own model" if of_members(result) else "guest alone"}
     lines = [(names.get(model, model), at_cutoff(cutoffs, result["cutoff"])) for model, cutoffs in found.items()]
     columns = ("caught", "missed", "false alarms", "passed", "precision", "recall")
     table = _table(f"Flagged from {lines[0][1]['cutoff']:g} up", "", *columns)

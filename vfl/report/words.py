@@ -133,6 +133,18 @@ def party_names(result: Mapping[str, Any]) -> tuple[str, list[str]]:
     return str(parties.get("guest") or own.get("guest", "guest")), [str(h) for h in hosts]
 
 
+def of_members(result: Mapping[str, Any]) -> bool:
+    """Whether it is of members with the same columns."""
+    return bool((result.get("parties") or {}).get("members"))
+
+
+def model_names(result: Mapping[str, Any]) -> dict[str, str]:
+    """What the two models that are compared are called."""
+    role, party = str(result.get("role") or "party"), str(result.get("party") or result.get("role") or "party")
+    alone = f"{party} alone" if role in ("guest", "member") else "guest alone"
+    return {"joint": "averaged" if of_members(result) else "joint", "guest_alone": alone}
+
+
 def rows_by_party(result: Mapping[str, Any]) -> dict[str, int]:
     """Rows before alignment of every data party whose number is known; a bare number is the only host's."""
     sizes = result.get("alignment") or {}

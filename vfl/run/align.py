@@ -42,7 +42,8 @@ from vfl.data.shapes import Profile
 from vfl.data.source import read_stored
 from vfl.data.spill import scratch_in
 from vfl.data.stored import Stored, StoredFrame
-from vfl.job import Agreement, Party, check_files, cross_check
+from vfl.job import Party, check_files, cross_check
+from vfl.job.job import Matching
 from vfl.job.policy import rows_check
 from vfl.report.page import ALIGNMENT, FORMAT, write_alignment
 from vfl.run.recovery import RunResult, take_part
@@ -59,7 +60,7 @@ LARGE_FILE = 256 << 20  # of a larger file only the key columns are read before 
 
 
 @dataclass(frozen=True)
-class Aligning(Ready[Agreement]):
+class Aligning(Ready[Matching]):
     """A party that has passed every check that can be made alone; ids are those of the table, None at the arbiter."""
 
     ids: tuple[Ids | IdsAway, ...] | None = None
@@ -83,7 +84,7 @@ class Aligning(Ready[Agreement]):
 
 
 def prepare(
-    job: Agreement,
+    job: Matching,
     party: Party,
     format: str | None = None,
     profile: Profile | None = None,
@@ -139,7 +140,7 @@ def prepare(
 
 
 def _read_by_workers(
-    job: Agreement,
+    job: Matching,
     party: Party,
     identity: Identity,
     format: str,

@@ -66,7 +66,9 @@ def certificates(ready: Ready[Any], purpose: str) -> list[str]:
     """What deserves a word about the certificates of this party and of its peers, which are valid today."""
     party, said = ready.party, list[str]()
     whose = [(party.name, ready.identity.certificate_pem, "this party's own certificate")]
-    for name in peers_for(ready.job, party.name, purpose):
+    parties = ready.job.parties
+    strangers = [p for p in parties.pinned_by(party.name) if p not in parties.peers_of(party.name)]
+    for name in (*peers_for(ready.job, party.name, purpose), *strangers):
         pins = party.peers[name].certificates()
         whose += [(name, pem, f"the certificate of {name}") for pem in pins]
         if len(pins) > 1:

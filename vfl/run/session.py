@@ -26,6 +26,7 @@ from protocols.workers.cluster import Cluster
 from vfl.compute.opening import Pool
 from vfl.data import Table
 from vfl.job import Agreement, Job, Party
+from vfl.job.job import Matching
 from vfl.job.opened import vectors_opened
 from vfl.job.policy import DECLARED
 from vfl.models.content import ArbiterPart, Part
@@ -62,8 +63,12 @@ class Ready(Generic[J]):
 
     @property
     def roles(self) -> Roles:
-        parties = self.job.parties
-        return Roles(parties.guest, parties.hosts, parties.arbiter)
+        return self.job.roles
+
+    @property
+    def may_leave(self) -> tuple[str, ...]:
+        """Peers without which a run continues."""
+        return ()
 
     @property
     def own_rows(self) -> int:
@@ -126,6 +131,7 @@ def network_of(
         connect_timeout=connect_timeout,
         met=met,
         declared=DECLARED,
+        may_leave=ready.may_leave,
     )
 
 
@@ -155,12 +161,14 @@ def connected(
         raise
 
 
-def open_channels(ready: Ready[Any], wires: Mapping[str, Wire], *taps: Tap) -> tuple[dict[str, Channel], Keyring]:
-    """A channel a peer, behind this party's policy and the taps, and the keys that they accept."""
+def open_channels(
+    ready: Ready[Any], wires: Mapping[str, Wire], *taps: Tap, steps: int = 1
+) -> tuple[dict[str, Channel], Keyring]:
+    """A channel a peer, behind this party's policy and the taps, and the keys that they accept; steps: of how many
+    messages of other parties a message may be the answer."""
     keys, policy = Keyring(), PolicyTap(ready.job.disclosure.allow, ready.party.policy.allow, party=ready.party.name)
-    return {
-        peer: Channel(wire, keys, (policy, *taps), ready.party.run.message_seconds) for peer, wire in wires.items()
-    }, keys
+    deadline = float(ready.party.run.message_seconds) * steps
+    return {peer: Channel(wire, keys, (policy, *taps), deadline) for peer, wire in wires.items()}, keys
 
 
 def session_digest(job: Agreement, command: Command) -> bytes:
@@ -170,7 +178,10 @@ def session_digest(job: Agreement, command: Command) -> bytes:
 
 def peers_for(job: Agreement, name: str, purpose: str) -> tuple[str, ...]:
     """Whom the party `name` meets for a command: without an arbiter that has no work in it."""
-    peers, hosts = job.parties.peers_of(name), job.parties.hosts
+    peers = job.parties.peers_of(name)
+    if not isinstance(job, Matching):
+        return peers
+    hosts = job.parties.hosts
     idle = (purpose == "align" and len(hosts) == 1) or (
         purpose == "predict" and isinstance(job, Job) and not job.arbiter_scores
     )

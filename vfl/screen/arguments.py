@@ -53,6 +53,7 @@ class Role(StrEnum):
     guest = "guest"
     host = "host"
     arbiter = "arbiter"
+    member = "member"
 
 
 class InOrderOfUse(TyperGroup):

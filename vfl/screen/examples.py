@@ -4,10 +4,10 @@ from __future__ import annotations
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "demo": ("vfl demo", "vfl demo --data credit-sim --rows 5000", "vfl demo --data loans.csv --label default --guest age,limit"),  # noqa: E501
-    "init": ("vfl init bank/ --role guest --name bank", "vfl init telecom/ --role host --name telecom"),
+    "init": ("vfl init bank/ --role guest --name bank", "vfl init telecom/ --role host --name telecom", "vfl init bank-a/ --role member --name bank-a"),  # noqa: E501
     "trust": ("vfl trust bank/ telecom.pem", "vfl trust telecom/ bank.pem --address 10.0.0.1:7443", "vfl trust telecom/ bank.pem --add"),  # noqa: E501
     "renew": ("vfl renew bank/", "vfl renew bank/ --new-key"),
-    "job new": ("vfl job new job.toml --key national_id", "vfl job new job.toml --key national_id --kind boosted-trees --host telecom --host utility"),  # noqa: E501
+    "job new": ("vfl job new job.toml --key national_id", "vfl job new job.toml --key national_id --kind boosted-trees --host telecom --host utility", "vfl job new job.toml --kind averaging --member bank-a --member bank-b --member bank-c --column age --column limit"),  # noqa: E501
     "job show": ("vfl job show job.toml",),
     "job digest": ("vfl job digest job.toml",),
     "job schema": ("vfl job schema",),

@@ -24,6 +24,7 @@ PHASES = {
     "align": "aligning ids",
     "prepare": "preparing iterations",
     "train": "training",
+    "averaging": "averaging",
     "score": "scoring rows",
     "finish": "waiting for all to finish",
 }

@@ -38,13 +38,17 @@ class AveragingCost:
     aggregator_bytes: int
 
 
-def predicted(spec: Averaging, members: int, columns: int, privacy: Privacy | None = None) -> AveragingCost:
-    """The cost of a run with this number of members and columns.  Raises ConfigError."""
+def predicted(
+    spec: Averaging, members: int, columns: int, privacy: Privacy | None = None, measures: int = 0
+) -> AveragingCost:
+    """The cost of a run with this number of members, columns and opened measures.  Raises ConfigError."""
     terms = spec.terms(tuple(f"member {k}" for k in range(members)))
+    names = tuple(map(str, range(measures)))
     due = ["update"] * spec.rounds if privacy and privacy.unit == "member" else ["scale", *["update"] * spec.rounds]
+    due += ["measures"] * (measures > 0)
     total = members * _length(*_setup(members))
     for turn, sum_ in enumerate(due, 1):
-        course = _course(spec, terms, columns, privacy, sum_)
+        course = _course(spec, terms, columns, privacy, sum_, names)
         words = course.length * terms.word_bits // 8
         total += terms.cohort_size * _turn(_like(turn), terms, words)
         bitmap, signatures = bytes(_bitmap(terms)), bytes(SIGNATURE * terms.cohort_size)
@@ -53,9 +57,11 @@ def predicted(spec: Averaging, members: int, columns: int, privacy: Privacy | No
     return AveragingCost(spec.rounds, len(due), round(total / members), total)
 
 
-def _course(spec: Averaging, terms: Terms, columns: int, privacy: Privacy | None, due: Any) -> Course:
+def _course(
+    spec: Averaging, terms: Terms, columns: int, privacy: Privacy | None, due: Any, measures: tuple[str, ...]
+) -> Course:
     if privacy is None:
-        return Course(spec, terms, columns, due=due)
+        return Course(spec, terms, columns, measures, due=due)
     ends = np.zeros(columns + 1)  # lengths depend neither on bounds nor on the noise
     noise = Noise(privacy, ends, ends, Fraction(1), spec.rounds + 1, terms.honest)
     return PrivateCourse(spec, terms, columns, due=due, noise=noise)

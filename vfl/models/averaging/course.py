@@ -3,6 +3,7 @@
     sum                         numbers of a member                                      afterwards
     scale (once)                of its columns and label: sums, sums of squares; rows    standardisation, first weights
     update                      rows * update, entry by entry; rows                      weights += sum / rows
+    measures (at the end)       by measure: whether it has one, of both models; else 0   means over members
 
 Sums of columns may be of any size.  Each is an integer in units of 2^-SCALE, cut into limbs of LIMB bits, which words
 hold without overflow; the highest limb has the sign.  The limbs' own sums would show carries, and with them more than
@@ -14,13 +15,14 @@ members / 2^noise_bits.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.averaging.cohorts import Terms
+from protocols.averaging.cohorts import Members, Terms
 from protocols.averaging.masks import Words
 from protocols.averaging.secure_sum import Sum
 from protocols.randomness import Seed
@@ -30,7 +32,7 @@ from vfl.models.averaging.spec import Averaging
 SCALE = 40  # bits behind the point of sums of columns
 BITS = 128
 LIMB = {32: 4, 64: 16}  # bits of a limb, by those of a word
-Due = Literal["scale", "update"]
+Due = Literal["scale", "update", "measures"]
 
 
 @dataclass(frozen=True)
@@ -54,25 +56,47 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Round:
-    """What all parties know of a round: how many members took part, and their rows (of which nobody knows with
-    privacy of members)."""
+    """What all parties know of a round: how many members took part, their rows (of which nobody knows with privacy of
+    members), and who they are."""
 
     number: int
     members: int
     rows: int | None
+    names: Members = frozenset()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What all parties learn of a measure: how many members have it, and its means over these members, of the averaged
+    model and of each member's own one."""
+
+    members: int
+    averaged: float
+    alone: float
+
+
+@dataclass(frozen=True)
+class Both:
+    """A measure at one member: of the averaged model, and of the member's own one."""
+
+    averaged: float
+    alone: float
 
 
 @dataclass
 class Course:
-    """A run, from its first sum to its last."""
+    """A run, from its first sum to its last; measures: what is summed up after the last round."""
 
     spec: Averaging
     terms: Terms
     columns: int
+    measures: tuple[str, ...] = ()
     due: Due | None = "scale"  # None: the run is over
     scaling: Scaling | None = None
     weights: Floats = field(default_factory=lambda: np.zeros(0))
     rounds: list[Round] = field(default_factory=list)
+    measured: dict[str, Measured] = field(default_factory=dict)
+    better: int = 0  # members whose first measure is better with the averaged model than with their own one
 
     @property
     def family(self) -> Family:
@@ -87,8 +111,8 @@ class Course:
     @property
     def length(self) -> int:
         """Of the vector that is due."""
-        limbs = BITS // LIMB[self.terms.word_bits]
-        return limbs * (2 * self.columns + 3) if self.due == "scale" else self.family.size + 1
+        numbers = 3 * len(self.measures) + 1 if self.due == "measures" else 2 * self.columns + 3
+        return self.family.size + 1 if self.due == "update" else BITS // LIMB[self.terms.word_bits] * numbers
 
     @property
     def unit(self) -> float:
@@ -99,12 +123,15 @@ class Course:
         """Takes a sum; returns whether another one follows."""
         if self.due == "scale":
             self._scale(whole(found.words))
+        elif self.due == "measures":
+            self._measured(whole(found.words))
         else:
             self._move(found)
         return self.due is not None
 
     def _begin(self) -> None:
-        self.due = None if len(self.rounds) == self.spec.rounds else "update"
+        over: Due | None = "measures" if self.measures else None
+        self.due = over if len(self.rounds) == self.spec.rounds else "update"
 
     def _scale(self, sums: list[int]) -> None:
         rows, unit = sums[-1], 1 << SCALE
@@ -114,12 +141,7 @@ class Course:
         variances = [
             (two * rows * unit - one * one) / (rows * unit) ** 2 for one, two in zip(first, second, strict=True)
         ]
-        deviations = np.sqrt(np.maximum(variances, 0.0))
-        deviations[deviations <= 1e-9 * np.maximum(np.abs(means), 1e-9)] = 1.0
-        number = self.spec.label == "numeric"
-        label = (float(means[-1]), float(deviations[-1])) if number else (0.0, 1.0)
-        self.scaling = Scaling(means[:-1], deviations[:-1], *label)
-        self.weights = self.family.start(0.0 if number else float(means[-1]), self.spec.random_state)
+        self.scaling, self.weights = scaled(self.spec, self.family, means, np.array(variances))
         self._begin()
 
     def _move(self, found: Sum) -> None:
@@ -127,8 +149,36 @@ class Course:
         rows = int(signed[-1])
         if rows:
             self.weights = self.weights + signed[:-1] / rows * self.unit
-        self.rounds.append(Round(self.number, len(found.survivors), rows))
+        self.rounds.append(Round(self.number, len(found.survivors), rows, found.survivors))
         self._begin()
+
+    def numbers_of(self, own: Mapping[str, Both], *, better: bool) -> list[int]:
+        """A member's numbers for the sum of measures; own: by measure, without those that it has not."""
+        found = [int(better)]
+        for name in self.measures:
+            both = own.get(name)
+            found += (
+                [0, 0, 0] if both is None else [1, *(round(each * 2**SCALE) for each in (both.averaged, both.alone))]
+            )
+        return found
+
+    def _measured(self, sums: list[int]) -> None:
+        self.better, unit = sums[0], 1 << SCALE
+        for k, name in enumerate(self.measures):
+            members, averaged, alone = sums[3 * k + 1 : 3 * k + 4]
+            if members:
+                self.measured[name] = Measured(members, averaged / unit / members, alone / unit / members)
+        self.due = None
+
+
+def scaled(spec: Averaging, family: Family, means: Floats, variances: Floats) -> tuple[Scaling, Floats]:
+    """The scaling and the first weights, by means and variances of columns and label (columns + 1,)."""
+    deviations = np.sqrt(np.maximum(variances, 0.0))
+    deviations[deviations <= 1e-9 * np.maximum(np.abs(means), 1e-9)] = 1.0
+    number = spec.label == "numeric"
+    label = (float(means[-1]), float(deviations[-1])) if number else (0.0, 1.0)
+    weights = family.start(0.0 if number else float(means[-1]), spec.random_state)
+    return Scaling(means[:-1], deviations[:-1], *label), weights
 
 
 def noise_bits(word_bits: int, members: int) -> int:

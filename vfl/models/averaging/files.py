@@ -8,6 +8,7 @@ Numbers are written so that the same float64 comes back.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,10 @@ from vfl.schema.section import build
 KIND, MEMBERS = "averaging", "members.json"
 
 
-class Saved(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The content of model.json.  rounds: by column of `rounds_`, a number for each round; privacy: as `privacy_`."""
+class Saved(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):
+    """The content of model.json.  rounds: by column of `rounds_`, a number for each round; privacy: as `privacy_`;
+    job_digest, model_id: of a model that `vfl run` wrote, the job's digest and a hash of the rest, the same at all
+    parties."""
 
     format: int
     kind: str
@@ -43,6 +46,8 @@ class Saved(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     weights: list[float]
     rounds: dict[str, list[int]]
     privacy: Spent | None = None
+    job_digest: str = ""
+    model_id: str = ""
 
 
 class Members(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -54,13 +59,14 @@ class Members(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     left: dict[str, str]
 
 
-def save(model: AveragedModel, folder: str | os.PathLike[str]) -> Path:
-    """Writes a model into a new folder.  Raises ConfigError."""
+def save(model: AveragedModel, folder: str | os.PathLike[str], job: bytes = b"") -> str:
+    """Writes a model into a new folder; job: the digest of the job that made it.  Returns the model's name, "" without
+    a job.  Raises ConfigError."""
     target, scaling, spec = path("folder", folder), model.scaling, model.estimator
     saved = Saved(
         FORMAT,
         KIND,
-        {name: stored(getattr(spec, name)) for name in type(spec).model_fields},
+        {name: stored(getattr(spec, name)) for name in spec.parameters()},
         model.feature_names_in_,
         scaling.mean.tolist(),
         scaling.deviation.tolist(),
@@ -70,12 +76,15 @@ def save(model: AveragedModel, folder: str | os.PathLike[str]) -> Path:
         {str(name): column.tolist() for name, column in model.rounds_.items()},
         model.privacy_,
     )
+    if job:
+        saved = msgspec.structs.replace(saved, job_digest=job.hex())
+        saved = msgspec.structs.replace(saved, model_id=hashlib.sha256(msgspec.json.encode(saved)).hexdigest()[:32])
     by_member = model.by_member_
     measures = {str(name): [_known(one) for one in column] for name, column in by_member.items()}
     with new_folder(target) as draft:
         write(draft / MEMBERS, Members(tuple(map(str, by_member.index)), measures, dict(model.left_)))
         write(draft / NAME, saved)
-    return target
+    return saved.model_id
 
 
 def _known(number: Any) -> int | float | None:
@@ -84,9 +93,14 @@ def _known(number: Any) -> int | float | None:
     return plain if plain is not None and np.isfinite(plain) else None
 
 
+def named(folder: Path) -> Saved:
+    """What model.json holds.  Raises ModelError."""
+    return read(folder / NAME, Saved)
+
+
 def load(folder: Path) -> AveragedModel:
     """A model that `save` wrote.  Raises ModelError."""
-    saved = read(folder / NAME, Saved)
+    saved = named(folder)
     own = read(folder / MEMBERS, Members) if (folder / MEMBERS).exists() else Members((), {}, {})
     try:
         parameters = {name: restored(value) for name, value in saved.parameters.items()}

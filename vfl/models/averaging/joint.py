@@ -14,6 +14,7 @@ from vfl.models.averaging.course import Course, Scaling
 from vfl.models.averaging.families import Family, Floats
 from vfl.models.averaging.private import Spent
 from vfl.models.averaging.spec import Averaging
+from vfl.schema.arguments import path
 from vfl.screen import html
 
 
@@ -162,7 +163,8 @@ class AveragedModel:
         """
         from vfl.models.averaging.files import save  # on use: it imports this module
 
-        return save(self, folder)
+        save(self, folder)
+        return path("folder", folder)
 
     def _parts(self) -> str:
         members, spent = int(self.rounds_["members"].iloc[-1]), self.privacy_

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from protocols.averaging.cohorts import Members
 from protocols.averaging.secure_sum import Sum
 from protocols.errors import PlaintextOverflow
 from vfl.models.averaging import private
@@ -70,7 +71,7 @@ class PrivateCourse(Course):
         if self.due == "scale":
             self._standardise(values)
         else:
-            self._step(values, len(found.survivors))
+            self._step(values, found.survivors)
         self._begin()
         return self.due is not None
 
@@ -91,15 +92,16 @@ class PrivateCourse(Course):
         label = (float(means[-1]), float(deviations[-1])) if self.spec.label == "numeric" else (0.0, 1.0)
         self.scaling = Scaling(means[:-1], deviations[:-1], *label)
 
-    def _step(self, total: Floats, members: int) -> None:
+    def _step(self, total: Floats, members: Members) -> None:
         with np.errstate(over="ignore", invalid="ignore"):  # what diverges is refused below
             if self.by_row:
                 descent = total / self.counted + self.family.penalty(self.weights)
                 self.weights = self.weights - self.spec.learning_rate * descent
             else:
-                self.weights = self.weights + total / members
+                self.weights = self.weights + total / len(members)
         if not np.isfinite(self.weights).all():
             raise PlaintextOverflow(
                 "the averaged model has diverged: a weight is no number", remedy="Choose a smaller learning_rate"
             )
-        self.rounds.append(Round(self.number, members, round(self.counted) if self.by_row else None))
+        rows = round(self.counted) if self.by_row else None
+        self.rounds.append(Round(self.number, len(members), rows, members))

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from protocols.averaging import secure_sum, setup
 from protocols.averaging.cohorts import Terms
+from protocols.averaging.lists import OtherRuns
 from protocols.averaging.masks import Words
 from protocols.averaging.secure_sum_aggregator import Aggregator, add_up
-from protocols.averaging.setup import Identities
-from protocols.errors import DataError, PlaintextOverflow
+from protocols.averaging.setup import Identities, Signs
+from protocols.errors import DataError, PlaintextOverflow, VFLError
 from protocols.session import Session
 from vfl.models.averaging.course import SCALE, Course, limbs
 from vfl.models.averaging.families import Floats
+from vfl.models.averaging.held_out import HeldOut
+from vfl.models.averaging.local import Rows, trained
 from vfl.models.averaging.private import Noise
 from vfl.models.averaging.private_course import PrivateCourse
 from vfl.models.averaging.spec import Averaging
 
 PHASE = "averaging"
-
-
-@dataclass(frozen=True, repr=False)
-class Rows:
-    """A member's training rows, as they are in its table."""
-
-    x: Floats  # (n, columns)
-    y: Floats  # (n,)
-    names: tuple[str, ...] = ()  # of the columns and the label, for errors
 
 
 def aggregator(
@@ -39,14 +33,21 @@ def aggregator(
     columns: int,
     patience: float,
     noise: Noise | None = None,
+    *,
+    measures: Sequence[str] = (),
+    other_runs: OtherRuns | None = None,
+    left: dict[str, VFLError] | None = None,
 ) -> Course:
-    """The aggregator's side: adds up, and learns the model as members do.  patience: seconds for each step of a turn.
-    Raises TooFewMembers."""
+    """The aggregator's side: adds up, and learns the model as members do.  patience: seconds for each step of a turn;
+    measures: of the models on held-out rows, whose means over members are opened at the end, without noise;
+    other_runs, left: as of `Aggregator`.  Raises TooFewMembers."""
     terms = spec.terms(session.roles.members)
-    side = Aggregator(session.me, terms, setup.aggregator(session, terms, identities), identities)
-    course = Course(spec, terms, columns) if noise is None else PrivateCourse(spec, terms, columns, noise=noise)
+    course = _course(spec, terms, columns, noise, measures)
     with session.phase(PHASE):
+        agreed = setup.aggregator(session, terms, identities)
+        side = Aggregator(session.me, terms, agreed, identities, other_runs=other_runs, left=left)
         while course.due is not None:
+            session.observer.step(PHASE, len(course.rounds), spec.rounds)
             course.opened(add_up(session, side, course.length, patience))
     return course
 
@@ -55,11 +56,16 @@ def member(
     session: Session,
     spec: Averaging,
     identities: Identities,
-    identity: Ed25519PrivateKey,
+    identity: Signs,
     rows: Rows,
     noise: Noise | None = None,
+    *,
+    measures: Sequence[str] = (),
+    held_out: HeldOut | None = None,
+    other_runs: OtherRuns | None = None,
 ) -> Course:
-    """A member's side.  Raises DataError, PlaintextOverflow."""
+    """A member's side.  measures: as of `aggregator`, by the rows that are held_out.  Raises DataError,
+    PlaintextOverflow."""
     terms = spec.terms(session.roles.members)
     if len(rows.y) > spec.max_rows:
         raise DataError(
@@ -67,22 +73,30 @@ def member(
             remedy="Agree on a larger max_rows",
             party=session.me,
         )
-    agreed, keys = setup.member(session, terms, identities, identity)
-    own = _own(session, spec, terms, rows, noise)
-    side = secure_sum.Member(
-        session.me, session.roles.arbiter, terms, agreed, identities, keys, session.seed, own.numbers, own.due
-    )
+    own = _own(session, _course(spec, terms, rows.x.shape[1], noise, measures), rows, held_out)
+    me, sums = session.me, session.roles.arbiter
     with session.phase(PHASE):
+        agreed, keys = setup.member(session, terms, identities, identity)
+        side = secure_sum.Member(
+            me, sums, terms, agreed, identities, keys, session.seed, own.numbers, own.due, other_runs
+        )
         secure_sum.take_part(session, side, own.opened)
     return own.course
 
 
-def _own(session: Session, spec: Averaging, terms: Terms, rows: Rows, noise: Noise | None) -> Own:
+def _course(spec: Averaging, terms: Terms, columns: int, noise: Noise | None, measures: Sequence[str]) -> Course:
     if noise is None:
-        return Own(session, Course(spec, terms, rows.x.shape[1]), rows)
+        return Course(spec, terms, columns, tuple(measures))
+    assert not measures  # they would be opened without noise
+    return PrivateCourse(spec, terms, columns, noise=noise)
+
+
+def _own(session: Session, course: Course, rows: Rows, held_out: HeldOut | None) -> Own:
+    if not isinstance(course, PrivateCourse):
+        return Own(session, course, rows, held_out)
     from vfl.models.averaging.private_member import PrivateOwn  # on use: it imports this module
 
-    return PrivateOwn(session, PrivateCourse(spec, terms, rows.x.shape[1], noise=noise), rows)
+    return PrivateOwn(session, course, rows)
 
 
 @dataclass(repr=False)
@@ -92,6 +106,7 @@ class Own:
     session: Session
     course: Course
     rows: Rows
+    held_out: HeldOut | None = None
     _due: Words | None = None  # the same numbers for every turn that tries to open the same sum
     _rest: Floats = field(default_factory=lambda: np.zeros(0))  # what rounding cut off from earlier updates
     _next_rest: Floats = field(default_factory=lambda: np.zeros(0))
@@ -100,8 +115,10 @@ class Own:
         """This member's numbers for the sum that is due."""
         if self._due is None:
             course = self.course
-            self.session.observer.step(PHASE, course.number, course.spec.rounds)
-            self._due = self._scale() if course.due == "scale" else self._update()
+            self.session.observer.step(PHASE, min(course.number, course.spec.rounds), course.spec.rounds)
+            self._due = {"scale": self._scale, "update": self._update, "measures": self._measures}[
+                course.due or "scale"
+            ]()
         return self._due
 
     def due(self) -> int:
@@ -143,20 +160,18 @@ class Own:
         signed = np.append(steps * weight, weight)
         return signed.astype(np.int64).view(np.uint64).astype(f"<u{course.terms.word_bits // 8}")
 
+    def _measures(self) -> Words:
+        """Of the models on the rows held out; nothing where this member has none."""
+        course = self.course
+        found, better = ({}, False) if self.held_out is None else self.held_out.compared(course)
+        numbers = course.numbers_of(found, better=better)
+        terms, seed = course.terms, self.session.seed("averaging measures")
+        return limbs(numbers, terms.word_bits, len(terms.members), seed)
+
     def _trained(self) -> Floats:
         """The weights after local training from the common ones."""
-        course, spec = self.course, self.course.spec
-        (x, y), weights = self._scaled, course.weights.copy()
-        size, place = spec.batch_size or len(y), course.terms.members.index(self.session.me)
-        order = np.random.default_rng([spec.random_state, course.number, place])
-        with np.errstate(over="ignore", invalid="ignore"):  # what diverges is refused below
-            for _ in range(spec.local_epochs):
-                shuffled = order.permutation(len(y)) if size < len(y) else np.arange(len(y))
-                for first in range(0, len(y), size):
-                    batch = shuffled[first : first + size]
-                    gradient = course.family.gradient(weights, x[batch], y[batch])
-                    weights = weights - spec.learning_rate * (gradient + spec.mu * (weights - course.weights))
-        return weights
+        course, place = self.course, self.course.terms.members.index(self.session.me)
+        return trained(course.spec, course.family, course.weights, *self._scaled, course.number, place)
 
     def _quantised(self, change: Floats) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], Floats]:
         """An update in units, and what rounding and clip cut off."""

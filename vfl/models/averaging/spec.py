@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -43,14 +43,16 @@ class Averaging(Declared):
     and who these are: before the first round of columns, their squares, the label and the number of rows, then of
     updates. No sum involves fewer than `min_members`
     members, nor does any linear combination of the sums of this run (with `window="recent"`: of its last four); members
-    that share what they know count among these. Sums of other runs are not compared. An aggregator that deviates can
+    that share what they know count among these. Sums of other runs are compared by `vfl run`, and not in Python. With
+    rows held out, `vfl run` also opens the means of two measures over members. An aggregator that deviates can
     choose the model, and learn more from updates than from those of a training. Unless `Members.fit` is given a
     `Privacy`, no noise is added: the model is computed from everybody's rows, and says about them what any model says
     about its training rows.
     docs/protocols/averaging.md has the protocol, docs/threat-model.md the limits.
 
-    Members: three at least. One of them may drop out at any time where there are `3 * min_members + 1` or more (10 by
-    default), and all take part in each round; with fewer, one that drops out after the first sum ends the run.
+    Members: three at least, or two with `min_members=2`, each of which then reads the other's sums and updates. One of
+    them may drop out at any time where there are `3 * min_members + 1` or more (10 by default), and all take part in
+    each round; with fewer, one that drops out after the first sum ends the run.
 
     Cost: per round and member one update each way, and about 430 bytes for each other member of the round;
     `update_bits` halves the bytes of updates. `cost(members, columns)` predicts the bytes of a run in which nobody
@@ -62,6 +64,9 @@ class Averaging(Declared):
     Averaging(estimator='mlp', hidden=8, rounds=30, local_epochs=2)
     """  # noqa: E501
 
+    FILE_ONLY: ClassVar = ("kind",)
+
+    kind: Literal["averaging"] = Field(default="averaging", description="members with the same columns average")
     estimator: Estimator = Field(
         default="logistic",
         description="logistic, linear and poisson are regressions; mlp is a perceptron for a label of two values, "
@@ -83,9 +88,10 @@ class Averaging(Declared):
     fraction: float = Field(default=1.0, gt=0, le=1, description="the part of the members drawn for each round")
     min_members: int = Field(
         default=3,
-        ge=3,
+        ge=2,
         le=4096,
-        description="the fewest members that a sum involves: two more than may deviate together with the aggregator",
+        description="the fewest members that a sum involves: two more than may deviate together with the aggregator; "
+        "2 only of two members, each of which reads the other's numbers",
     )
     window: Literal["run", "recent"] = Field(
         default="run",
@@ -111,22 +117,26 @@ class Averaging(Declared):
         """What would do nothing is refused."""
         defaults = type(self).model_fields
         if self.estimator != "mlp" and self.hidden != defaults["hidden"].default:
-            raise Complaint(f'is given, and "{self.estimator}" has no hidden layer', "Leave it out", "hidden")
+            raise Complaint(f'is given, and "{self.estimator}" has no hidden layer', "Leave it out", "model.hidden")
         if self.update_bits is None and self.clip != CLIP:
-            raise Complaint("is given without update_bits: it would do nothing", "Set update_bits too", "clip")
+            raise Complaint("is given without update_bits: it would do nothing", "Set update_bits too", "model.clip")
         if self.fraction < 1 and self.window == "run":
             what = (
                 "is below 1, and each round would be a sum of other members: at most four such sums are opened in a run"
             )
-            raise Complaint(what, 'Set window = "recent", with the limits that docs/threat-model.md names', "fraction")
+            raise Complaint(
+                what, 'Set window = "recent", with the limits that docs/threat-model.md names', "model.fraction"
+            )
         return self
 
-    def cost(self, members: int, columns: int, privacy: Privacy | None = None) -> AveragingCost:
+    def cost(self, members: int, columns: int, privacy: Privacy | None = None, measures: int = 0) -> AveragingCost:
         """What a run with this number of members and columns sends, if no member drops out: `rounds`, `sums`,
-        `member_bytes` and `aggregator_bytes`.  Raises ConfigError."""
+        `member_bytes` and `aggregator_bytes`.  measures: how many are opened at the end, as by `vfl run` with rows held
+        out.  Raises ConfigError."""
         from vfl.models.averaging.cost import predicted  # which imports this module
 
-        return predicted(self, whole("members", members, 1), whole("columns", columns, 1), privacy)
+        opened = whole("measures", measures, 0)
+        return predicted(self, whole("members", members, 1), whole("columns", columns, 1), privacy, opened)
 
     @property
     def label(self) -> Literal["binary", "numeric", "count"]:
@@ -156,7 +166,7 @@ class Averaging(Declared):
                 f"is {self.update_bits}, and {members} members of up to {self.max_rows} rows leave "
                 f"{NARROW - 1 - rows} bits for an entry",
                 "Choose fewer bits, or set max_rows to what the largest member has",
-                "update_bits",
+                "model.update_bits",
             )
         return self.clip / (2.0 ** (self.update_bits - 1) - 1)
 

@@ -14,8 +14,9 @@ from vfl.report.schema.rows import Column, Stability
 class Names(Part, kw_only=True):
     """The parties by role."""
 
-    guest: Annotated[str, says("the guest's name")]
-    hosts: Annotated[list[str], says("the hosts' names")]
+    guest: Annotated[str | UnsetType, says("the guest's name")] = UNSET
+    hosts: Annotated[list[str] | UnsetType, says("the hosts' names")] = UNSET
+    members: Annotated[list[str] | UnsetType, says("the members' names, in the place of guest and hosts")] = UNSET
     arbiter: Annotated[str | None, says("the arbiter's name; null if there is none")] = None
 
 
@@ -130,6 +131,53 @@ class Search(Part, kw_only=True):
     sd: Annotated[list[Number] | UnsetType, says("at the guest, over the folds (ddof 0)")] = UNSET
 
 
+class TookPart(Part, kw_only=True):
+    """One member of an averaging."""
+
+    member: Annotated[str, says("its name")]
+    rounds: Annotated[int, says("in how many rounds it took part to the end")]
+
+
+class Round(Part, kw_only=True):
+    """One round of an averaging."""
+
+    round: Annotated[int, says("its number, from 1")]
+    members: Annotated[int, says("how many took part to the end")]
+    rows: Annotated[int | None, says("how many training rows they have in all; null where nobody knows")]
+    without: Annotated[list[str], says("the members that did not")]
+
+
+class OverMembers(Part, kw_only=True):
+    """A measure over members."""
+
+    members: Annotated[int, says("how many have it: those whose held-out rows define it")]
+    averaged: Annotated[Number, says("its mean over these, of the averaged model")]
+    alone: Annotated[Number, says("the same of each member's own model")]
+
+
+class Averaged(Part, kw_only=True):
+    """What members averaged."""
+
+    members: Annotated[list[TookPart], says("in the job's order: `member`, and in how many `rounds` it took part")]
+    rounds: Annotated[list[Round], says("one by one: `round`, `members`, `rows`, `without`")]
+    rows: Annotated[int | UnsetType, says("at a member, its own training rows")] = UNSET
+    held_out: Annotated[int | UnsetType, says("at a member, its own held-out rows")] = UNSET
+    over_members: Annotated[
+        dict[str, OverMembers] | UnsetType,
+        says(
+            "where rows are held out, by measure the means over members, of the `averaged` model and of the members' "
+            "own ones (`alone`), and over how many `members`"
+        ),
+    ] = UNSET
+    better: Annotated[
+        int | UnsetType, says("for how many members the first of these measures is better with the averaged model")
+    ] = UNSET
+    left: Annotated[dict[str, str] | UnsetType, says("at the aggregator, by member that left, why")] = UNSET
+    confirmed: Annotated[
+        list[str] | UnsetType, says("at the aggregator, which members said at the end that they have the model")
+    ] = UNSET
+
+
 class Phase(Part, kw_only=True):
     """What one phase took."""
 
@@ -183,7 +231,10 @@ class Report(Part, kw_only=True):
     job_digest: Annotated[str | UnsetType, says("its digest, in hex")] = UNSET
     role: Annotated[str | UnsetType, says("this party's")] = UNSET
     party: Annotated[str | UnsetType, says("this party's name")] = UNSET
-    parties: Annotated[Names | UnsetType, says("the names of all, by role: `guest`, `hosts`, `arbiter`")] = UNSET
+    parties: Annotated[
+        Names | UnsetType,
+        says("the names of all, by role: `guest`, `hosts`, `arbiter`; of members `members`, `arbiter`"),
+    ] = UNSET
     outcome: Annotated[str | UnsetType, says("`binary`, `numeric`, `count` or `multiclass`")] = UNSET
     classes: Annotated[
         list[Any] | UnsetType | None,
@@ -196,7 +247,8 @@ class Report(Part, kw_only=True):
         says(
             "at the guest by part of the split, `test`, `out_of_time` and `train`: of `joint` and "
             "`guest_alone` the measures for the kind of label, for two values `auc`, `ks`, "
-            "`gini`, `log_loss`, `brier` and others"
+            "`gini`, `log_loss`, `brier` and others; at a member `joint` is the averaged model, and `guest_alone` the "
+            "same model of its own rows alone"
         ),
     ] = UNSET
     uplift: Annotated[dict[str, Uplift] | UnsetType, says("at the guest for `test` and `out_of_time`, see below")] = (
@@ -211,6 +263,7 @@ class Report(Part, kw_only=True):
     ] = UNSET
     prediction: Annotated[Prediction | UnsetType, says("for a prediction, at data parties, see below")] = UNSET
     search: Annotated[Search | UnsetType, says("for a job with a search, see below")] = UNSET
+    averaging: Annotated[Averaged | UnsetType, says("for a job of members, who took part, see below")] = UNSET
     cutoff: Annotated[
         float | UnsetType,
         says("the cut-off of the page's confusion matrices, if `vfl report --cutoff` named one"),

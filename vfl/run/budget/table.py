@@ -4,7 +4,8 @@ partner and period.
 `budget(kind, partner, period, used, limit)`: kind is the policy's key; period a month (UTC), or the name of a set of
 labels or columns; limit the policy's limit when the row was last changed.  `labels` and `columns` say what these names
 stand for, and how many score vectors the columns allow (`most`), `charged` what has been counted already, `scored` how
-often each row was scored, under a keyed hash of its id.  No id and no label is stored; but whoever can read the file,
+often each row was scored, under a keyed hash of its id, `sums` of which members a sum of an averaging was opened, by
+set of columns, and on which day at the latest.  No id and no label is stored; but whoever can read the file,
 with its key, can test a guess of one.
 
 A file of an earlier release (tables `runs`, `models`, `counted`) is converted when it is opened first.
@@ -25,7 +26,7 @@ from protocols.randomness import run_seed
 from vfl.data import Table
 from vfl.run.budget.labels import overlaps, paired, sketches_of
 
-FORMAT = 4
+FORMAT = 5
 TABLES = (
     "CREATE TABLE budget (kind TEXT, partner TEXT, period TEXT, used INTEGER NOT NULL CHECK (typeof(used) = "
     "'integer'), \"limit\" INTEGER, PRIMARY KEY (kind, partner, period))",
@@ -34,6 +35,7 @@ TABLES = (
     "CREATE TABLE columns (period TEXT PRIMARY KEY, names TEXT NOT NULL, most INTEGER)",
     "CREATE TABLE scored (scope TEXT, row INTEGER, used INTEGER NOT NULL, PRIMARY KEY (scope, row)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS salt (value TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS sums (period TEXT, members TEXT, day TEXT NOT NULL, PRIMARY KEY (period, members))",
 )
 RUNS, PREDICTIONS, MODELS = "runs_per_partner_per_month", "predictions_per_partner_per_month", "models_per_label"
 NUMBERS, VECTORS, SCORES = "rows_per_label_number", "score_vectors", "scores_per_row"
@@ -162,6 +164,19 @@ class Counts:
         found = self._store.execute("SELECT names, most FROM columns WHERE most IS NOT NULL")
         return min((int(most) for others, most in found if set(names) <= set(json.loads(others))), default=None)
 
+    def sums(self, names: Sequence[str], since: str) -> list[frozenset[str]]:
+        """The members of each sum of an averaging that was opened on this day (ISO 8601) or later, of any of these
+        columns, the latest last."""
+        periods = self.same_columns(names)
+        query = "SELECT period, members FROM sums WHERE day >= ? ORDER BY day, rowid"
+        found = self._store.execute(query, (since,)).fetchall()
+        return list(dict.fromkeys(frozenset(json.loads(who)) for period, who in found if period in periods))
+
+    def add_sum(self, names: Sequence[str], members: Iterable[str], day: str) -> None:
+        """A sum over these members is opened, of these columns."""
+        add = "INSERT OR REPLACE INTO sums VALUES (?, ?, ?)"  # with a new rowid: the latest one is last
+        self._store.execute(add, (self.columns(names), json.dumps(sorted(members)), day))
+
     def score(self, model: bytes, partner: str, month: str, ids: Iterable[bytes], limit: int) -> tuple[int, int]:
         """Counts one more score of each of these rows by a model in a month, unless some were scored `limit` times
         already.
@@ -195,10 +210,13 @@ def _make(store: sqlite3.Connection) -> None:
     if format_ == 2:
         store.execute("ALTER TABLE columns ADD COLUMN most INTEGER")
     if format_:
+        store.execute(next(table for table in TABLES if "sums" in table))
+    if format_ in (2, 3):
         store.execute("ALTER TABLE labels RENAME TO earlier")
         store.execute(next(table for table in TABLES if "TABLE labels" in table))
         store.execute("INSERT INTO labels SELECT period, sketch FROM earlier")
         store.execute("DROP TABLE earlier")
+    if format_:
         store.execute(f"PRAGMA user_version = {FORMAT}")
         return
     names = {name for (name,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}

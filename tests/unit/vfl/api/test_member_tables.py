@@ -66,7 +66,7 @@ def test_a_column_beyond_all_sizes_is_named() -> None:
 @pytest.mark.parametrize(
     ("given", "label", "match"),
     [
-        ({"x": TABLE, "y": TABLE}, "event", "fewer than 3"),
+        ({"x": TABLE}, "event", "fewer than 2"),
         (THREE | {"aggregator": TABLE}, "event", "a member is called aggregator"),
         (THREE, 3, "label is no text"),
         ([TABLE], "event", "named tables"),

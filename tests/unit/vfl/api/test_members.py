@@ -139,7 +139,7 @@ def test_fedprox_stays_nearer() -> None:
         ({"clip": 2.0}, "without update_bits"),
         ({"trigger": 0.1}, "trigger"),
         ({"fraction": 0.5}, "at most four such sums"),
-        ({"min_members": 2}, "min_members"),
+        ({"min_members": 1}, "min_members"),
         ({"rounds": 0}, "rounds"),
         ({"round": 3}, "Did you mean rounds"),
     ],

@@ -5,7 +5,6 @@ import pytest
 from protocols.errors import ConfigError, DisclosureRefused
 from vfl.job import PERMITS, cautions, cross_check, needed_permits, starter_job, starter_party, with_peer
 from vfl.job.model import MODELS
-from vfl.job.permits import WITHOUT_JOB
 
 
 @pytest.mark.parametrize("role", ["guest", "host", "arbiter"])
@@ -58,14 +57,6 @@ def test_the_starter_files_fit_each_other(load, job):
         party = load(text)
         cross_check(one, party)
         assert cautions(one, party) == []
-
-
-def test_a_permission_that_no_job_can_use_is_not_offered(load):
-    for permit in WITHOUT_JOB:
-        text = starter_party("host", "shop")
-        assert permit not in text
-        with pytest.raises(ConfigError, match="no job file can use it yet"):
-            load(text.replace("allow = [", f'allow = ["{permit}",'))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from protocols.glm.training import Columns, HostWeights
 from protocols.message import _KINDS, PUBLIC, REVEALED, Message, registry
 from tests.unit.vfl.job.samples import Recorder, channels
 from vfl.job import PERMITS
-from vfl.job.permits import WITHOUT_JOB
 from vfl.taps.counting import CountingTap, Traffic
 from vfl.taps.policy import PolicyTap
 
@@ -24,9 +23,10 @@ def test_the_permissions_are_those_of_the_declared_messages():
     for module in pkgutil.walk_packages(protocols.__path__, "protocols."):
         importlib.import_module(module.name)
     ours = [kind for kind in registry().values() if kind.__module__.startswith("protocols.")]
-    assert {kind.permit for kind in ours if kind.permit} == set(PERMITS | WITHOUT_JOB) - {
-        "few-columns"
-    }  # which is asked before any message
+    assert {kind.permit for kind in ours if kind.permit} == set(PERMITS) - {
+        "few-columns",
+        "updates-to-other-member",
+    }  # which are asked before any message
 
 
 def test_what_both_allow_leaves():

@@ -1,0 +1,142 @@
+"""What `vfl check`, `job show` and `model show` say of an averaging of members."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+from vfl.cli.results import Check, JobShow, ModelShow, Reveals, permits_of
+from vfl.job import MembersJob, Party, cautions
+from vfl.job.policy import bounds_told
+from vfl.models.averaging import files
+from vfl.models.averaging.joint import AveragedModel
+from vfl.report.coalitions import coalitions
+from vfl.report.words import number, size
+from vfl.run.budget.runs import month
+from vfl.run.members.ready import MemberReady, prepare
+from vfl.run.members.sums import MemberBudget
+from vfl.run.readiness import ready_to_connect
+from vfl.schema.section import listed
+from vfl.screen.shown import Cell, Heading, Shown, Table
+
+WORK = 4  # arrays of the table's size that local training holds at once
+
+
+def checked(job: MembersJob, party: Party) -> tuple[Check, MemberReady]:
+    """Every check that can be made alone.  Raises the error that `vfl run` would raise."""
+    ready = prepare(job, party)
+    told = cautions(job, party) + list(ready.cautions) + ready_to_connect(ready, "run")
+    bounds = bounds_told(job, party) + MemberBudget(job, party).explained(month(datetime.datetime.now(datetime.UTC)))
+    facts = described(job) | _of_table(ready) | _cost(job, ready)
+    check = Check(
+        job=job.name,
+        job_digest=job.digest.hex(),
+        party=party.name,
+        role=party.role,
+        facts=facts,
+        disclosed=disclosed(job),
+        bounds=bounds,
+        cautions=told,
+        met=[],
+    )
+    return check, ready
+
+
+def described(job: MembersJob) -> dict[str, str]:
+    """The job in plain words."""
+    model, parties = job.model, job.parties
+    drawn = "" if model.fraction == 1 else f", {100 * model.fraction:g} % of them drawn for each"
+    batch = "all rows at once" if model.batch_size is None else f"{number(model.batch_size)} rows at a time"
+    own = f"{model.local_epochs} times through its own rows, {batch}, learning rate {model.learning_rate:g}"
+    prox = f", held near the common model by mu = {model.mu:g}" if model.mu else ""
+    bits = "" if model.update_bits is None else f"; updates have {model.update_bits} bits"
+    compared = "of this run" if model.window == "run" else "among the last four"
+    least = f"is about fewer than {model.min_members} members"
+    return {
+        "who": f"{listed(parties.members, 'and')} hold the same columns of different customers; {parties.arbiter} adds "
+        "up, and has no data",
+        "table": f"label {job.table.label}; {len(job.table.columns)} columns: {', '.join(job.table.columns)}",
+        "hold out": f"{100 * job.split.test:g} % of each member's rows, drawn by seed {job.split.seed}"
+        if job.split.test
+        else "no rows",
+        "model": f"averaging, {model.estimator}",
+        "training": f"{number(model.rounds)} rounds{drawn}; in each a member goes {own}{prox}{bits}",
+        "sums": f"no combination of sums {compared}, or of earlier runs, {least}",
+    }
+
+
+def _of_table(ready: MemberReady) -> dict[str, str]:
+    if ready.own is None:
+        return {}
+    rows, held = len(ready.own.labels), int(ready.own.held.sum())
+    return {"own table": f"{number(rows)} rows: {number(rows - held)} to train on, {number(held)} held out"}
+
+
+def _cost(job: MembersJob, ready: MemberReady) -> dict[str, str]:
+    """Bytes and memory, by formulas."""
+    cost = job.model.cost(len(job.parties.members), len(job.table.columns), measures=len(job.measures))
+    aggregates = ready.party.role == "arbiter"
+    sent = cost.aggregator_bytes if aggregates else cost.member_bytes
+    told = {"traffic": f"{number(cost.sums)} sums, {size(sent)} sent and received by this party, if nobody drops out"}
+    rows, columns = ready.size
+    if rows:
+        told["memory"] = f"about {size(8 * rows * (columns + 1) * WORK)} for the table and local training"
+    return told
+
+
+def disclosed(job: MembersJob) -> Reveals:
+    """What a job reveals."""
+    model = {"kind": job.model.kind, "min_members": job.model.min_members}
+    rows = coalitions({"model": model, "parties": {"members": job.parties.members}})
+    return Reveals(
+        permits=permits_of([p for p in job.disclosure.allow if p in job.permits]),
+        rounded=[],
+        sizes=[f"{job.parties.arbiter} and all members learn which members take part in each sum"],
+        together=[f"{who}: {what}" for who, what in rows],
+        unused=[p for p in job.disclosure.allow if p not in job.permits],
+    )
+
+
+def job_shown(job: MembersJob) -> JobShow:
+    """What a job asks of its parties."""
+    return JobShow(
+        job=job.name,
+        job_digest=job.digest.hex(),
+        facts=described(job),
+        disclosed=disclosed(job),
+        cautions=cautions(job),
+    )
+
+
+def model_shown(folder: Path) -> ModelShow:
+    """An averaged model.  Raises ModelError."""
+    saved, model = files.named(folder), files.load(folder)
+    members = [str(name) for name in model.by_member_.index]
+    return ModelShow(
+        party=members[0] if len(members) == 1 else "all members",
+        kind=saved.kind,
+        model_id=saved.model_id,
+        job_digest=saved.job_digest,
+        part=_shown(model),
+    )
+
+
+def _shown(model: AveragedModel) -> Shown:
+    spec, last = model.estimator, model.rounds_.iloc[-1]
+    facts = {
+        "estimator": spec.estimator,
+        "rounds": f"{number(len(model.rounds_))}, the last one of {int(last['members'])} members with "
+        f"{number(int(last['rows']))} rows",
+        "intercept": number(model.intercept_),
+    }
+    tables = []
+    if spec.estimator != "mlp":
+        scale = model.scaling.label_deviation / model.scaling.deviation
+        named = zip(model.feature_names_in_, model.coef_, model.coef_ * scale, strict=True)
+        rows: list[list[Cell]] = [
+            [n, float(c), float(raw)] for n, c, raw in sorted(named, key=lambda one: -abs(one[1]))
+        ]
+        heads = [Heading("column"), Heading("coef", "+.4f"), Heading("coef_raw", "+.4g")]
+        tables = [Table(heads, rows)]
+    notes = ["All members have this model; coef is per standard deviation of all members' rows."]
+    return Shown(facts=facts, tables=tables, notes=notes)

@@ -1,0 +1,1 @@
+"""`vfl run` and `vfl predict` of members, which hold the same columns and average a model."""

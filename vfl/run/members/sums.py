@@ -1,0 +1,127 @@
+"""The sums that a party has opened in all its averagings, and how many models of the same columns: in `budget.sqlite`.
+
+Two runs whose members differ by one give away that member's sums of columns and number of rows.  So each party keeps of
+which members every sum was opened, by the columns of the job.  It compares the sums of a new run with all of these of
+which a column, or the label, is one of the new job's too: jobs without a common column say no more together than the
+numbers of rows.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from functools import cached_property
+
+from protocols.averaging.cohorts import Members
+from protocols.averaging.lists import OtherRuns
+from protocols.errors import DisclosureRefused
+from vfl.job import Party
+from vfl.job.members_job import MembersJob
+from vfl.run.budget.disclosed import AGREES, refused
+from vfl.run.budget.runs import Budget
+from vfl.run.budget.table import MODELS, RUNS, BudgetFile
+
+
+def today() -> datetime.date:
+    return datetime.datetime.now(datetime.UTC).date()
+
+
+class KeptSums(OtherRuns):
+    """This party's, for a run of a job."""
+
+    def __init__(self, job: MembersJob, party: Party) -> None:
+        self._file, self._days = BudgetFile(party.run.directory), party.policy.sums_days
+        self._columns = (job.table.label, *job.table.columns)
+
+    @cached_property
+    def survivors(self) -> tuple[Members, ...]:
+        """As they were when this run began."""
+        since = datetime.date.min if self._days is None else today() - datetime.timedelta(self._days)
+        with self._file.opened(reading=True) as counts:
+            return tuple(counts.sums(self._columns, since.isoformat()))
+
+    def keep(self, survivors: Members) -> None:
+        with self._file.opened() as counts:
+            counts.add_sum(self._columns, survivors, today().isoformat())
+
+
+class MemberBudget:
+    """What a party of averagings agrees to in number: runs and models with each other party, whether they have a
+    channel or not, and which sums."""
+
+    def __init__(self, job: MembersJob, party: Party) -> None:
+        self._job, self._party, self.sums = job, party, KeptSums(job, party)
+        self._budget, self._file = Budget(party), BudgetFile(party.run.directory)
+        self._partners = [name for name in job.parties.names if name != party.name]
+        self._columns = (job.table.label, *job.table.columns)
+
+    def check(self) -> tuple[str, ...]:
+        """Raises DisclosureRefused if this run is more than what is left, or if no sum of its members may be opened;
+        returns who would be left out of all sums."""
+        self._budget.check(self._partners)
+        self._check_models()
+        return self._left_out()
+
+    def charge(self, run: bytes, now: datetime.datetime) -> None:
+        """Counts the run, by its name; or raises DisclosureRefused and counts nothing."""
+        self.check()
+        self._budget.charge(self._partners, run, now)
+        if self._party.role != "member":
+            return
+        with self._file.opened() as counts:
+            period = counts.columns(self._columns)
+            for partner in self._partners:
+                if not counts.charged(run, MODELS, partner):
+                    counts.charge(run, MODELS, partner)
+                    counts.add(MODELS, partner, period, 1, self._party.policy.models_per_label)
+
+    def _models(self) -> dict[str, int]:
+        with self._file.opened(reading=True) as counts:
+            same = counts.same_columns(self._columns)
+            return {p: sum(counts.used(MODELS, period, p) for period in same) for p in self._partners}
+
+    def _check_models(self) -> None:
+        limit = self._party.policy.models_per_label
+        for partner, used in self._models().items() if self._party.role == "member" else ():
+            if used >= limit:
+                what = f"{used} models of these columns were averaged with {partner}"
+                raise refused(self._party.name, what, MODELS, limit, "Use the existing models")
+
+    def _left_out(self) -> tuple[str, ...]:
+        terms = self._job.model.terms(self._job.parties.members)
+        every = frozenset(terms.members)
+        if self._job.model.fraction < 1:
+            return ()
+        found = terms.survivors(every, self.sums.survivors, terms.members)
+        if found is not None:
+            return tuple(name for name in terms.members if name not in found)
+        raise DisclosureRefused(
+            f"{self._party.name}: with the sums of its earlier runs, each sum of this job's members would say "
+            f"something about fewer than {terms.min_members} members (model.min_members)",
+            remedy=f"Let the same members take part as before, or {terms.min_members} more or fewer than then{AGREES} "
+            "let policy.sums_days end the comparison",
+            party=self._party.name,
+            about="policy.sums_days",
+        )
+
+    def explained(self, period: str) -> list[str]:
+        """A sentence for each budget; period: this month."""
+        policy, kept = self._party.policy, self.sums.survivors
+        with self._file.opened(reading=True) as counts:
+            used = {p: counts.used(RUNS, period, p) for p in self._partners}
+        runs = ", ".join(f"{max(0, policy.runs_per_partner_per_month - n)} with {p}" for p, n in used.items())
+        told = [f"policy.{RUNS} is {policy.runs_per_partner_per_month}: runs left this month: {runs}"]
+        if self._party.role == "member":
+            models = ", ".join(f"{n} with {p}" for p, n in self._models().items())
+            told.append(f"policy.{MODELS} is {policy.models_per_label}: models of these columns so far: {models}")
+        days = "for good" if policy.sums_days is None else f"for {policy.sums_days} days"
+        what = "no sum of an earlier run has" if not kept else _said(kept)
+        told.append(f"{what} a column of this job; opened sums are compared with those of later runs {days}")
+        return told
+
+
+def _said(kept: Sequence[Members]) -> str:
+    sizes = sorted({len(each) for each in kept})
+    of = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    groups = "sums of one group" if len(kept) == 1 else f"sums of {len(kept)} groups"
+    return f"{groups} of {of} members were opened in earlier runs with"
