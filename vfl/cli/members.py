@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime
 from pathlib import Path
 
-from vfl.cli.results import Check, JobShow, ModelShow, Reveals, permits_of
+from vfl.cli.results import Check, JobShow, Memory, ModelShow, Reveals, permits_of
+from vfl.compute.memory import memory_left, resident
+from vfl.cost.memory import LIBRARIES, REPORT, VALUE
 from vfl.job import MembersJob, Party, cautions
 from vfl.job.policy import bounds_told
 from vfl.models.averaging import files
@@ -27,7 +29,9 @@ def checked(job: MembersJob, party: Party) -> tuple[Check, MemberReady]:
     ready = prepare(job, party)
     told = cautions(job, party) + list(ready.cautions) + ready_to_connect(ready, "run")
     bounds = bounds_told(job, party) + MemberBudget(job, party).explained(month(datetime.datetime.now(datetime.UTC)))
+    memory = _memory(ready)
     facts = described(job) | _of_table(ready) | _cost(job, ready)
+    facts |= {"memory": f"about {size(memory.needs)}, of {size(memory.left)} that this process can get"}
     check = Check(
         job=job.name,
         job_digest=job.digest.hex(),
@@ -37,6 +41,7 @@ def checked(job: MembersJob, party: Party) -> tuple[Check, MemberReady]:
         disclosed=disclosed(job),
         bounds=bounds,
         cautions=told,
+        memory=memory,
         met=[],
     )
     return check, ready
@@ -73,15 +78,18 @@ def _of_table(ready: MemberReady) -> dict[str, str]:
 
 
 def _cost(job: MembersJob, ready: MemberReady) -> dict[str, str]:
-    """Bytes and memory, by formulas."""
+    """Bytes, by the lengths of messages."""
     cost = job.model.cost(len(job.parties.members), len(job.table.columns), measures=len(job.measures))
     aggregates = ready.party.role == "arbiter"
     sent = cost.aggregator_bytes if aggregates else cost.member_bytes
-    told = {"traffic": f"{number(cost.sums)} sums, {size(sent)} sent and received by this party, if nobody drops out"}
+    return {"traffic": f"{number(cost.sums)} sums, {size(sent)} sent and received by this party, if nobody drops out"}
+
+
+def _memory(ready: MemberReady) -> Memory:
+    """Of this process: its libraries, its table and local training, and its report."""
     rows, columns = ready.size
-    if rows:
-        told["memory"] = f"about {size(8 * rows * (columns + 1) * WORK)} for the table and local training"
-    return told
+    needs = LIBRARIES + (REPORT if rows else 0) + VALUE * rows * (columns + 1) * WORK
+    return Memory(needs=needs, least=needs, left=resident() + memory_left())
 
 
 def disclosed(job: MembersJob) -> Reveals:

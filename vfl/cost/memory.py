@@ -23,7 +23,7 @@ from protocols.glm.slots import Slots
 from protocols.workers.cluster import PLACED
 from vfl.cost.estimate import PASSES
 from vfl.job import Job
-from vfl.job.job import Agreement
+from vfl.job.job import Agreement, Matching
 from vfl.job.plan import plan_of
 from vfl.models.registry import kind_of
 from vfl.models.workload import Columns, Workload
@@ -76,7 +76,7 @@ class Size:
     common: int
 
 
-def own_bytes(job: Agreement, role: Role, size: Size, *, trains: bool = True) -> int:
+def own_bytes(job: Matching, role: Role, size: Size, *, trains: bool = True) -> int:
     """Of this party's process without workers, if its partners' lists are as long as its own.  trains: or aligns
     alone."""
     hosts = len(job.parties.hosts)

@@ -184,7 +184,7 @@ def test_nothing_that_was_signed_in_one_run_fits_another(monkeypatch: pytest.Mon
 
 def test_wrong_arguments() -> None:
     table = frame()[["a", "event"]]
-    for given in ([table], {"x": table, "y": table}, {"x": table, "y": table, "aggregator": table}):
+    for given in ([table], {"x": table}, {"x": table, "y": table, "aggregator": table}):
         with pytest.raises(ConfigError):
             vfl.Members.local(given, label="event")  # type: ignore[arg-type]
     three = members(3)

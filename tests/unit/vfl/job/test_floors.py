@@ -49,6 +49,7 @@ def test_a_job_beyond_a_bound_is_refused(load, job, section, name, key, bound, g
 
 def test_every_bound_has_a_case_and_is_on_by_default(load):
     bounded = {(s, n) for s, n, *_ in CASES} | {("at_most", "candidates"), ("at_most", "columns")}
+    bounded |= {("at_least", "min_members"), ("at_most", "rounds")}  # of jobs of members: test_members_job.py
     sections: dict[str, type[BaseModel]] = {"at_least": AtLeast, "at_most": AtMost}
     assert bounded == {(s, n) for s, section in sections.items() for n in section.model_fields}
     plain = load(GUEST).policy

@@ -145,7 +145,7 @@ def cut(text: str, start: str) -> str:
         (GUEST.replace("peers.telecom", 'peers."../x"'), "peers", "not a valid name"),
         (GUEST.replace("peers/telecom.pem", "peers/trustco.pem"), "certificate", "also the certificate of telecom"),
         (GUEST.replace("peers/telecom.pem", "identity/cert.pem"), "peers.telecom.certificate", "this party"),
-        (GUEST.replace('role = "guest"', 'role = "client"'), "role", '"guest", "host" or "arbiter"'),
+        (GUEST.replace('role = "guest"', 'role = "client"'), "role", '"guest", "host", "arbiter" or "member"'),
         (
             GUEST.replace("[policy]", "[policy]\nruns_per_partner_per_month = -1"),
             "policy.runs_per",

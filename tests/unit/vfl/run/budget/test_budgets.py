@@ -291,7 +291,7 @@ def test_a_training_that_is_refused_counts_nothing(
     "statement",
     [
         "DROP TABLE budget",
-        "PRAGMA user_version = 5",
+        "PRAGMA user_version = 6",
         "UPDATE salt SET value = 'no key'",
         "UPDATE labels SET sketch = substr(sketch, 2)",
     ],
