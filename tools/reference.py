@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from vfl.job import PERMITS
 from vfl.job.job import Job
+from vfl.job.members_job import MembersJob
 from vfl.job.party import Party
 from vfl.job.search import Search
 from vfl.models.registry import KINDS
@@ -112,13 +113,16 @@ PARTS: dict[str, type[msgspec.Struct]] = {
     "moved": rows.Moved,
     "prediction": whole.Prediction,
     "search": whole.Search,
+    "averaging": whole.Averaged,
     "phases": whole.Phase,
     "encryption": whole.Encryption,
 }
+OF_MEMBERS = ("parties.", "table.", "model.")  # the other sections are as of any job
 TABLES: dict[str, Callable[[], str]] = {
     "job": lambda: parameters(declared(Job, "")),
     "regression": lambda: parameters(declared(Regression, "model.")),
     **{kind: (lambda kind=kind: _of_kind(kind)) for kind in KINDS},  # type: ignore[misc]
+    "members": lambda: parameters(row for row in declared(MembersJob, "") if row[0].startswith(OF_MEMBERS)),
     "preprocess": lambda: parameters(declared(Preprocessing, "preprocess.")),
     "search": lambda: parameters(declared(Search, "search.")),
     "party": lambda: parameters(declared(Party, "")),

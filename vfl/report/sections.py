@@ -37,7 +37,7 @@ def context(result: Result) -> dict[str, Any]:
     _, hosts = words.party_names(result)
     model = result.get("model") or {}
     points = model.get("points") or []
-    partners = "the partner" if hosts == ["partner"] else " and ".join(hosts)
+    partners = None if members else "the partner" if hosts == ["partner"] else " and ".join(hosts)
     uplifts = (result.get("uplift") or {}).get(part) or {}
     answer = _answer(metrics, uplifts.get("measures") or {}, words.outcome_of(result))
     shown = {
@@ -55,7 +55,7 @@ def context(result: Result) -> dict[str, Any]:
         "answer": answer,
         "iterations": words.iterations_made(model),
         "cautions": words.all_cautions(result),
-        "lead": _lead(answer, None if members else partners, party, _whole(words.PARTS.get(part, part))),
+        "lead": _lead(answer, partners, party, _whole(words.PARTS.get(part, part))),
         "uplifts": uplifts,
         "tables": (tables := _tables(result.get("metrics") or {})),
         "measures": {
@@ -73,9 +73,7 @@ def context(result: Result) -> dict[str, Any]:
         "later_score_only": _later_score_only(result.get("stability") or {}),
         "phases": _phases(result.get("phases") or []),
         "total": _total(result.get("phases") or []),
-        "disclosed": [
-            (*words.CLASSES.get(c, (c, "")), c, g) for c, g in words.by_class(result.get("disclosure") or []).items()
-        ],
+        "disclosed": _disclosed(result),
         "coalitions": [] if result.get("purpose") == "predict" else coalitions(result),
         "model": model,
         "coefficients": coefficients(model.get("coefficients") or []),
@@ -91,6 +89,12 @@ def context(result: Result) -> dict[str, Any]:
     }
     shown["nav"] = _nav(shown)
     return shown
+
+
+def _disclosed(result: Result) -> list[tuple[str, str, str, Any]]:
+    """(title, what it says, class, messages) of each class of messages that left."""
+    groups = words.by_class(result.get("disclosure") or [])
+    return [(*words.CLASSES.get(name, (name, "")), name, group) for name, group in groups.items()]
 
 
 def _total(phases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

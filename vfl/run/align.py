@@ -242,7 +242,7 @@ def write_rows(ready: Aligning, found: Alignment, folder: Path) -> None:
         table.write(path)
 
 
-def windows_of(party: Party, job: Agreement) -> Windows:
+def windows_of(party: Party, job: Matching) -> Windows:
     """The rows of a database as its workers have read them."""
     data, compute = party.data, party.compute
     assert data is not None

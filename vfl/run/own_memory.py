@@ -42,7 +42,9 @@ def own_memory(ready: Ready[Any], command: Command) -> OwnMemory | None:
 
 
 def _needed(ready: Ready[Any], command: Command, size: Size) -> int:
-    return own_bytes(ready.job, ready.party.role, size, trains=command == "run")
+    role = ready.party.role
+    assert role != "member"  # of an averaging `vfl.cli.members` says it
+    return own_bytes(ready.job, role, size, trains=command == "run")
 
 
 def enough_memory(ready: Ready[Any], command: Command) -> OwnMemory | None:

@@ -1,5 +1,5 @@
-"""What an averaged model is worth to one member: measures on the rows that it held out, beside those of the same model
-trained on its own rows alone."""
+"""What an averaged model is worth to one member: measures on the rows that it held out, compared with those of the
+same model trained on its own rows alone."""
 
 from __future__ import annotations
 

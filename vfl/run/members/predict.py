@@ -51,7 +51,7 @@ class Scored:
 
 
 def predict(job: MembersJob, party: Party, model: Path | None, data: str | None, out: Path | None) -> Scored:
-    """Scores a table.  data: replaces [data] source; out: where the scores go.  Raises ConfigError, DataError,
+    """Scores new rows.  data: replaces [data] source; out: where the scores go.  Raises ConfigError, DataError,
     ModelError."""
     source, saved = _asked(job, party, model, data, out)
     assert model is not None
