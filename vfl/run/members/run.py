@@ -140,10 +140,12 @@ class Attempt:
         said, aggregator = MessageLog(), self.ready.job.parties.arbiter
         channels, _ = open_channels(self.ready, wires, said, self.recorder.counting, *self.taps)
         nonce = run_seed()[: resume.NONCE]
+        parties = self.ready.job.parties
         if aggregator in channels:
-            name, _ = resume.follow(channels[aggregator], b"", [], nonce)
+            everyone = (aggregator, *parties.members)
+            name = resume.follow(channels[aggregator], b"", [], nonce, everyone).run
         else:
-            name, _ = resume.decide([channels[p] for p in self.ready.job.parties.members], b"", [], nonce)
+            name = resume.decide([channels[p] for p in parties.members], b"", [], nonce).run
         return name, said
 
     def _begun(self, name: bytes) -> Ended:
