@@ -19,6 +19,7 @@ from vfl.job.job import Job
 from vfl.job.members_job import MembersJob
 from vfl.job.party import Party
 from vfl.job.search import Search
+from vfl.models.network.reported import NetworkReport
 from vfl.models.registry import KINDS
 from vfl.models.regression.base import Regression
 from vfl.models.regression.reported import RegressionReport
@@ -134,6 +135,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "report.model.regression": lambda: content(RegressionReport, report.Fitted),
     "report.model.boosted-trees": lambda: content(TreesReport, report.Model),
     "report.model.scorecard": lambda: content(ScorecardReport, report.Fitted),
+    "report.model.network": lambda: content(NetworkReport, report.Model),
 }
 
 if __name__ == "__main__":

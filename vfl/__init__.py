@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from vfl.models.averaging.spec import Averaging
     from vfl.models.evaluation import Evaluation, evaluate
     from vfl.models.joint_files import load_model
+    from vfl.models.network.joint import FederatedNetwork
+    from vfl.models.network.spec import MLPClassifier, MLPRegressor
     from vfl.models.privacy import Privacy
     from vfl.models.regression.joint import FederatedModel
     from vfl.models.regression.spec import LinearRegression, LogisticRegression, PoissonRegression
@@ -43,6 +45,7 @@ __all__ = [
     "BoostedTrees",
     "Evaluation",
     "FederatedModel",
+    "FederatedNetwork",
     "FederatedScorecard",
     "FederatedSearch",
     "FederatedTrees",
@@ -50,6 +53,8 @@ __all__ = [
     "GridSearchCV",
     "LinearRegression",
     "LogisticRegression",
+    "MLPClassifier",
+    "MLPRegressor",
     "Members",
     "PoissonRegression",
     "Preprocessing",
@@ -78,6 +83,8 @@ _NAMES = {
     "vfl.models.evaluation": ("Evaluation", "evaluate"),
     "vfl.models.joint_files": ("load_model",),
     "vfl.models.privacy": ("Privacy",),
+    "vfl.models.network.joint": ("FederatedNetwork",),
+    "vfl.models.network.spec": ("MLPClassifier", "MLPRegressor"),
     "vfl.models.regression.joint": ("FederatedModel",),
     "vfl.models.scorecard.spec": ("Scorecard",),
     "vfl.models.scorecard.joint": ("FederatedScorecard",),

@@ -35,19 +35,20 @@ FINE = 40  # of what a training carries
 RATE = 40  # of rates
 DELTA = 6  # log2 of the bound of what reaches the first layer
 MOST_LAYERS, MOST_UNITS = 2, 256
-MOST_BATCH = 1 << 17
+MOST_BATCH, USUAL_BATCH = 1 << 17, 200
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What the parties agreed on.  clip: the largest value of a standardised column; order: what the random order of
-    rows comes from; None: a secret of the guest's."""
+    """What the parties agreed on.  batch_size: the most rows of a batch; None: USUAL_BATCH, or all where there are
+    fewer.  clip: the largest value of a standardised column; order: what the random order of rows comes from; None: a
+    secret of the guest's."""
 
     hidden: tuple[int, ...]
     activation: Activation
     family: Family
     epochs: int
-    batch_size: int
+    batch_size: int | None
     rate: float
     momentum: float = 0.9
     nesterov: bool = True
@@ -104,7 +105,7 @@ class Plan:
     @property
     def batches(self) -> int:
         """Per epoch."""
-        return -(-self.rows // self.terms.batch_size)
+        return -(-self.rows // (self.terms.batch_size or min(USUAL_BATCH, self.rows)))
 
     @property
     def batch_rows(self) -> tuple[int, int]:
@@ -189,7 +190,7 @@ def check(terms: Terms, rows: int) -> None:
             "hidden_layer_sizes names layers that a sealed network cannot have",
             remedy=f"Name one or two layers of 1 to {MOST_UNITS} units",
         )
-    if terms.batch_size > rows:
+    if terms.batch_size is not None and terms.batch_size > rows:
         raise ConfigError(
             "a batch would have more rows than there are training rows",
             remedy="Lower batch_size",

@@ -258,8 +258,8 @@ class Federation:
 
         Returns
         -------
-        FederatedModel, FederatedTrees, FederatedScorecard or FederatedSearch
-            Of a regression, of boosted trees, of a scorecard, and of a search.
+        FederatedModel, FederatedTrees, FederatedScorecard, FederatedNetwork or FederatedSearch
+            Of a regression, of boosted trees, of a scorecard, of a network, and of a search.
 
         Raises
         ------

@@ -410,7 +410,8 @@ class Job(Matching):
     @property
     def arbiter_keeps(self) -> bool:
         """Whether the arbiter keeps a part of the model, without which no row can be scored."""
-        return self.model.keeps_leaves or (self.model.shares_weights and len(self.reveal) < len(WEIGHTS))
+        kept = self.model.keeps_leaves or self.model.keeps_shares
+        return kept or (self.model.shares_weights and len(self.reveal) < len(WEIGHTS))
 
     @property
     def arbiter_scores(self) -> bool:

@@ -38,9 +38,9 @@ PERMITS: dict[str, str] = {
         "and the arbiter"
     ),
     "edge-count-to-arbiter": (
-        "link exact, counts and sealed trees: the arbiter learns how many rows have a score near the edge of the "
-        "link's table (the run stops unless there is none), and for counts how many rows have a mean far above the "
-        "labels' mean (the run stops unless there is none at the end)"
+        "link exact, counts, sealed trees and networks: the arbiter learns how many rows have a score (of a network: "
+        "a sum of any layer) near the edge of the link's table (the run stops unless there is none), and for counts "
+        "how many rows have a mean far above the labels' mean (the run stops unless there is none at the end)"
     ),
     "label-scale-to-parties": (
         "counts, numeric labels of boosted trees, weighted rows, planned iterations: hosts and arbiter learn orders "
@@ -72,7 +72,8 @@ PERMITS: dict[str, str] = {
         "joint score of every "
         "training row for each candidate; with sealed trees the first host learns whether the guest's bins "
         "of a customer changed "
-        "since that customer was last scored"
+        "since that customer was last scored; with a network the guest learns for which customers a host's values "
+        "changed, and the arbiter which rows were scored before with the same values"
     ),
     "best-candidate-to-parties": (
         "search: all parties that train learn which of the job's candidates was best on the folds, but no score"

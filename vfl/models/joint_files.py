@@ -144,7 +144,7 @@ def load_model(folder: str | os.PathLike[str], *, cipher: Scheme | None = None, 
 
     Returns
     -------
-    FederatedModel, FederatedTrees, FederatedScorecard or AveragedModel
+    FederatedModel, FederatedTrees, FederatedScorecard, FederatedNetwork or AveragedModel
         Of a regression, of boosted trees, of a scorecard, and of an averaging. It holds no row of the training.
 
     Raises

@@ -18,6 +18,8 @@ def coalitions(result: Mapping[str, Any]) -> Rows:
         return _trees(model.get("membership") == "open", several)
     if kind == "averaging":
         return _averaging(int(model.get("min_members") or 3), len(parties.get("members") or []))
+    if kind.startswith("mlp-"):
+        return NETWORK
     if kind.endswith("-regression") or kind == "scorecard":
         exact = model.get("link") == "exact" or kind == "poisson-regression"
         return _regression(exact or any(model.get(name) for name in DEALT), several)
@@ -81,6 +83,11 @@ def _averaging(least: int, members: int) -> Rows:
     ]
 
 
+NETWORK: Rows = [
+    ("arbiter and host", "the outcome of every training row, then the guest’s columns, perhaps mixed"),
+    ("arbiter and guest", "every sum and activation of every row, and from them the host’s columns, perhaps mixed"),
+    ("guest and host", "nothing that the two do not already hold"),
+]
 FIRST = "guest and the first host, which hands out random numbers"
 ALL = "nothing that the two do not already hold"
 GUESS = ("arbiter and all but one data party", "whether an id that they guess is in that party’s table")

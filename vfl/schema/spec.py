@@ -144,6 +144,11 @@ class Spec(Trainable):
         return False
 
     @property
+    def keeps_shares(self) -> bool:
+        """Whether the arbiter keeps shares of weights that no permission reveals."""
+        return False
+
+    @property
     def folds_are_hidden(self) -> bool:
         """Whether nobody learns its part of a fold's model."""
         return self.shares_weights

@@ -57,6 +57,7 @@ class Case:
 
 _SHORT = {"max_iter": 5, "key_bits": 2048}
 _TREES = {"n_estimators": 2, "max_depth": 2, "max_bin": 4, "min_bin_rows": 5, "key_bits": 2048}
+_NETWORK = {"hidden_layer_sizes": (3, 2), "max_iter": 2, "learning_rate_init": 0.05, "key_bits": 2048}
 _BOTH = ("guest", "hosts")
 CASES = {
     "logistic-exact": Case("logistic-regression", "binary", {**_SHORT, "link": "exact"}, _BOTH),
@@ -79,6 +80,8 @@ CASES = {
     "trees-classes": Case(
         "boosted-trees", "multiclass", {**_TREES, "objective": "multi:softprob"}, file_only={"num_class": 3}
     ),
+    "network": Case("mlp-classifier", "binary", _NETWORK),
+    "network-regressor": Case("mlp-regressor", "numeric", _NETWORK, steps={"impute": "median", "encode": "onehot"}),
     "trees-open": Case("boosted-trees", "binary", {**_TREES, "membership": "open"}),
 }
 

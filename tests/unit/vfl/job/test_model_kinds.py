@@ -278,7 +278,8 @@ WEIGHTED = MINIMAL.replace('"scores-to-guest"', '"label-scale-to-parties", "scor
     [
         (
             "alpha = 1.0",
-            'is a key of "linear-regression" or "poisson-regression", and this kind is "logistic-regression"',
+            'is a key of "linear-regression", "poisson-regression", "mlp-classifier" or "mlp-regressor", and this kind '
+            'is "logistic-regression"',
         ),
         ("num_class = 1", "from 2 to 100 (default 2)"),
         ('class_weight = "even"', 'Write "balanced", or a weight'),

@@ -53,7 +53,9 @@ THIRD = {
         "",
     ),  # masked by their sender
     **dict.fromkeys(("PaddedPredictor", "ResidualLessPad", "DealtProducts"), "arbiter"),  # which drew the pads
-    "PaddedFactors": "dealer",  # which dealt the product
+    **dict.fromkeys(("PaddedFactors", "PaddedFactor"), "dealer"),  # which dealt the product
+    **dict.fromkeys(("LayerProducts", "HiddenParts", "ErrorShare"), "arbiter"),  # which has the other share
+    **dict.fromkeys(("LayerSeed", "RowPads", "ResharedSums"), ""),  # drawn, or masked, by their sender
     "MaskedUpdate": "",  # by no one party; of an averaging, which has no report: the threshold of members, by shares
 }
 KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -78,6 +80,7 @@ KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
         {"kind": "boosted-trees", "membership": "open"},
     ),
 }
+NETWORK = (vfl.MLPClassifier(hidden_layer_sizes=2, max_iter=1), {"kind": "mlp-classifier"})
 HOSTS = {"telecom": "host", "shop": "host"}
 Pairs = set[frozenset[str]]
 
@@ -124,11 +127,12 @@ def run(kind: str, hosts: int) -> tuple[Pairs, Pairs]:
         convergence=False,
         preparation="batched" if kind == "prepared" else "none",
     )
-    fed.fit(KINDS[kind][0], split=vfl.Split(), taps={p: [Recording(p, transcript)] for p in fed.roles.all})
+    estimator, written = (KINDS | {"network": NETWORK})[kind]
+    fed.fit(estimator, split=vfl.Split(), taps={p: [Recording(p, transcript)] for p in fed.roles.all})
     keys = Keyring()
     for key in scheme.keys:
         keys.add(key.public)
-    return third_parties(transcript, keys), told(KINDS[kind][1], list(given))
+    return third_parties(transcript, keys), told(written, list(given))
 
 
 @pytest.mark.parametrize("hosts", [pytest.param(1, marks=pytest.mark.slow), 2])
@@ -144,6 +148,14 @@ def test_every_pair_that_could_open_a_message_is_a_row(kind: str, hosts: int, mo
         )  # planted: a table that forgets the host
         monkeypatch.setattr(table, "_trees", lambda *_: [("arbiter and guest", "")])
         assert not shown <= told(KINDS[kind][1], ["telecom"])
+
+
+def test_a_network_has_one_host_and_the_same_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown, written = run("network", 1)
+    every = {frozenset(pair) for pair in itertools.combinations(("arbiter", "guest", "host"), 2)}
+    assert shown == written == every
+    monkeypatch.setattr(table, "NETWORK", [("arbiter and guest", "")])  # planted
+    assert not shown <= told(NETWORK[1], ["telecom"])
 
 
 def test_only_a_link_that_is_dealt_for_names_the_dealer() -> None:

@@ -1,0 +1,61 @@
+"""Three institutions train a sealed network by files, and score new rows with it."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.promises.processes.institutions import KEY, Institutions
+from tests.promises.processes.test_predict import new_tables, predicted
+from tests.promises.processes.test_resumed_runs import start, until_sent
+from vfl.ledger import read_ledger, verify_ledger
+
+NETWORK = {"kind": "mlp-classifier", "hidden_layer_sizes": (3,), "max_iter": 3, "learning_rate_init": 0.3}
+
+
+def scores(folder: Path) -> pd.Series:
+    return pd.read_csv(folder / "scores.csv").set_index(KEY)["score"]
+
+
+def test_check_run_report_and_predict(parties: Institutions) -> None:
+    parties.lay_out(**NETWORK)  # type: ignore[arg-type]
+    checked = parties.here("check", parties.job, parties.file("bank"))
+    assert checked.code == 0, checked.err
+    assert "3 hidden units (tanh)" in " ".join(checked.out.split())
+    ended = parties.done()
+    report = json.loads(ended["bank"].report.read_text())
+    assert (report["model"]["kind"], report["model"]["hidden_layer_sizes"]) == ("mlp-classifier", [3])
+    assert report["metrics"]["test"]["joint"]["n"] > 0
+    page = (ended["bank"].folder / "report.html").read_text()
+    assert "mlp-classifier" in page
+    assert "every sum and activation" in page
+    shown = parties.here("model", "show", parties.models(ended)["trustco"])
+    assert "3 units, tanh" in shown.out
+    new_tables(parties)
+    first = predicted(parties, parties.models(ended))
+    assert [one.code for one in first.values()] == [0] * 3, [one.err for one in first.values()]
+    found = scores(first["bank"].folder)
+    assert 20 < found.notna().sum() < len(found)
+    second = predicted(parties, parties.models(ended))
+    assert np.array_equal(scores(second["bank"].folder), found, equal_nan=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["bank", "telecom", "trustco"])
+def test_a_party_that_is_killed_comes_back(parties: Institutions, victim: str) -> None:
+    parties.lay_out(reconnect=60, **NETWORK | {"max_iter": 12})  # type: ignore[arg-type]
+    started = {name: start(parties, name) for name in parties.roles}
+    until_sent(parties, victim, 60)
+    started[victim].kill(signal.SIGKILL)
+    started[victim].wait(10)
+    started[victim] = start(parties, victim)
+    ended = {name: process.wait(100) for name, process in started.items()}
+    assert all(one.code == 0 for one in ended.values()), [one.err for one in ended.values()]
+    for one in ended.values():
+        assert verify_ledger(one.folder / "ledger.jsonl").outcome == "done"
+        assert any(line["type"] == "renewed" for line in read_ledger(one.folder / "ledger.jsonl"))

@@ -1,0 +1,171 @@
+"""Sealed networks of a local federation: they learn what a network in the clear learns, score a row always the same,
+and refuse what cannot be before anything is sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+import vfl
+from protocols.channel import Tap
+from protocols.cipher import Identity
+from protocols.errors import ConfigError, DataError
+from protocols.network import Terms
+from tests.harness import ContextFree
+from vfl.models.network.plaintext import Network, activated, mean
+
+SMALL: dict[str, Any] = {"hidden_layer_sizes": 3, "max_iter": 4, "batch_size": 60}
+
+
+def tables(n: int = 160, seed: int = 1) -> tuple[pd.DataFrame, pd.DataFrame]:
+    rng = np.random.default_rng(seed)
+    x, ids = rng.normal(size=(n, 4)), np.arange(n)
+    y = (x @ [1.0, -0.8, 0.7, 0.5] + x[:, 0] * x[:, 2] + 0.5 * rng.logistic(size=n) > 0).astype(int)
+    guest = pd.DataFrame({"id": ids, "bad": y, "a": x[:, 0], "b": x[:, 1]})
+    return guest, pd.DataFrame({"id": ids, "c": x[:, 2], "d": x[:, 3]})
+
+
+GUEST, HOST = tables()
+
+
+def drawn() -> dict[str, ContextFree]:
+    """What every run draws alike."""
+    return {party: ContextFree(party) for party in ("guest", "shop", "arbiter")}
+
+
+def federation(guest: pd.DataFrame = GUEST, label: str = "bad") -> vfl.Federation:
+    return vfl.Federation.local(guest, {"shop": HOST}, on="id", label=label, cipher=Identity())
+
+
+@pytest.fixture(scope="module")
+def model() -> vfl.FederatedNetwork:
+    estimator = vfl.MLPClassifier(hidden_layer_sizes=(4, 2), max_iter=25, learning_rate_init=0.2, batch_size=40)
+    return federation().fit(estimator, split=vfl.Split(test=0.25), randomness=drawn())
+
+
+def test_it_learns(model: vfl.FederatedNetwork) -> None:
+    scores = model.predict_score(GUEST, {"shop": HOST})
+    assert roc_auc_score(GUEST["bad"], scores) > 0.85
+    assert (
+        model.reports_["guest"].metrics.loc["auc", "joint"] > model.reports_["guest"].metrics.loc["auc", "guest_alone"]
+    )
+    assert (model.n_iter_, list(model.classes_)) == (25, [0, 1])
+    assert not hasattr(model, "coef_")
+
+
+def test_a_row_has_one_score_in_any_company_and_after_saving(model: vfl.FederatedNetwork, tmp_path: Path) -> None:
+    every = model.decision_function(GUEST, {"shop": HOST})
+    few = model.decision_function(GUEST.iloc[20:30], {"shop": HOST.iloc[:40]})
+    assert few.equals(every.iloc[20:30])
+    model.save(tmp_path / "model", passphrase="long enough to keep")
+    again = vfl.load_model(tmp_path / "model", passphrase="long enough to keep", cipher=Identity())
+    assert again.decision_function(GUEST, {"shop": HOST}).equals(every)
+
+
+def test_numbers_and_a_search() -> None:
+    numeric = GUEST.assign(spend=3 + GUEST["a"] + HOST["c"] ** 2)
+    own = federation(numeric.drop(columns="bad"), "spend")
+    fitted = own.fit(
+        vfl.MLPRegressor(hidden_layer_sizes=4, max_iter=20, batch_size=40, activation="softplus"), randomness=drawn()
+    )
+    assert fitted.score(numeric, {"shop": HOST}) > 0.4
+    found = federation().fit(vfl.GridSearchCV(vfl.MLPClassifier(**SMALL), {"max_iter": [1, 2]}, cv=2))
+    assert found.best_params_["max_iter"] in (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"hidden_layer_sizes": (3, 3, 3)}, "one or two hidden layers"),
+        ({"hidden_layer_sizes": 0}, "from 1 to 256"),
+        ({"hidden_layer_sizes": (257,)}, "from 1 to 256"),
+        ({"activation": "sin"}, "tanh"),
+        ({"batch_size": 4}, "from 8"),
+        ({"early_stopping": True}, "early_stopping"),
+        ({"shuffle": False}, "random_state decides"),
+        ({"momentum": 1.0}, "momentum"),
+    ],
+)
+def test_parameters_that_are_refused(given: dict[str, Any], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        vfl.MLPClassifier(**given)
+
+
+def test_what_is_refused_before_anything_is_sent() -> None:
+    """Batches beyond the rows, several hosts, constant labels, missing values; and no channel is used."""
+    sent = {"guest": [Refusing()]}
+    small = vfl.MLPClassifier(**SMALL)
+    with pytest.raises(ConfigError, match="Lower batch_size"):
+        federation().fit(vfl.MLPClassifier(batch_size=161), taps=sent)
+    two = vfl.Federation.local(
+        GUEST,
+        {"shop": HOST, "other": HOST.rename(columns={"c": "e", "d": "f"})},
+        on="id",
+        label="bad",
+        cipher=Identity(),
+    )
+    with pytest.raises(ConfigError, match="exactly one host"):
+        two.fit(small, taps=sent)
+    with pytest.raises(DataError, match="bad"):
+        federation(GUEST.assign(bad=1)).fit(small, taps=sent)
+    gap = GUEST.assign(a=GUEST["a"].where(GUEST["a"] < 1))
+    with pytest.raises(DataError, match="'a'"):
+        federation(gap).fit(small, taps=sent)
+    with pytest.raises(AssertionError):  # the planted fault: this training sends
+        federation().fit(small, taps=sent)
+
+
+class Refusing(Tap):
+    def sent(self, *_: object) -> None:
+        raise AssertionError("something was sent")
+
+
+def test_a_training_that_diverges_has_no_model() -> None:
+    wild = GUEST.assign(spend=GUEST["a"] * HOST["c"] + GUEST["b"])
+    with pytest.raises(DataError, match=r"no model.*learning_rate_init"):
+        federation(wild.drop(columns="bad"), "spend").fit(
+            vfl.MLPRegressor(learning_rate_init=10.0, max_iter=30), randomness=drawn()
+        )
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+@pytest.mark.parametrize("activation", ["tanh", "logistic", "relu"])
+@pytest.mark.parametrize("family", ["logistic", "linear"])
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_steps_in_the_clear_are_those_of_scikit_learn(activation: Any, family: Any, nesterov: bool) -> None:
+    """The same initial weights and batches; and others where the penalty is missing."""
+    x = np.column_stack([GUEST[["a", "b"]], HOST[["c", "d"]]])
+    y = GUEST["bad"].to_numpy(float) if family == "logistic" else x[:, 0] * x[:, 2]
+    terms = Terms((5, 3), activation, family, 3, 40, 0.1, 0.8, nesterov, 0.5)
+    own = Network.start(terms, 4, np.random.default_rng(2))
+    kind = MLPClassifier if family == "logistic" else MLPRegressor
+    theirs = kind(
+        hidden_layer_sizes=(5, 3), activation=activation, solver="sgd", alpha=0.5, batch_size=40, shuffle=False,
+        learning_rate_init=0.1, momentum=0.8, nesterovs_momentum=nesterov, max_iter=1, warm_start=True,
+    )  # fmt: skip
+    theirs.fit(x, y)
+    theirs.coefs_, theirs.intercepts_ = ([a.copy() for a in one] for one in (own.weights, own.intercepts))
+    del theirs._optimizer
+    theirs.max_iter = 3
+    theirs.warm_start = True
+    theirs._no_improvement_count = 0
+    theirs.fit(x, y)
+    batches = [np.arange(k, k + 40) for k in range(0, 160, 40)] * 3
+    own.train(x, y, batches)
+    for a, b in zip(own.weights, theirs.coefs_, strict=True):
+        assert np.abs(a - b).max() < 1e-9
+
+
+def test_values_and_slopes() -> None:
+    z = np.linspace(-3, 3, 7)
+    for activation in ("tanh", "logistic", "softplus"):
+        value, slope = activated(activation, z)  # type: ignore[arg-type]
+        near = (activated(activation, z + 1e-6)[0] - value) / 1e-6  # type: ignore[arg-type]
+        assert np.abs(near - slope).max() < 1e-5
+    assert mean("linear", z) is z

@@ -1,0 +1,190 @@
+"""Sealed networks as kinds of model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from protocols.cipher import HEAD_ROOM
+from protocols.glm.shares import Moved
+from protocols.network import Plan as Sizes
+from protocols.session import Roles, Session
+from vfl.data import Table
+from vfl.models.content import Body, Head
+from vfl.models.fitted import Fitted, Scored
+from vfl.models.kind import SCORES_NOT_ALONE, Kind
+from vfl.models.network import part, plaintext, program
+from vfl.models.network.joint import FederatedNetwork
+from vfl.models.network.part import NetworkPart
+from vfl.models.network.reported import NetworkReport
+from vfl.models.network.shares import NetworkShares
+from vfl.models.network.spec import MLPClassifier, MLPRegressor, Network
+from vfl.models.plan import Plan, Role
+from vfl.models.regression.program import latest
+from vfl.models.regression.words import preprocessed
+from vfl.screen import ending
+from vfl.screen.shown import Shown
+from vfl.steps.feature_tables import feature_tables
+from vfl.steps.search import Search
+
+
+class NetworkKind(Kind[Network, NetworkPart]):
+    """What both networks share."""
+
+    reported = NetworkReport
+    joint = FederatedNetwork
+
+    def described(self, plan: Plan[Network], roles: Roles) -> dict[str, str]:
+        model, dealer = plan.spec, ", ".join(roles.hosts)
+        units = " and ".join(map(str, model.hidden_layer_sizes))
+        size = "200 rows" if isinstance(model.batch_size, str) else f"{model.batch_size:,} rows"
+        nesterov = "Nesterov's momentum" if model.nesterovs_momentum else "momentum"
+        return {
+            **preprocessed(plan),  # type: ignore[arg-type]
+            "train": f"{model.kind}: {units} hidden units ({model.activation}), {model.max_iter:,} epochs in "
+            f"mini-batches of at most {size}, rate {model.learning_rate_init:g}, {nesterov} {model.momentum:g}, "
+            f"alpha = {model.alpha:g}, values limited to {model.clip:g}",
+            "weights": f"every weight stays in two shares, of a data party and {roles.arbiter} or of {roles.guest} and "
+            f"{roles.arbiter}, without which no row can be scored",
+            "rows": "nobody sees a sum, an activation or a gradient of a row",
+            "encrypt": f"Paillier, {model.key_bits} bits; {roles.arbiter} holds the key; {dealer} hands out the random "
+            "numbers for activations and products",
+        }
+
+    def rounded(self, plan: Plan[Network]) -> list[str]:
+        error = f"up to 1/{2 ** (plan.spec.score_bits + 1)}, which is always the same for a row"
+        return [f"scores are opened with an error of {error}"]
+
+    def summary(self, spec: Network) -> dict[str, Any]:
+        return spec.model_dump(exclude={"kind"})
+
+    def carries(self, plan: Plan[Network], roles: Roles, rows: int) -> None:
+        """There is one host, a batch has no more rows than there are, and a plaintext has room for the pads of a unit.
+        Raises ConfigError."""
+        program.check_sizes(roles, plan, rows)
+        assert Sizes(program.terms_of(plan), rows, plan.spec.key_bits - HEAD_ROOM - 1).slots
+
+    def cautions(self, plan: Plan[Network], roles: Roles, table: Table) -> list[str]:
+        """What the run would refuse: several hosts, and batches of more rows than this party's table has."""
+        self.carries(plan, roles, len(table))
+        return []
+
+    def may_be_less(self, plan: Plan[Network]) -> bool:
+        return False
+
+    def batches(self, plan: Plan[Network], rows: int) -> int:
+        return Sizes(program.terms_of(plan), rows, 0).batches
+
+    def train(
+        self,
+        role: Role,
+        session: Session,
+        table: Table | None,
+        plan: Plan[Network],
+        search: Search[Plan[Network]] | None,
+        before: None,
+    ) -> Any:
+        if role == "arbiter":
+            return program.arbiter(session, plan, search)
+        assert table is not None
+        return (program.guest if role == "guest" else program.host)(session, table, plan, search)
+
+    def score(self, role: Role, session: Session, table: Table | None, part: Any, min_rows: int, keys: int) -> Scored:
+        if role == "arbiter":
+            return Scored(moved=program.predict_arbiter(session, part, min_rows, keys))
+        assert table is not None
+        if role == "guest":
+            rows, scores, own = program.predict_guest(session, table, part, min_rows)
+            return Scored((rows, scores), {} if own is None else {part.party: own})
+        own = program.predict_host(session, table, part, min_rows)
+        return Scored(moved={} if own is None else {part.party: own})
+
+    def gaps(self, part: NetworkPart, features: pd.DataFrame) -> pd.DataFrame:
+        """Where no step of the preprocessing fills what is missing."""
+        return part.standardiser.gaps(features, part.party)
+
+    def unseen(self, part: NetworkPart, features: pd.DataFrame) -> pd.DataFrame:
+        """Where no step knows the text."""
+        return part.standardiser.unseen(features)
+
+    def rare(self, part: NetworkPart) -> tuple[str, ...]:
+        """Those that [preprocess] bins by the label."""
+        steps = part.standardiser.steps
+        return () if steps is None or steps.woe is None else steps.woe.rare
+
+    def moved(self, part: Any, moved: Mapping[str, Moved]) -> Any:
+        if isinstance(part, NetworkShares):
+            return replace(part, shares={p: latest(moved.get(p), shares) for p, shares in part.shares.items()})
+        return replace(part, shares=latest(moved.get(part.party), part.shares))
+
+    def predictions(self, part: NetworkPart, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probabilities or expected values from scores (n, 1)."""
+        return part.means(scores)
+
+    def guest_alone(self, plan: Plan[Network], fitted: Fitted, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """By a network in the clear with the same layers and steps."""
+        assert isinstance(fitted, program.Fitted)
+        own, train = fitted.part, np.flatnonzero(~fitted.held_out)
+        x = own.standardiser.transform(fitted.aligned.features, own.party)
+        wanted = program.targets_of(plan, fitted.aligned.take(train), len(train))
+        alone = plaintext.fitted(program.terms_of(plan), x[train], wanted.y[0], plan.spec.random_state)
+        return own.means(alone.scores(x[rows])[:, np.newaxis])
+
+    def beyond(self, part: NetworkPart, features: pd.DataFrame) -> dict[str, int]:
+        return {}  # said at the training
+
+    def remarks(self, fitted: Any) -> list[str]:
+        found = [ending.clipped(fitted.clipped, fitted.part.standardiser.clip)] if fitted.clipped else []
+        return [*found, *([ending.clipped_in_folds(fitted.in_folds)] if fitted.in_folds else [])]
+
+    def fitted_summary(self, fitted: Any) -> dict[str, Any]:
+        """What was limited, and at the guest the scale of its label; no weight is known to anybody."""
+        own = fitted.part
+        summary = dict[str, Any]()
+        if fitted.clipped:
+            summary |= {"clipped": fitted.clipped, "clipped_at": own.standardiser.clip}
+        summary |= {"clipped_in_folds": fitted.in_folds} if fitted.in_folds else {}
+        if own.family == "linear" and own.is_guests:
+            summary |= {"label_mean": own.label_mean, "label_scale": own.label_scale}
+        return summary | feature_tables(own.standardiser.steps, None)
+
+    def shown(self, part: NetworkPart) -> Shown:
+        units = " and ".join(map(str, part.layers.hidden))
+        told = {"hidden layers": f"{units} units, {part.layers.activation}"}
+        if part.classes is not None:
+            told["scores"] = f"the probability of {part.classes[1]!r} rather than {part.classes[0]!r}"
+        what = "Shares of the weights of a network: uniform numbers, which tell nothing by themselves."
+        return Shown(facts=told, notes=[what, SCORES_NOT_ALONE])
+
+    def pack(self, part_: NetworkPart) -> Body:
+        return part.pack(part_)
+
+    def unpack(self, head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> NetworkPart:
+        return part.unpack(head, rest, tensors)
+
+
+_STARTER: dict[str, str] = {
+    "hidden_layer_sizes": "Units of one or two hidden layers. Time grows with those of the first.",
+    "activation": '"tanh", "logistic", "relu" (rounded off near 0) or "softplus".',
+    "learning_rate_init": "The rate of every step. Too large a rate ends the run with an error.",
+    "max_iter": "Epochs, all of which are made.",
+}
+
+
+class Classifier(NetworkKind):
+    """vfl.MLPClassifier."""
+
+    spec = MLPClassifier
+    starter: ClassVar = _STARTER
+
+
+class Regressor(NetworkKind):
+    """vfl.MLPRegressor."""
+
+    spec = MLPRegressor
+    starter: ClassVar = _STARTER

@@ -1,0 +1,95 @@
+"""A network in the clear, with the steps of the sealed one: what the guest's own columns are worth without those of
+the host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.network import Activation, Family, Plan, Terms
+
+Floats = NDArray[np.float64]
+
+
+def activated(activation: Activation, z: Floats) -> tuple[Floats, Floats]:
+    """Values and slopes."""
+    if activation == "tanh":
+        value = np.tanh(z)
+        return value, 1.0 - value**2
+    logistic = 0.5 * (1.0 + np.tanh(z / 2))
+    if activation == "logistic":
+        return logistic, logistic * (1.0 - logistic)
+    if activation == "softplus":
+        return np.logaddexp(0.0, z), logistic
+    return np.maximum(z, 0.0), (z > 0).astype(np.float64)
+
+
+@dataclass
+class Network:
+    """weights: by layer (inputs, units), as scikit-learn's coefs_; intercepts: (units,)."""
+
+    terms: Terms
+    weights: list[Floats]
+    intercepts: list[Floats]
+
+    @classmethod
+    def start(cls, terms: Terms, columns: int, rng: np.random.Generator) -> Network:
+        """Of random weights."""
+        sizes, weights, intercepts = (columns, *terms.hidden, 1), list[Floats](), list[Floats]()
+        for layer in range(len(sizes) - 1):
+            bound = terms.bound(layer, columns)
+            weights.append(rng.uniform(-bound, bound, (sizes[layer], sizes[layer + 1])))
+            intercepts.append(rng.uniform(-bound, bound, sizes[layer + 1]))
+        return cls(terms, weights, intercepts)
+
+    def scores(self, x: Floats) -> Floats:
+        """(n,) the last layer's sums."""
+        return self._forward(x)[2][:, 0]
+
+    def _forward(self, x: Floats) -> tuple[list[Floats], list[Floats], Floats]:
+        """Inputs of each layer, slopes of each hidden one, and the last sums."""
+        values, slopes = [x], list[Floats]()
+        for w, c in zip(self.weights[:-1], self.intercepts[:-1], strict=True):
+            value, slope = activated(self.terms.activation, values[-1] @ w + c)
+            values.append(value)
+            slopes.append(slope)
+        return values, slopes, values[-1] @ self.weights[-1] + self.intercepts[-1]
+
+    def gradients(self, x: Floats, y: Floats) -> tuple[list[Floats], list[Floats]]:
+        """Of the mean loss of some rows and the penalty."""
+        values, slopes, z = self._forward(x)
+        d = (mean(self.terms.family, z) - y[:, np.newaxis]) / len(x)
+        of_weights, of_intercepts = list[Floats](), list[Floats]()
+        for layer in range(self.terms.last, -1, -1):
+            penalty = self.terms.alpha / len(x) * self.weights[layer]
+            of_weights.insert(0, values[layer].T @ d + penalty)
+            of_intercepts.insert(0, d.sum(axis=0))
+            d = (d @ self.weights[layer].T) * slopes[layer - 1] if layer else d
+        return of_weights, of_intercepts
+
+    def train(self, x: Floats, y: Floats, orders: list[NDArray[np.int64]]) -> Network:
+        """One step for each of these batches of rows."""
+        momenta = [np.zeros_like(one) for one in (*self.weights, *self.intercepts)]
+        terms = self.terms
+        for rows in orders:
+            of_weights, of_intercepts = self.gradients(x[rows], y[rows])
+            every = [*self.weights, *self.intercepts]
+            for k, gradient in enumerate((*of_weights, *of_intercepts)):
+                change = terms.rate * gradient
+                momenta[k] = terms.momentum * momenta[k] - change
+                every[k] += terms.momentum * momenta[k] - change if terms.nesterov else momenta[k]
+        return self
+
+
+def mean(family: Family, z: Floats) -> Floats:
+    """What the last sums stand for."""
+    return z if family == "linear" else np.asarray(0.5 * (1.0 + np.tanh(z / 2)))
+
+
+def fitted(terms: Terms, x: Floats, y: Floats, seed: int) -> Network:
+    """Trained on these rows (n, d), in mini-batches of a random order."""
+    rng, batches = np.random.default_rng(seed), Plan(terms, len(x), 0).batches
+    orders = [rows for _ in range(terms.epochs) for rows in np.array_split(rng.permutation(len(x)), batches)]
+    return Network.start(terms, x.shape[1], rng).train(x, y, orders)
