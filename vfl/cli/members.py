@@ -12,6 +12,7 @@ from vfl.job import MembersJob, Party, cautions
 from vfl.job.policy import bounds_told
 from vfl.models.averaging import files
 from vfl.models.averaging.joint import AveragedModel
+from vfl.models.privacy import Privacy
 from vfl.report.coalitions import coalitions
 from vfl.report.words import number, size
 from vfl.run.budget.runs import month
@@ -66,8 +67,17 @@ def described(job: MembersJob) -> dict[str, str]:
         else "no rows",
         "model": f"averaging, {model.estimator}",
         "training": f"{number(model.rounds)} rounds{drawn}; in each a member goes {own}{prox}{bits}",
+        **({} if job.privacy is None else {"privacy": _promised(job.privacy)}),
         "sums": f"no combination of sums {compared}, or of earlier runs, {least}",
     }
+
+
+def _promised(privacy: Privacy) -> str:
+    what = "each row of each member" if privacy.unit == "row" else "everything that a member holds"
+    return (
+        f"all sums carry noise that hides {what}: epsilon = {privacy.epsilon:g}, delta = {privacy.delta:g}, clipped to "
+        f"{privacy.clip:g}"
+    )
 
 
 def _of_table(ready: MemberReady) -> dict[str, str]:
@@ -79,7 +89,7 @@ def _of_table(ready: MemberReady) -> dict[str, str]:
 
 def _cost(job: MembersJob, ready: MemberReady) -> dict[str, str]:
     """Bytes, by the lengths of messages."""
-    cost = job.model.cost(len(job.parties.members), len(job.table.columns), measures=len(job.measures))
+    cost = job.model.cost(len(job.parties.members), len(job.table.columns), job.privacy, len(job.measures))
     aggregates = ready.party.role == "arbiter"
     sent = cost.aggregator_bytes if aggregates else cost.member_bytes
     return {"traffic": f"{number(cost.sums)} sums, {size(sent)} sent and received by this party, if nobody drops out"}
@@ -131,12 +141,14 @@ def model_shown(folder: Path) -> ModelShow:
 
 def _shown(model: AveragedModel) -> Shown:
     spec, last = model.estimator, model.rounds_.iloc[-1]
+    of_all = f" with {number(int(last['rows']))} rows" if "rows" in last else ""
     facts = {
         "estimator": spec.estimator,
-        "rounds": f"{number(len(model.rounds_))}, the last one of {int(last['members'])} members with "
-        f"{number(int(last['rows']))} rows",
+        "rounds": f"{number(len(model.rounds_))}, the last one of {int(last['members'])} members{of_all}",
         "intercept": number(model.intercept_),
     }
+    if (spent := model.privacy_) is not None:
+        facts["privacy"] = f"epsilon = {number(spent.epsilon)}, delta = {spent.delta:g}, for each {spent.unit}"
     tables = []
     if spec.estimator != "mlp":
         scale = model.scaling.label_deviation / model.scaling.deviation

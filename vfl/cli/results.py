@@ -16,6 +16,7 @@ from vfl.storage.runs import Listed
 
 Text = dict[str, str]
 Number: TypeAlias = Annotated[int, Meta(ge=0)]
+Amount: TypeAlias = Annotated[int, Meta(ge=0)] | float
 Content: TypeAlias = dict[str, Any]
 
 
@@ -268,9 +269,9 @@ class Limit(Part):
     budget: str
     partner: str
     period: str
-    used: Number
-    limit: Number | None
-    left: Number | None
+    used: Amount
+    limit: Amount | None
+    left: Amount | None
 
 
 class Partner(Part):

@@ -26,7 +26,9 @@ from vfl.job.model import NOT_YET, Model, check_arbiter, check_keys
 from vfl.job.permits import CONVERGENCE, FORMER, PERMITS, REMOVED, WEIGHTS
 from vfl.job.prediction import Prediction
 from vfl.job.search import Search, candidates
-from vfl.models.plan import Role
+from vfl.models import label_privacy
+from vfl.models.plan import Plan, Role
+from vfl.models.privacy import Privacy
 from vfl.models.splitting import Split
 from vfl.preprocessing import Preprocessing
 from vfl.schema.described import Values
@@ -272,6 +274,11 @@ class Job(Matching):
     search: Search | None = Field(
         default=None, exclude_if=lambda asked: asked is None, description="a section [search]"
     )
+    privacy: Privacy | None = Field(
+        default=None,
+        exclude_if=lambda privacy: privacy is None,
+        description="a section [privacy]: noise on the events of bins that hosts learn",
+    )
     crypto: Crypto = Field(default=Crypto(), description="a section [crypto]")
     disclosure: Disclosure = Field(default=Disclosure(), description="a section [disclosure]")
 
@@ -304,6 +311,10 @@ class Job(Matching):
         self._fill_iterations()
         self._fill_grid()
         self._fill_search()
+        if self.privacy is not None:
+            kept = {"reveal": self.reveal, "convergence": CONVERGENCE in self.disclosure.allow}
+            plan = Plan(self.model, preprocess=self.preprocess, **kept)  # type: ignore[arg-type]
+            label_privacy.check(self.privacy, plan, searched=self.search is not None)
         self.check_permits(needed_permits(self))
         return self
 

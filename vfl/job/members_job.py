@@ -13,8 +13,10 @@ from vfl.job.align import Column
 from vfl.job.job import Agreement, Columns, Meeting, Name
 from vfl.job.permits import AVERAGES, OF_TWO
 from vfl.models.averaging.held_out import OPENED
+from vfl.models.averaging.private import Noise, fits
 from vfl.models.averaging.spec import Averaging
 from vfl.models.plan import Role
+from vfl.models.privacy import Privacy
 from vfl.models.splitting import Split
 from vfl.schema.described import Values
 from vfl.schema.section import Complaint, Section, distinct, shown
@@ -91,6 +93,9 @@ class MembersJob(Agreement):
     table: SameTable = Field(description="a section [table] that names the label and the columns")
     split: Split = Field(default=Split(), description="a section [split]")
     model: Averaging = Field(description='a section [model] with kind = "averaging"')
+    privacy: Privacy | None = Field(
+        default=None, exclude_if=lambda privacy: privacy is None, description="a section [privacy]: noise on all sums"
+    )
 
     @field_validator("split", mode="before")
     @classmethod
@@ -114,6 +119,8 @@ class MembersJob(Agreement):
             two = "; two members need model.min_members = 2, and read each other's updates" if count == 2 else ""
             raise Complaint(f"names {count}, and model.min_members is {least}", f"{more}{two}", "parties.members")
         self.model.unit(count)
+        if self.privacy is not None:
+            fits(self.privacy, self.model, count, (*self.table.columns, self.table.label))
         self.check_permits(self.permits)
         return self
 
@@ -124,8 +131,17 @@ class MembersJob(Agreement):
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """Whose means over members are opened at the end: none where no rows are held out."""
-        return OPENED[self.model.label] if self.split.test else ()
+        """Whose means over members are opened at the end: none where no rows are held out, or where sums carry
+        noise, as these would not."""
+        return OPENED[self.model.label] if self.split.test and self.privacy is None else ()
+
+    @property
+    def noise(self) -> Noise | None:
+        """On all sums.  Raises ConfigError where dp-accounting is missing, or no noise is enough."""
+        if self.privacy is None:
+            return None
+        terms = self.model.terms(self.parties.members)
+        return Noise.of(self.privacy, self.model, terms, (*self.table.columns, self.table.label))
 
     @property
     def roles(self) -> Roles:

@@ -33,7 +33,7 @@ def rows_taken(job: Job, party: Party) -> list[str]:
             f"policy.rows_per_label_number = {rate}"
             f" the job needs {numbers * rate:,} training rows; fewer trees (n_estimators) need fewer rows"
         ]
-    if fine is None:
+    if fine is None or job.privacy is not None:  # of events with noise policy.epsilon is the budget
         return []
     return [
         f"bins are chosen by the label, so each fine bin discloses a number: with max_n_prebins = {fine} and "

@@ -25,6 +25,7 @@ def plan_of(job: Job) -> Plan[Spec]:
         reveal=job.reveal,
         prepared=job.crypto.preparation == "batched",
         convergence=CONVERGENCE in job.disclosure.allow,
+        noise=None if job.privacy is None else job.privacy.on_counts(len(job.parties.hosts)),
     )
 
 

@@ -132,6 +132,14 @@ class Policy(Section):
         le=MOST,
         description="at a host: how often a model scores the same row for the guest in a calendar month",
     )
+    epsilon: float = Field(
+        default=10.0,
+        ge=0,
+        le=1e6,
+        description="what runs with [privacy] may cost together, with each other party: for one row of the same "
+        "columns, and at the guest for one label",
+    )
+    delta: float = Field(default=1e-5, gt=0, le=1e-3, description="the delta for which policy.epsilon is computed")
     sums_days: int | None = Field(
         default=None,
         ge=1,

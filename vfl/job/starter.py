@@ -270,6 +270,11 @@ BUDGETS: dict[str, tuple[tuple[Role, ...], str]] = {
         "Maximum number of score vectors of the same columns; by default half as many as columns, fewer "
         "where they correlate.",
     ),
+    "epsilon": (
+        ("guest", "member", "arbiter"),
+        "Maximum epsilon that runs with [privacy] cost together, for one row of the same columns, or one label.",
+    ),
+    "delta": (("guest", "member", "arbiter"), "The delta for which it is computed."),
     "sums_days": (
         ("member",),
         "For how many days opened sums are compared with those of later runs; by default for good.",

@@ -10,14 +10,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 from protocols.errors import ConfigError
 from vfl.data.extras import needed
 
 GRID = 1 << 12  # multipliers are whole multiples of 1 / GRID
 MOST = 1 << 24  # of a multiplier
-Release = tuple[Fraction, int]  # a multiplier, and how many releases have it
+Release = tuple[Fraction | float, int]  # a multiplier, and how many releases have it
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a run costs: with this epsilon and delta, for one row, member or label; by `sums` releases of this
+    multiplier."""
+
+    unit: str
+    epsilon: float
+    delta: float
+    multiplier: float
+    sums: int
 
 
 def epsilon(releases: Iterable[Release], delta: float) -> float:
@@ -29,6 +43,7 @@ def epsilon(releases: Iterable[Release], delta: float) -> float:
     return float(accountant.get_epsilon(delta))
 
 
+@lru_cache(maxsize=64)
 def multiplier(most: float, delta: float, times: int) -> Fraction:
     """The smallest multiplier, on a grid, with which this number of releases costs at most this epsilon.  Raises
     ConfigError."""

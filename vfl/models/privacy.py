@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from protocols.binning.noise import CountNoise
-from protocols.errors import ConfigError
 from vfl.models import accounting
 from vfl.schema.declared import Declared
 from vfl.schema.described import Values
@@ -109,16 +108,18 @@ class Privacy(Declared):
         return CountNoise(accounting.multiplier(self.epsilon, self.delta, hosts))
 
     def of(self, names: Sequence[str]) -> tuple[Bounds, ...]:
-        """The bounds of these columns.  Raises ConfigError where one has none, or another one has some."""
+        """The bounds of these columns.  Raises Complaint where one has none, or another one has some."""
         missing = [f"'{name}'" for name in names if name not in self.bounds]
         if missing:
-            raise ConfigError(
-                f"Privacy: bounds lacks {listed(missing[:10], 'and')}",
-                remedy="Give bounds to each feature, and to a label that is a number or count, chosen without the rows",
+            raise Complaint(
+                f"lacks {listed(missing[:10], 'and')}",
+                "Give bounds to each feature, and to a label that is a number or count, chosen without the rows",
+                "privacy.bounds",
             )
         if more := [f"'{name}'" for name in self.bounds if name not in names]:
-            raise ConfigError(
-                f"Privacy: bounds names {listed(more[:10], 'and')}, which is no feature, or a label of 0 and 1",
-                remedy="Leave it out",
+            raise Complaint(
+                f"names {listed(more[:10], 'and')}, which is no feature, or a label of 0 and 1",
+                "Leave it out",
+                "privacy.bounds",
             )
         return tuple(self.bounds[name] for name in names)

@@ -28,6 +28,11 @@ ROLES = {
 }
 
 
+def _of_privacy(result: Result) -> dict[str, Any]:
+    """What of sums and noise the page shows."""
+    return {"averaging": averaging(result), "promise": words.promised(result)}
+
+
 def context(result: Result) -> dict[str, Any]:
     """Every name that the templates use."""
     metrics, part = _part(result.get("metrics") or {})
@@ -48,7 +53,7 @@ def context(result: Result) -> dict[str, Any]:
         "role": role,
         "roles": ROLES | ({"arbiter": "adds up, and holds no data"} if members else {}),
         "of_members": members,
-        "averaging": averaging(result),
+        **_of_privacy(result),
         "names": names,
         "part_words": _whole(words.PARTS.get(part, part)),
         "metrics": metrics,

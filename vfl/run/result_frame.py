@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from protocols.cipher import CipherVec
@@ -12,6 +13,8 @@ from protocols.message import registry
 from vfl.job import PERMITS, Job, Party, needed_permits, searched
 from vfl.job.permits import SCORING
 from vfl.job.plan import plan_of, roles_of
+from vfl.models import accounting
+from vfl.models.accounting import Spent
 from vfl.models.registry import kind_of
 from vfl.models.results import Measuring, environment
 from vfl.taps.counting import CountingTap, pace
@@ -48,8 +51,18 @@ def result_frame(job: Job, party: Party, started: datetime.datetime, purpose: st
         "environment": environment(),
         "job_file": json.loads(job.canonical),
         "plots": {},
+        **({} if job.privacy is None or purpose != "run" else {"privacy": promised(job)}),
         **searched.summary(job),
     }
+
+
+def promised(job: Job) -> dict[str, Any]:
+    """What noise on events of bins costs."""
+    assert job.privacy is not None
+    hosts = len(job.parties.hosts)
+    multiplier, delta = job.privacy.on_counts(hosts).multiplier, job.privacy.delta
+    found = accounting.epsilon([(multiplier, hosts)], delta)
+    return asdict(Spent(job.privacy.unit, found, delta, float(multiplier), hosts))
 
 
 def _needed(job: Job, purpose: str) -> Collection[str]:

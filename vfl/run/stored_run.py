@@ -32,6 +32,7 @@ from vfl.compute.shelf import Shelf
 from vfl.ledger import LedgerBroken, LedgerWriter, Witness, continued
 from vfl.ledger.continuing import read_unfinished
 from vfl.run.budget import Budget
+from vfl.run.budget.noise import NoiseBudget, OfLabels
 from vfl.run.session import (
     DRAFT,
     Ready,
@@ -296,8 +297,12 @@ def given_up(without: Sequence[str], me: str) -> str:
 
 def budget_of(ready: Ready[Any], purpose: str) -> Budget:
     """What this party still agrees to, for one command."""
-    guest = ready.job.parties.guest
-    return Budget(ready.party, purpose, ready.table, ready.job.models_told, ready.opened, guest, ready.own_rows)
+    job, guest, noise = ready.job, ready.job.parties.guest, None
+    privacy, table = getattr(job, "privacy", None), ready.table
+    if privacy is not None and purpose == "run" and table is not None and table.label is not None:
+        release = (privacy.on_counts(len(job.parties.hosts)).multiplier, len(job.parties.hosts))
+        noise = NoiseBudget(ready.party, job.parties.hosts, OfLabels(table), release)
+    return Budget(ready.party, purpose, ready.table, job.models_told, ready.opened, guest, ready.own_rows, noise)
 
 
 class MessageLog(Tap):

@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 
 from protocols.errors import ConfigError
+from vfl.models.accounting import Spent
 from vfl.models.averaging.course import Scaling
 from vfl.models.averaging.families import Family
 from vfl.models.averaging.joint import AveragedModel
-from vfl.models.averaging.private import Spent
 from vfl.models.averaging.spec import Averaging
 from vfl.models.saved_files import FORMAT, NAME, damaged, new_folder, read, restored, stored, write
 from vfl.schema.arguments import path

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from protocols.errors import DataError, ModelError
+from vfl.models.accounting import Spent
 from vfl.models.averaging.course import Course, Scaling
 from vfl.models.averaging.families import Family, Floats
-from vfl.models.averaging.private import Spent
 from vfl.models.averaging.spec import Averaging
 from vfl.schema.arguments import path
 from vfl.screen import html

@@ -25,25 +25,15 @@ from protocols.averaging.masks import Words
 from protocols.noise import discrete_gaussian
 from protocols.randomness import Seed
 from vfl.models import accounting
+from vfl.models.accounting import Spent
 from vfl.models.averaging.families import Floats
 from vfl.models.averaging.spec import Averaging
-from vfl.models.privacy import Privacy
+from vfl.models.privacy import Bounds, Privacy
 from vfl.schema.section import Complaint
 
 LONGEST = 1 << 20  # a vector, in units
 ROOM = 62  # bits of a sum
 Integers = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Spent:
-    """What a run costs: with this epsilon and delta, for one row or member; by `sums` releases of this multiplier."""
-
-    unit: str
-    epsilon: float
-    delta: float
-    multiplier: float
-    sums: int
 
 
 @dataclass(frozen=True)
@@ -64,8 +54,7 @@ class Noise:
     @classmethod
     def of(cls, privacy: Privacy, spec: Averaging, terms: Terms, names: tuple[str, ...]) -> Noise:
         """names: of features and label.  Raises Complaint, ConfigError."""
-        fits(privacy, spec, len(terms.members))
-        known = privacy.of(names[:-1] if spec.label == "binary" else names)
+        known = fits(privacy, spec, len(terms.members), names)
         bounds = np.array([*known, (0.0, 1.0)] if spec.label == "binary" else known)
         sums = spec.rounds + (privacy.unit == "row")  # with rows, the scale too
         multiplier = accounting.multiplier(privacy.epsilon, privacy.delta, sums)
@@ -98,21 +87,23 @@ class Noise:
         return (vectors + discrete_gaussian(seed, len(vectors), self.sigma)).view(np.uint64)
 
 
-def fits(privacy: Privacy, spec: Averaging, members: int) -> None:
-    """Raises Complaint where an averaging cannot keep this promise, or has a parameter that would do nothing."""
+def fits(privacy: Privacy, spec: Averaging, members: int, names: tuple[str, ...]) -> tuple[Bounds, ...]:
+    """The bounds of features and, unless it is 0 or 1, label.  Raises Complaint where an averaging cannot keep this
+    promise, or has a parameter that would do nothing."""
     if spec.update_bits is not None:
         what = "is given, and what rounding cuts off is carried over to the next update, which no clip bounds"
-        raise Complaint(what, "Leave it out with privacy", "update_bits")
+        raise Complaint(what, "Leave it out with privacy", "model.update_bits")
     if privacy.unit == "label":
         raise Complaint('is "label", which is for bins by the label', 'Choose "row" or "member"', "privacy.unit")
     if privacy.unit == "row":
         for name in ("local_epochs", "batch_size", "mu"):
             if getattr(spec, name) != type(spec).model_fields[name].default:
                 what = 'is given, and with privacy.unit = "row" a round is one step over all rows'
-                raise Complaint(what, 'Leave it out, or choose unit = "member"', name)
+                raise Complaint(what, 'Leave it out, or choose unit = "member"', f"model.{name}")
         if LONGEST * members * spec.max_rows > 1 << ROOM:
             what = f"is {spec.max_rows}: sums over {members} members would not fit into their words"
-            raise Complaint(what, "Set it to what the largest member has", "max_rows")
+            raise Complaint(what, "Set it to what the largest member has", "model.max_rows")
+    return privacy.of(names[:-1] if spec.label == "binary" else names)
 
 
 def unit(longest: float, entries: int) -> float:

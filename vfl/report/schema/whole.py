@@ -155,6 +155,16 @@ class OverMembers(Part, kw_only=True):
     alone: Annotated[Number, says("the same of each member's own model")]
 
 
+class Promised(Part, kw_only=True):
+    """What noise promises."""
+
+    unit: Annotated[str, says('what is protected: each `"row"`, each `"member"` or each `"label"`')]
+    epsilon: Annotated[float, says("what the run costs, for `delta`")]
+    delta: Annotated[float, says("as the job says it")]
+    multiplier: Annotated[float, says("the noise of a sum or of counts, divided by what one unit can change")]
+    sums: Annotated[int, says("how many sums, or hosts' counts, are opened with noise")]
+
+
 class Averaged(Part, kw_only=True):
     """What members averaged."""
 
@@ -263,6 +273,10 @@ class Report(Part, kw_only=True):
     ] = UNSET
     prediction: Annotated[Prediction | UnsetType, says("for a prediction, at data parties, see below")] = UNSET
     search: Annotated[Search | UnsetType, says("for a job with a search, see below")] = UNSET
+    privacy: Annotated[
+        Promised | UnsetType,
+        says("with `[privacy]`, what it promises: `unit`, `epsilon`, `delta`, `multiplier`, `sums`"),
+    ] = UNSET
     averaging: Annotated[Averaged | UnsetType, says("for a job of members, who took part, see below")] = UNSET
     cutoff: Annotated[
         float | UnsetType,

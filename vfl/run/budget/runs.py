@@ -10,6 +10,7 @@ from vfl.data import Table
 from vfl.job import Party
 from vfl.run.budget.disclosed import Labels, RunAllowance, check_models, refused
 from vfl.run.budget.explained import explained
+from vfl.run.budget.noise import NoiseBudget
 from vfl.run.budget.spread import Spread
 from vfl.run.budget.table import PREDICTIONS, RUNS, BudgetFile, Counts
 
@@ -32,7 +33,7 @@ class Opened:
 class Budget:
     """purpose: the command ("run", "align", "predict"); labels: the guest's table, where models of its labels are
     trained; models: how many of them the partners learn something of; opened: at a host, and guest: whom to; rows: the
-    fewest that count as this party's own.
+    fewest that count as this party's own; noise: at a guest, on what hosts learn.
     """
 
     def __init__(
@@ -44,18 +45,22 @@ class Budget:
         opened: Opened | None = None,
         guest: str = "",
         rows: int = 0,
+        noise: NoiseBudget | None = None,
     ) -> None:
         self._party, self._more, self._opened, self._guest, self._rows = party, models, opened, guest, rows
         self._spread = None if opened is None else opened.spread
         self._kind = KINDS[purpose]
         self._limit: int = getattr(party.policy, self._kind)
         self._labels = Labels(labels, models) if labels is not None and labels.label is not None else None
-        self._file = BudgetFile(party.run.directory)
+        self._file, self._noise = BudgetFile(party.run.directory), noise
 
     def check(self, partners: Sequence[str]) -> None:
         """Raises DisclosureRefused if this run is more than what is left with one of `partners`."""
         with self._file.opened(reading=True) as counts:
             self._check(counts, partners, month(datetime.datetime.now(datetime.UTC)))
+        if self._noise is not None:
+            self._noise.check()
+        with self._file.opened(reading=True) as counts:
             if self._opened is not None:
                 self.allowance(b"").check_vectors(
                     counts, self._opened.model, self._opened.vectors, self._opened.columns
@@ -63,7 +68,10 @@ class Budget:
 
     def charge(self, partners: Sequence[str], run: bytes, now: datetime.datetime) -> None:
         """Counts a run with each of `partners`, once for each name of a run; or raises DisclosureRefused and counts
-        none.  What it tells of labels is counted when a training begins (`allowance`)."""
+        none, or noise alone.  What it tells of labels is counted when a training begins (`allowance`), but with noise
+        here, and first: a crash in between leaves nothing uncounted."""
+        if self._noise is not None:
+            self._noise.charge(run)
         with self._file.opened() as counts:
             if all(counts.charged(run, self._kind, p) for p in partners):
                 return
@@ -81,7 +89,8 @@ class Budget:
     def explained(self, partners: Sequence[str], table: Table | None) -> list[str]:
         """A sentence for each budget; table: this party's own."""
         now, vectors = month(datetime.datetime.now(datetime.UTC)), 0 if self._opened is None else self._opened.vectors
-        return explained(self._party, partners, now, table, vectors, self._more, self._guest, self._spread)
+        told = explained(self._party, partners, now, table, vectors, self._more, self._guest, self._spread)
+        return told if self._noise is None else [*told, self._noise.explained()]
 
     def used(self, partner: str) -> int:
         """How many were counted this month."""

@@ -39,6 +39,7 @@ TABLES = (
 )
 RUNS, PREDICTIONS, MODELS = "runs_per_partner_per_month", "predictions_per_partner_per_month", "models_per_label"
 NUMBERS, VECTORS, SCORES = "rows_per_label_number", "score_vectors", "scores_per_row"
+EPSILON = "epsilon"  # used: as noise.py has it; limit: in thousandths
 
 
 class BudgetFile:

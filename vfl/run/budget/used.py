@@ -13,24 +13,25 @@ from protocols.message import REVEALED
 from vfl.job import Party
 from vfl.ledger import read_ledger
 from vfl.ledger.writing import Line
+from vfl.run.budget.noise import epsilon_of
 from vfl.run.budget.runs import month
-from vfl.run.budget.table import PREDICTIONS, RUNS, BudgetFile
+from vfl.run.budget.table import EPSILON, PREDICTIONS, RUNS, BudgetFile
 from vfl.storage.runs import folders
 
 
 @dataclass(frozen=True)
 class Used:
     """One budget with one partner.  period: a month, or the name of a set of labels or columns; limit: None where each
-    run has its own."""
+    run has its own.  Of noise, what is used is an epsilon."""
 
     budget: str
     partner: str
     period: str
-    used: int
-    limit: int | None
+    used: int | float
+    limit: int | float | None
 
     @property
-    def left(self) -> int | None:
+    def left(self) -> int | float | None:
         return None if self.limit is None else max(0, self.limit - self.used)
 
 
@@ -67,9 +68,12 @@ def budgets_used(party: Party) -> list[Used]:
     unused = [(kind, p, now) for kind in (RUNS, PREDICTIONS) for p in party.peers if (kind, p, now) not in known]
     found = [*rows, *((*which, 0, None) for which in unused)]
     limits = {(kind, now): getattr(policy, kind) for kind in (RUNS, PREDICTIONS)}  # of earlier months, as they were
+    rows = sorted(found, key=lambda row: (row[0], row[2], row[1]))
     return [
-        Used(kind, partner, period, used, limits.get((kind, period), limit))
-        for kind, partner, period, used, limit in sorted(found, key=lambda row: (row[0], row[2], row[1]))
+        Used(kind, partner, period, round(epsilon_of(used, policy.delta), 3), policy.epsilon)
+        if kind == EPSILON
+        else Used(kind, partner, period, used, limits.get((kind, period), limit))
+        for kind, partner, period, used, limit in rows
     ]
 
 

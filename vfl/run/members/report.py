@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,7 @@ def report_of(ready: MemberReady, ended: Ended) -> dict[str, Any]:
     result = frame(ready.job, ready.party, ended.started, "run")
     result["model"] |= {"model_id": ended.model_id, **_weights(model)}
     result["averaging"] = _averaging(ready, ended, course)
+    result |= {} if model.privacy_ is None else {"privacy": asdict(model.privacy_)}
     result |= {"inputs": ready.inputs_told} if ready.own is not None else {}
     result |= {"cautions": list(ready.cautions)} if ready.cautions else {}
     if ready.own is not None:

@@ -193,12 +193,11 @@ class Attempt:
         if ready.own is not None:
             signing, held = Signing(ready.identity), ready.own.held_out
             more = {"measures": job.measures, "held_out": held, "other_runs": sums}
-            return program.member(session, job.model, known, signing, ready.own.training, **more)  # type: ignore[arg-type]
+            return program.member(session, job.model, known, signing, ready.own.training, job.noise, **more)  # type: ignore[arg-type]
         patience, columns = float(party.run.message_seconds), len(job.table.columns)
         try:
-            return program.aggregator(
-                session, job.model, known, columns, patience, measures=job.measures, other_runs=sums, left=self.left
-            )
+            more = {"measures": job.measures, "other_runs": sums, "left": self.left}
+            return program.aggregator(session, job.model, known, columns, patience, job.noise, **more)  # type: ignore[arg-type]
         except TooFewMembers as error:
             gone = {name: TransportError(one.what, party=name) for name, one in self.left.items()}
             raise too_few(job.model, job.parties.members, gone, error) from None
@@ -217,7 +216,9 @@ class Attempt:
         ready = self.ready
         assert ended.course is not None
         by_member = own_measures(ready, ended.course)
-        ended.model = AveragedModel.of(ended.course, ready.job.table.columns, by_member, dict(ended.left or {}))
+        spent = None if (noise := ready.job.noise) is None else noise.spent
+        left, names = dict(ended.left or {}), ready.job.table.columns
+        ended.model = AveragedModel.of(ended.course, names, by_member, left, spent)
         ended.model_id = files.save(ended.model, draft / MODEL, ready.job.digest)
         if ready.own is not None:
             training, name = ready.own.features[~ready.own.held], bytes.fromhex(ended.model_id)

@@ -18,6 +18,7 @@ from protocols.errors import DisclosureRefused
 from vfl.job import Party
 from vfl.job.members_job import MembersJob
 from vfl.run.budget.disclosed import AGREES, refused
+from vfl.run.budget.noise import NoiseBudget, OfColumns
 from vfl.run.budget.runs import Budget
 from vfl.run.budget.table import MODELS, RUNS, BudgetFile
 
@@ -53,19 +54,25 @@ class MemberBudget:
         self._job, self._party, self.sums = job, party, KeptSums(job, party)
         self._budget, self._file = Budget(party), BudgetFile(party.run.directory)
         self._partners = [name for name in job.parties.names if name != party.name]
-        self._columns = (job.table.label, *job.table.columns)
+        self._columns, noise = (job.table.label, *job.table.columns), job.noise
+        release = None if noise is None else (noise.multiplier, noise.sums)
+        self._noise = None if release is None else NoiseBudget(party, self._partners, OfColumns(self._columns), release)
 
     def check(self) -> tuple[str, ...]:
         """Raises DisclosureRefused if this run is more than what is left, or if no sum of its members may be opened;
         returns who would be left out of all sums."""
         self._budget.check(self._partners)
         self._check_models()
+        if self._noise is not None:
+            self._noise.check()
         return self._left_out()
 
     def charge(self, run: bytes, now: datetime.datetime) -> None:
         """Counts the run, by its name; or raises DisclosureRefused and counts nothing."""
         self.check()
         self._budget.charge(self._partners, run, now)
+        if self._noise is not None:
+            self._noise.charge(run)
         if self._party.role != "member":
             return
         with self._file.opened() as counts:
@@ -114,6 +121,7 @@ class MemberBudget:
         if self._party.role == "member":
             models = ", ".join(f"{n} with {p}" for p, n in self._models().items())
             told.append(f"policy.{MODELS} is {policy.models_per_label}: models of these columns so far: {models}")
+        told += [self._noise.explained()] if self._noise is not None else []
         days = "for good" if policy.sums_days is None else f"for {policy.sums_days} days"
         what = "no sum of an earlier run has" if not kept else _said(kept)
         told.append(f"{what} a column of this job; opened sums are compared with those of later runs {days}")
