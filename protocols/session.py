@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from protocols._native import DpfKeys, PlainVec
 from protocols.allowance import Allowance
 from protocols.channel import Channel
-from protocols.cipher import Keyring, Scheme
+from protocols.cipher import DecryptionKey, Keyring, Scheme
 from protocols.errors import VFLError
 from protocols.randomness import Randomness, Seed
 from protocols.recovery.checkpoint import ANYWHERE, START, Arrays, CheckpointLog, Growing, Keeper, Position, State
@@ -97,6 +97,7 @@ class Session:
         self.me, self.roles, self.channels = me, roles, channels
         self.allowance, self.cluster = allowance or Allowance(), cluster
         self.keys, self.scheme, self.observer = keys, scheme, observer or Observer()
+        self._own_key: DecryptionKey | None = None
         self._randomness, self.course = randomness, CheckpointLog(channels, randomness, keeper, goal)
 
     @property
@@ -115,6 +116,12 @@ class Session:
         """The next secret seed for `label`, bound to every message consumed so far and to the `value` that it masks."""
         transcript = b"".join(self.channels[p].count.consumed for p in sorted(self.channels))
         return self._randomness.draw(label, transcript, value)
+
+    def own_key(self) -> DecryptionKey:
+        """A data party's own key of this run, made when it is first needed."""
+        if self._own_key is None:
+            self._own_key = self.scheme.generate(self.me, self.seed("own key"))
+        return self._own_key
 
     @property
     def workers(self) -> Caller | None:

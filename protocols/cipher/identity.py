@@ -80,13 +80,16 @@ class CipherVec:
 
 @dataclass(frozen=True)
 class PublicKey:
+    """holder: two parties' keys are two."""
+
     bits: int
+    holder: str
     n: int = 1
     products: int = 0
 
     @property
     def fingerprint(self) -> bytes:
-        return hashlib.sha256(f"identity {self.bits}".encode()).digest()
+        return hashlib.sha256(f"identity {self.bits} of {self.holder}".encode()).digest()
 
     def verify(self, proof: bytes) -> bool:
         return not proof
@@ -101,10 +104,11 @@ class PublicKey:
 @dataclass(frozen=True)
 class PrivateKey:
     bits: int
+    holder: str
 
     @property
     def public_key(self) -> PublicKey:
-        return PublicKey(self.bits)
+        return PublicKey(self.bits, self.holder)
 
     def prove(self) -> bytes:
         return b""

@@ -199,7 +199,7 @@ class Identity:
     bits: int = 2048
 
     def generate(self, holder: str, seed: Seed) -> DecryptionKey:
-        return DecryptionKey(identity.PrivateKey(self.bits), holder)
+        return DecryptionKey(identity.PrivateKey(self.bits, holder), holder)
 
     def accept(self, n: int, proof: bytes, holder: str) -> EncryptionKey:
-        return EncryptionKey(identity.PublicKey(self.bits), holder)
+        return EncryptionKey(identity.PublicKey(self.bits, holder), holder)

@@ -223,16 +223,20 @@ class Ahead:
 
     def _close(self) -> None:
         """Step 3."""
-        session = self._session
-        if session.me == session.roles.guest:
-            others = [session.channels[p] for p in session.roles.all if p != session.me]
-            for channel in others:
-                channel.recv(AheadStored)
-            broadcast(others, AllAheadStored(True))
-        else:
-            session.guest.send(AheadStored(True))
-            session.guest.recv(AllAheadStored)
+        all_there(self._session)
         self._over = True
+
+
+def all_there(session: Session) -> None:
+    """When it returns, all parties have stored what they prepare, or seen that there is nothing."""
+    if session.me == session.roles.guest:
+        others = [session.channels[p] for p in session.roles.all if p != session.me]
+        for channel in others:
+            channel.recv(AheadStored)
+        broadcast(others, AllAheadStored(True))
+    else:
+        session.guest.send(AheadStored(True))
+        session.guest.recv(AllAheadStored)
 
 
 def _part(number: int, name: bytes) -> Arrays:

@@ -139,8 +139,11 @@ class Linear(Link):
     def difference(
         self, session: Session, z: CipherVec, y: NDArray[np.float64], part: Part
     ) -> tuple[CipherVec, list[PlainVec]]:
-        offset = np.rint((self.middle - y) * 2.0**self.residual_bits).astype(np.int64)
-        return z.add_plain(PlainVec.from_i64(offset)), []
+        return z.add_plain(self.offset(y)), []
+
+    def offset(self, y: NDArray[np.float64]) -> PlainVec:
+        """(n,) middle - y, in units of the residuals: d = z / 2^slope_log2 + offset."""
+        return PlainVec.from_i64(np.rint((self.middle - y) * 2.0**self.residual_bits).astype(np.int64))
 
 
 class Sealed(Link):

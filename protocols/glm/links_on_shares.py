@@ -55,8 +55,7 @@ class LinearOnShares(OnShares):
         return g_bits
 
     def guest(self, session: Session, z: PlainVec, y: NDArray[np.float64]) -> PlainVec:
-        offset = np.rint((self.link.middle - y) * 2.0**self.link.residual_bits).astype(np.int64)
-        return z + PlainVec.from_i64(offset)  # z / 2^slope_log2, in units of 2^-residual_bits
+        return z + self.link.offset(y)  # z / 2^slope_log2, in units of 2^-residual_bits
 
     def deal(self, session: Session, rows: int) -> None:
         """Nothing."""

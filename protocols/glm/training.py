@@ -56,6 +56,8 @@ from protocols.glm import (
     attempts,
     batches,
     chunks,
+    gram,
+    gram_steps,
     pair_masks,
     predictors,
     prepared,
@@ -65,7 +67,7 @@ from protocols.glm import (
 )
 from protocols.glm.ahead import Ahead
 from protocols.glm.block import Block, Share
-from protocols.glm.links import Link, Weighted
+from protocols.glm.links import Linear, Link, Weighted
 from protocols.glm.pair_masks import PairMasks
 from protocols.glm.plan import SCORE, WEIGHT, Plan, Step, rows_log2
 from protocols.glm.progress import Comparing, End, Judging, Progress
@@ -176,13 +178,20 @@ def guest(
     order = batches.announce(session, plan, len(x), held(layouts))
     look = stopping.Look.of(session, told.stopping, plan, told.link, block, None if held_out is None else held_out.x)
     looked = HeldOut(x, targets, weights) if held_out is None else held_out
-    session.arbiter.send(Columns(block.width))
+    also = session.hosts if gram.may(terms, len(session.hosts)) else []
+    broadcast([session.arbiter, *also], Columns(block.width))
     columns = {host: receive_columns(session, host) for host in session.roles.hosts}
     for name, count in columns.items():
         session.allowance.partner_columns(name, count)
     numbers = label_numbers(terms, told, columns, len(targets), model_id)
     session.allowance.training(numbers, len(x), begins=session.ahead is None)
     pair_masks.relay(session)
+    each = [None] * len(targets) if weights is None else list(weights)
+    firsts = [first_weights(terms, link, block, y, own) for y, own in zip(targets, each, strict=True)]
+    if (layout := gram.chosen(session, terms, told, plan, {session.me: block.width, **columns})) is not None:
+        assert isinstance(link, Linear)
+        found = gram_steps.guest(session, terms, plan, layout, link, block, targets, firsts, key, model_id)
+        return Trained(own_shares(session, terms, found.shares, model_id), model_id, *how(found.ended, plan), columns)
     trained, ended = list[Share](), list[Comparing]()
     every = chunks.of_models(plan, layouts, len(targets), told.stopping)
     prepare = prepared.of_guest(session, plan, block, order, rows_of(look))
@@ -190,13 +199,9 @@ def guest(
         session, plan, every, prepare, lambda: key.fingerprint + digest_of(block, order, rows_of(look)), model_id
     )
     for model, y in enumerate(targets):
-        row_weights = None if weights is None else weights[model]
         if isinstance(link, Weighted):
-            link = replace(link, weights=row_weights)
-        first = np.zeros(block.width, dtype=np.int64)
-        if terms.intercept:
-            first[-1] = round(link.start(y, row_weights) * 2**WEIGHT)
-        share = Share.start(PlainVec.from_i64(first))
+            link = replace(link, weights=each[model])
+        share = Share.start(firsts[model])
         progress = Comparing({session.me: share}, told.stopping, settles=terms.settles, key=key, name=(model_id, model))
         for planned, ready in chunks.iterate(session, plan, progress, *ahead.model(model)):
             rows, step = order.of(planned), progress.step(planned)
@@ -214,6 +219,16 @@ def guest(
     if layouts:
         attempts.end(session, model_id)
     return Trained(own_shares(session, terms, trained, model_id), model_id, *how(ended, plan), columns)  # 5
+
+
+def first_weights(
+    terms: Terms, link: Link, block: Block, y: NDArray[np.float64], weights: NDArray[np.float64] | None
+) -> PlainVec:
+    """(d,) where the guest starts from; weights (n,): of rows."""
+    first = np.zeros(block.width, dtype=np.int64)
+    if terms.intercept:
+        first[-1] = round(link.start(y, weights) * 2**WEIGHT)
+    return PlainVec.from_i64(first)
 
 
 def label_numbers(
@@ -246,8 +261,13 @@ def host(
     order = batches.receive(session, plan, len(x), held(layouts))
     broadcast([session.guest, session.arbiter], Columns(block.width))
     look = stopping.Look.of(session, told.stopping, plan, told.link, block, held_out)
-    masks = pair_masks.agree(session, "predictor")
-    trained, ended, model_id = list[Share](), list[Progress](), told.start.model_id
+    masks, model_id = pair_masks.agree(session, "predictor"), told.start.model_id
+    if gram.may(terms, len(session.roles.hosts)):
+        columns = {session.roles.guest: receive_columns(session, session.roles.guest), session.me: block.width}
+        if (layout := gram.chosen(session, terms, told, plan, columns)) is not None:
+            found = gram_steps.host(session, terms, plan, layout, block, masks)
+            return Trained(own_shares(session, terms, found.shares, model_id), model_id, *how(found.ended, plan), {})
+    trained, ended = list[Share](), list[Progress]()
     every = chunks.of_models(plan, layouts, told.start.models, told.stopping)
     prepare = prepared.of_host(session, plan, block, order, rows_of(look))
     ahead = Ahead.of(
@@ -289,6 +309,9 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> Kept:
     parties = [session.channels[p] for p in session.roles.data_parties]
     columns = {channel.peer: receive_columns(session, channel.peer) for channel in parties}
     penalised = {party: count - (terms.intercept and party == session.roles.guest) for party, count in columns.items()}
+    if gram.chosen(session, terms, told, plan, columns) is not None:
+        given = gram_steps.arbiter(session, key, terms, plan, columns, penalised, told.start.models)
+        return keep(session, terms, given, model_id)
     trained = []
     every = chunks.of_models(plan, layouts, told.start.models, told.stopping)
     prepare = prepared.of_arbiter(session, key, plan, columns, stopping.rows_of(plan, told.stopping))
@@ -313,10 +336,15 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> Kept:
             if planned.last or progress.over:
                 refuse_beyond(session, progress.beyond)
         trained.append(shares)
-    kept = dict[str, WeightShares]()
     if layouts:
         attempts.end(session, model_id)
-    for channel in parties:
+    return keep(session, terms, trained, model_id)
+
+
+def keep(session: Session, terms: Terms, trained: Sequence[Mapping[str, Share]], model_id: bytes) -> Kept:
+    """Step 5 at the arbiter, of all its models."""
+    kept = dict[str, WeightShares]()
+    for channel in (session.channels[p] for p in session.roles.data_parties):
         own = [shares[channel.peer].point for shares in trained]
         if reveals(terms, session, channel.peer):
             kind = GuestWeights if channel.peer == session.roles.guest else HostWeights

@@ -161,7 +161,8 @@ class Federation:
         preparation : {"batched", "none"}, default None
             How regressions and scorecards are trained. With "batched" what several iterations need of encryption is made at once, before them,
             by a fraction of the work; with "none" each iteration computes with ciphertexts. The models are equal within the error of the
-            protocol (docs/protocols/glm.md). None is "batched" wherever the estimator has such iterations. Nothing is stored for a later fit:
+            protocol (docs/protocols/glm.md). With a linear link and one host, "batched" computes once what iterations take from the rows, where
+            that is cheaper. None is "batched" wherever the estimator has such iterations. Nothing is stored for a later fit:
             that is for parties that wait for each other (`vfl prepare`).
 
         Returns

@@ -161,7 +161,7 @@ def _passes_and_time(job: Job, table: Table | None, workers: int) -> dict[str, s
     facts = {"iterations": f"about {passes} by these labels; the common rows decide"} if passes else {}
     size = (len(table), table.features.shape[1]) if table else None
     facts |= {"time": estimate.in_words(job, size, passes, workers)}
-    stored = ahead.in_words(job, None if table is None else len(table))
+    stored = ahead.in_words(job, size)
     return facts | ({"ahead": stored} if stored else {})
 
 

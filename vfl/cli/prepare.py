@@ -26,6 +26,8 @@ def print_prepared(found: PreparedRun, *, stderr: bool) -> None:
     ends = _until(found)
     if found.trains:
         said = "this run trains already, so nothing was prepared: give vfl run, which resumes it"
+    elif not found.iterations:
+        said = "nothing is to be prepared: vfl run computes once what all iterations of this job take"
     else:
         said = f"{found.iterations:,} iterations of each model are prepared at all parties"
     if ends is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from protocols.glm.stored_pads import bytes_of
-from vfl.cost.estimate import PASSES, ROWS
+from vfl.cost.estimate import COLUMNS, PASSES, ROWS, gram_of, workload
 from vfl.job import Job
 from vfl.job.plan import plan_of
 from vfl.models.registry import kind_of
@@ -11,10 +11,16 @@ from vfl.report.words import size
 from vfl.storage.pad_store import DAYS
 
 
-def in_words(job: Job, rows: int | None) -> str:
-    """rows: of this party's table, None at the arbiter; "" where nothing of the job can be prepared ahead."""
+def in_words(job: Job, table: tuple[int, int] | None) -> str:
+    """table: rows and columns of this party's, None at the arbiter; "" where nothing of the job can be prepared
+    ahead."""
     if not job.model.prepares or job.crypto.preparation != "batched" or job.search is not None:
         return ""
+    work = workload(job, *(table or (ROWS, COLUMNS)))
+    if work is not None and gram_of(job, work) is not None:
+        such = f"{COLUMNS} columns each" if table is None else "as many columns at the other"
+        return f"with {such} vfl prepare has nothing to do: vfl run computes once what all iterations of this job take"
+    rows = None if table is None else table[0]
     kind, plan, most = kind_of(job.model), plan_of(job), getattr(job.model, "passes", None)
     (first, *_) = kind.chunks(plan, 1 + len(job.parties.hosts), rows or ROWS, PASSES)
     bits = [first.z_bits] + ([first.g_bits] if rows is None else [])

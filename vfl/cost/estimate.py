@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from protocols.glm.gram_layout import Layout
 from protocols.glm.slots import Slots
-from vfl.cost import cost, prepared
+from vfl.cost import cost, gram, prepared
 from vfl.cost.machine import Machine, cores
 from vfl.cost.network import NETWORKS, Network
 from vfl.job import Job
@@ -38,6 +39,11 @@ def chunks_of(job: Job, work: Workload) -> Sequence[Slots]:
     return kind_of(job.model).chunks(plan_of(job), 1 + work.hosts, work.rows, work.passes)
 
 
+def gram_of(job: Job, work: Workload) -> Layout | None:
+    """The layout of shares of Gram matrices, if the job's training takes them."""
+    return kind_of(job.model).gram(plan_of(job), work)
+
+
 def may_be_less(job: Job) -> bool:
     """Whether the training may end early, use a part of rows or columns, or have a part of its rounds already."""
     return bool(job.split.cut_off) or any(kind_of(one.model).may_be_less(plan_of(one)) for one in job.candidates)
@@ -55,6 +61,8 @@ def times(job: Job, rows: int, columns: int, passes: int | None = None, workers:
     def training(one: Job, network: Network, common: int) -> float:
         work = workload(one, common, columns, passes)
         assert work is not None
+        if layout := gram_of(one, work):
+            return gram.seconds(layout, work, bits, machine, network, threads)
         batches = kind_of(one.model).batches(plan_of(one), work.rows)
         if chunks := chunks_of(one, work):
             return prepared.seconds(chunks, work, bits, machine, network, threads, batches)
@@ -112,7 +120,7 @@ def in_words(job: Job, table: tuple[int, int] | None, passes: int | None = None,
         f"{'at most' if may_be_less(job) else 'about'} "
         f"{found}{whole}{f' every {PASSES} iterations' if unplanned else ''}, "
         f"{given}; "
-        f"{_error(work, prepares=bool(chunks_of(job, work)))}{caveats}"
+        f"{_error(work, shares=gram_of(job, work) is not None, prepares=bool(chunks_of(job, work)))}{caveats}"
     )
 
 
@@ -134,7 +142,12 @@ def _listed(found: Mapping[Network, float]) -> str:
     return ", ".join(f"{words.duration(seconds)} ({network.name})" for network, seconds in found.items())
 
 
-def _error(work: Workload, *, prepares: bool = False) -> str:
+def _error(work: Workload, *, shares: bool = False, prepares: bool = False) -> str:
+    if shares:
+        return (
+            "products modulo n^2 and bytes of iterations on shares of Gram matrices are predicted within "
+            f"{prepared.WORST:.0%}"
+        )
     if prepares:
         return f"products modulo n^2 and bytes of prepared iterations are predicted within {prepared.WORST:.0%}"
     wrong = cost.fitted()["errors"][cost.variant(work)]

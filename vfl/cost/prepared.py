@@ -120,16 +120,20 @@ def seconds(
     chunks: Sequence[Slots], work: Workload, key_bits: int, machine: Machine, network: Network, cores: int, batches: int
 ) -> float:
     """As `cost.part_seconds`, of a training: what comes before its iterations, and these."""
-    before = replace(work, passes=0)
     made, losses = counts(chunks, work, key_bits, batches), evaluations(chunks, work, key_bits)
     count = Counts(*(getattr(made, name) + getattr(losses, name) for name in Counts.__dataclass_fields__))
-    formulas = cost.fitted()["formulas"]
-    clear = cost.counted(work, key_bits, formulas)["other"] - cost.counted(before, key_bits, formulas)["other"]
+    return seconds_of(count, work, key_bits, machine, network, cores)
+
+
+def seconds_of(count: Counts, clear: Workload, key_bits: int, machine: Machine, network: Network, cores: int) -> float:
+    """What comes before the iterations of a training, these counts, and the work of `clear` in the clear."""
+    before, formulas = replace(clear, passes=0), cost.fitted()["formulas"]
+    work = cost.counted(clear, key_bits, formulas)["other"] - cost.counted(before, key_bits, formulas)["other"]
     serial = count.path_products / count.products
     return (
         cost.part_seconds(before, key_bits, machine, network, cores)
         + count.path_products * machine.product_s / cores
-        + clear * serial * machine.clear_s
+        + work * serial * machine.clear_s
         + 8 * count.path_bytes / network.bits_per_second
         + count.round_trips * network.round_trip_s
     )

@@ -166,8 +166,10 @@ class Crypto(Section):
         description=(
             'regressions and scorecards; "batched": the encryption for several iterations is done at once, before '
             "these iterations, with a fraction of the work. If a party dies, up to that many iterations are "
-            'repeated, and the model equals that of an undisturbed run except for the last digits. "none": each '
-            'iteration computes with ciphertexts; absent: "batched"'
+            "repeated, and the model equals that of an undisturbed run except for the last digits. With a linear link "
+            "(taylor, numbers) and one host, what iterations take from the rows is computed once where that is "
+            "cheaper, and they no longer depend on the number of rows. "
+            '"none": each iteration computes with ciphertexts; absent: "batched"'
         ),
     )
 

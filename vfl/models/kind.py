@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from protocols.errors import ConfigError
+from protocols.glm.gram_layout import Layout
 from protocols.glm.shares import Moved
 from protocols.glm.slots import Slots
 from protocols.session import Roles, Session
@@ -101,6 +102,11 @@ class Kind(ABC, Generic[S, P]):
         """The chunks of prepared iterations between this number of data parties, none where none are prepared; passes:
         as of `workload`."""
         return ()
+
+    def gram(self, plan: Plan[S], work: Workload) -> Layout | None:
+        """The layout of shares of Gram matrices, where a training of this size takes them in the place of prepared
+        iterations."""
+        return None
 
     def may_be_less(self, plan: Plan[S]) -> bool:
         """Whether training may end early, use a part of rows or columns, or have a part of its rounds already."""

@@ -25,7 +25,8 @@ from vfl.run.train import program
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """What `vfl run` resumes from.  iterations: of each model, prepared at all parties; bytes: what the pads take here;
+    """What `vfl run` resumes from.  iterations: of each model, prepared at all parties, 0 where shares of Gram matrices
+    take their place; bytes: what the pads take here;
     expires: seconds since 1970, 0 where there are none; trains: the run had begun to train before, and nothing was
     prepared."""
 

@@ -65,7 +65,8 @@ def _listed(folder: Path) -> Listed:
 
         prepared = (last.get("command"), last.get("event")) == ("prepare", "done")
         until = valid_until(folder / PADS, time.time()) if prepared else 0.0
-        outcome = (PREPARED if until else EXPIRED) if prepared else "unfinished"
+        valid = until or not (folder / PADS).exists()  # there was nothing to prepare
+        outcome = (PREPARED if valid else EXPIRED) if prepared else "unfinished"
     elif RECORD[0] in (names := {path.name for path in folder.iterdir()}) and names <= {*RECORD, "model"}:
         outcome = "purged"
     else:

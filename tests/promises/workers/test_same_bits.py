@@ -17,7 +17,7 @@ from protocols.workers.calls import Job
 from protocols.workers.cluster import Cluster
 from protocols.workers.run import Caller, Inline
 from protocols.workers.seal import Seal, Sealed
-from tests.harness import Recording, Sent
+from tests.harness import Recording, Sent, gram_shares
 from tests.unit.protocols.boosting import world
 from tests.unit.protocols.boosting.samples import small, tables
 from tests.unit.protocols.glm import test_glm as glm
@@ -59,8 +59,10 @@ class Counting(Inline):
         return found
 
 
-def regression(link: Any, passes: int, **changes: Any) -> Callable[[Scheme], list[bytes]]:
-    blocks, y = glm.problem(n=60, widths=(2, 2, 1))
+def regression(
+    link: Any, passes: int, widths: tuple[int, ...] = (2, 2, 1), **changes: Any
+) -> Callable[[Scheme], list[bytes]]:
+    blocks, y = glm.problem(n=60, widths=widths)
 
     def train(scheme: Scheme) -> list[bytes]:
         return [w.tobytes() for w in glm.train(blocks, y, passes, scheme, link=link, **changes)]
@@ -83,6 +85,7 @@ TRAININGS: dict[str, Callable[[], Callable[[Scheme], list[bytes]]]] = {
     "direct": lambda: regression(glm.TAYLOR, 2),
     "direct, sealed link": lambda: regression(glm.EXACT, 2),
     "prepared": lambda: regression(glm.EXACT, 3, prepared=True),
+    "shares of Gram matrices": lambda: regression(glm.TAYLOR, 3, (3, 2), prepared=True),
     "sealed trees": lambda: trees(membership="sealed", gradient_bits=4),
     "open trees": lambda: trees(membership="open"),
 }
@@ -103,6 +106,7 @@ def trained(train: Callable[[Scheme], list[bytes]], workers: Inline | None) -> t
         return local.run_local(roles, programs, scheme, **{**rest, **more, "taps": taps, "randomness": drawn})
 
     with pytest.MonkeyPatch.context() as patch:
+        gram_shares(patch)
         patch.setattr(parts, "ROWS", ROWS)
         patch.setattr(parts, "LEAF", LEAF)
         for module in (attempts, ahead):  # what draws again in each attempt
@@ -127,7 +131,7 @@ def test_the_same_bits_on_any_number_of_workers(name: str) -> None:
         assert found[1] == due[1]
         assert sum(workers.operations.values()) > 20, "nothing was done by workers"
     assert workers.lost > 1
-    assert "look_up" in workers.operations or name in ("direct", "open trees")
+    assert "look_up" in workers.operations or name in ("direct", "shares of Gram matrices", "open trees")
 
 
 def test_planted_fault_blocks_as_many_as_workers_give_other_bits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from protocols.glm import Kept
+from protocols.glm.gram_layout import Layout
 from protocols.glm.plan import MOST_PASSES, planned_passes, rows_log2
 from protocols.glm.shares import Moved
 from protocols.glm.slots import Slots
@@ -23,7 +24,7 @@ from vfl.models.kind import Kind
 from vfl.models.plan import Plan, Role
 from vfl.models.regression import part, plaintext, program, words
 from vfl.models.regression.base import Regression
-from vfl.models.regression.chunks import chunks_of
+from vfl.models.regression.chunks import chunks_of, gram_of
 from vfl.models.regression.joint import FederatedModel
 from vfl.models.regression.part import GlmPart
 from vfl.models.regression.reported import RegressionReport
@@ -93,6 +94,9 @@ class RegressionKind(Kind[Regression, GlmPart]):
 
     def chunks(self, plan: Plan[Regression], parties: int, rows: int, passes: int) -> Sequence[Slots]:
         return chunks_of(program.terms_of(plan), parties, rows, passes, plan.spec.key_bits)
+
+    def gram(self, plan: Plan[Regression], work: Workload) -> Layout | None:
+        return gram_of(program.terms_of(plan), work, plan.spec.key_bits)
 
     def cautions(self, plan: Plan[Regression], roles: Roles, table: Table) -> list[str]:
         """Whether max_iter lies below what the guest's labels usually take."""

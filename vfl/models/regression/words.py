@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from protocols.glm import Terms, gram
 from protocols.glm.plan import MOST_PASSES, planned_passes
 from protocols.session import Roles
 from vfl.models.plan import Plan
 from vfl.models.regression.base import Regression
 from vfl.models.regression.part import GlmPart, unknown_weights
-from vfl.models.regression.program import TOL
+from vfl.models.regression.program import TOL, terms_of
 from vfl.models.regression.spec import LogisticRegression
 from vfl.schema.section import listed
 from vfl.schema.spec import Spec
@@ -51,16 +52,21 @@ def described(plan: Plan[Regression], roles: Roles) -> dict[str, str]:
         else ""
     )
     told["weights"] = weights_of(plan, roles)
-    return told | {
-        "encrypt": f"Paillier, {model.key_bits} bits; {roles.arbiter} holds the key{deals}{prepared_of(plan)}"
-    }
+    when = prepared_of(plan, terms_of(plan), roles)
+    return told | {"encrypt": f"Paillier, {model.key_bits} bits; {roles.arbiter} holds the key{deals}{when}"}
 
 
-def prepared_of(plan: Plan[Spec]) -> str:
+def prepared_of(plan: Plan[Spec], terms: Terms, roles: Roles) -> str:
     """When products under encryption are made."""
-    if plan.prepared:
-        return "; products under encryption are made before the iterations, for several at once"
-    return "; each iteration computes with ciphertexts"
+    if not plan.prepared:
+        return "; each iteration computes with ciphertexts"
+    said = "; products under encryption are made before the iterations, for several at once"
+    if gram.may(terms, len(roles.hosts)):
+        said += (
+            f", or where that is cheaper between columns once, under keys of {roles.guest} and {roles.hosts[0]}, which "
+            "tells each of the two how many columns the other has"
+        )
+    return said
 
 
 def weights_of(plan: Plan[Spec], roles: Roles) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from protocols.errors import ConfigError
+from protocols.glm.gram_layout import Layout
 from protocols.glm.shares import Moved
 from protocols.glm.slots import Slots
 from protocols.session import Roles, Session
@@ -22,7 +23,7 @@ from vfl.models.fitted import Fitted, Scored
 from vfl.models.kind import Kind
 from vfl.models.plan import Plan, Role
 from vfl.models.regression import words
-from vfl.models.regression.chunks import chunks_of
+from vfl.models.regression.chunks import chunks_of, gram_of
 from vfl.models.regression.kind import kept_part, moved, score
 from vfl.models.regression.part import unknown_weights
 from vfl.models.regression.plaintext import minimised
@@ -92,7 +93,7 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
             f"the odds",
             "weights": words.weights_of(plan, roles),
             "encrypt": f"Paillier, {model.key_bits} bits; {roles.guest} holds the key of the labels, {roles.arbiter} "
-            f"that of the training{deals}{words.prepared_of(plan)}",
+            f"that of the training{deals}{words.prepared_of(plan, scorecard.terms_of(plan), roles)}",
         }
 
     def rounded(self, plan: Plan[Scorecard]) -> list[str]:
@@ -122,6 +123,9 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
 
     def chunks(self, plan: Plan[Scorecard], parties: int, rows: int, passes: int) -> Sequence[Slots]:
         return chunks_of(scorecard.terms_of(plan), parties, rows, passes, plan.spec.key_bits)
+
+    def gram(self, plan: Plan[Scorecard], work: Workload) -> Layout | None:
+        return gram_of(scorecard.terms_of(plan), work, plan.spec.key_bits)
 
     def predictions(self, part: ScorecardPart, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n,) probabilities of the event from points (n,)."""

@@ -56,6 +56,8 @@ THIRD = {
     **dict.fromkeys(("PaddedFactors", "PaddedFactor"), "dealer"),  # which dealt the product
     **dict.fromkeys(("LayerProducts", "HiddenParts", "ErrorShare"), "arbiter"),  # which has the other share
     **dict.fromkeys(("LayerSeed", "RowPads", "ResharedSums"), ""),  # drawn, or masked, by their sender
+    **dict.fromkeys(("GramBlocks", "GramProducts"), ""),  # masked by their sender
+    **dict.fromkeys(("OthersWeights", "HandedOver"), ""),  # whose owner has the other share, as of all weights
     "MaskedUpdate": "",  # by no one party; of an averaging, which has no report: the threshold of members, by shares
 }
 KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
