@@ -24,8 +24,12 @@ from protocols.local import run_local
 from protocols.session import Roles, Session
 from tests.harness import TOY
 from vfl.api.federation import Federation
+from vfl.api.members import Members
 from vfl.data.checked import table_from_frame
-from vfl.job import job_from, starter_job
+from vfl.job import job_from, load_agreement, starter_job
+from vfl.job.starter import starter_members_job
+from vfl.models.averaging import files
+from vfl.models.averaging.spec import Averaging
 from vfl.models.content import Head
 from vfl.models.part_files import load_part, save_part
 from vfl.models.registry import KINDS
@@ -180,11 +184,49 @@ def write(folder: Path, name: str, case: Case) -> None:
     )
 
 
+AVERAGED = {  # by case, the label and the parameters of an averaging
+    "averaging-logistic": ("binary", {"rounds": 3}),
+    "averaging-linear": ("numeric", {"estimator": "linear", "rounds": 2, "update_bits": 12, "max_rows": 100}),
+    "averaging-mlp": ("binary", {"estimator": "mlp", "hidden": 3, "rounds": 2, "local_epochs": 2}),
+}  # the aggregator and all members have one model
+COLUMNS = ["age", "limit"]
+
+
+def member_tables(case: str, rows: int, seed: int) -> dict[str, pd.DataFrame]:
+    """The tables of three members."""
+    label = AVERAGED[case][0]
+    shown = Case("logistic-regression", label, _SHORT)
+    names = ("north", "south", "west")
+    return {n: tables(shown, rows, seed + k)["guest"].drop(columns="id") for k, n in enumerate(names)}
+
+
+def averaged_scores(folder: Path, case: str) -> NDArray[np.float64]:
+    """What the model in a folder predicts of new rows."""
+    new = member_tables(case, 12, 12)["north"]
+    return files.load(folder / "model").predict_score(new).to_numpy(np.float64)
+
+
+def write_averaged(folder: Path, name: str) -> None:
+    """Averages a model in one process, and writes its job file, the model and the predictions of new rows."""
+    own, (_, parameters) = member_tables(name, 60, 11), AVERAGED[name]
+    spec = Averaging(**parameters)
+    text = starter_members_job(
+        name=name, members=[*own], arbiter="arbiter", label="label", columns=COLUMNS, test=0.0, **parameters
+    )
+    folder.mkdir(parents=True)
+    (folder / "job.toml").write_text(text)
+    model = Members.local(own, label="label").fit(spec)
+    files.save(model, folder / "model", load_agreement(folder / "job.toml").digest)
+    (folder / SCORES).write_text(json.dumps({"predictions": averaged_scores(folder, name).tolist()}, indent=1) + "\n")
+
+
 def main() -> None:
     """Writes all cases of this release."""
     shutil.rmtree(HERE / __version__, ignore_errors=True)
     for name, case in CASES.items():
         write(HERE / __version__ / name, name, case)
+    for name in AVERAGED:
+        write_averaged(HERE / __version__ / name, name)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from protocols.errors import ConfigError, ModelError
-from tests.promises.compatibility.release import CASES, HERE, SCORES, load, scored, tables
+from tests.promises.compatibility.release import AVERAGED, CASES, HERE, SCORES, averaged_scores, load, scored, tables
 from vfl.job import Job, load_agreement, load_job
+from vfl.models.averaging import files
 from vfl.models.part_files import MANIFEST, NUMBERS, load_part
 from vfl.models.registry import ARBITER_KINDS, KINDS
 from vfl.version import __version__
@@ -23,7 +24,9 @@ from vfl.version import __version__
 FIRST = HERE / "1582fb9"  # the commit of the first format of model parts
 RELEASES = [folder.name for folder in sorted(HERE.iterdir()) if any(folder.glob(f"*/{SCORES}"))]
 EARLIER = sorted(FIRST.glob("*/job.toml"))
-MODELS = [case.parent for release in RELEASES for case in sorted((HERE / release).glob("*/job.toml"))]
+EVERY = [case.parent for release in RELEASES for case in sorted((HERE / release).glob("*/job.toml"))]
+MODELS = [case for case in EVERY if case.name not in AVERAGED]
+OF_MEMBERS = [case for case in EVERY if case.name in AVERAGED]
 
 # what a job file of the first commit is refused for; all others load
 REFUSED = {
@@ -101,7 +104,7 @@ def test_this_release_has_its_files() -> None:
     """A part of every registered kind, also of those that an arbiter keeps."""
     manifests = [json.loads(path.read_text()) for path in (HERE / __version__).glob(f"*/*/{MANIFEST}")]
     assert {one["kind"] for one in manifests} == {*KINDS, *ARBITER_KINDS}
-    assert {case.name for case in (HERE / __version__).iterdir()} == set(CASES)
+    assert {case.name for case in (HERE / __version__).iterdir()} == {*CASES, *AVERAGED}
 
 
 @pytest.mark.parametrize("case", MODELS, ids=named)
@@ -110,6 +113,29 @@ def test_a_model_scores_as_its_release_did(case: Path) -> None:
     head = load(case)[1]
     assert load_job(case / "job.toml").digest.hex() == head.job_digest
     check(case, case, head.kind)
+
+
+@pytest.mark.parametrize("case", OF_MEMBERS, ids=named)
+def test_an_averaged_model_scores_as_its_release_did(case: Path) -> None:
+    """The job file keeps the digest that the model names; predictions go through exp and tanh."""
+    assert files.named(case / "model").job_digest == load_agreement(case / "job.toml").digest.hex()
+    recorded = np.array(json.loads((case / SCORES).read_text())["predictions"])
+    np.testing.assert_array_max_ulp(averaged_scores(case, case.name), recorded, 16)
+
+
+def test_planted_fault_an_averaged_model_that_changed(tmp_path: Path) -> None:
+    case = HERE / "0.1.0" / "averaging-logistic"
+    shutil.copytree(case, tmp_path / "copy")
+    file = tmp_path / "copy" / "model" / "model.json"
+    content = json.loads(file.read_text())
+    content["weights"][0] += 1e-12
+    file.write_text(json.dumps(content))
+    recorded = np.array(json.loads((case / SCORES).read_text())["predictions"])
+    with pytest.raises(AssertionError):
+        np.testing.assert_array_max_ulp(averaged_scores(tmp_path / "copy", case.name), recorded, 16)
+    file.write_text(json.dumps(content | {"another": 1}))
+    with pytest.raises(ModelError, match="is damaged"):
+        files.load(file.parent)
 
 
 def check(case: Path, folder: Path, kind: str) -> None:

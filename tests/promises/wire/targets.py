@@ -37,16 +37,22 @@ from vfl.cli.ledgers import ledger_shown, print_ledger
 from vfl.cli.show import show_report
 from vfl.data import read_source
 from vfl.job import load_agreement, load_party, starter_job, starter_party
+from vfl.job.starter import starter_members_job
 from vfl.ledger import LedgerWriter, Witness, signatures, verify_ledger
 from vfl.ledger.continuing import read_unfinished
 from vfl.ledger.witness import FILE as SIGNATURES
 from vfl.metrics import binary_metrics, plot_series, uplift_interval
+from vfl.models.averaging import files as averaging
+from vfl.models.averaging.course import Scaling
+from vfl.models.averaging.joint import AveragedModel
+from vfl.models.averaging.spec import Averaging
 from vfl.models.baseline import BASELINE, Baseline, compare, describe, load_baseline
 from vfl.models.content import Part
 from vfl.models.part_files import load_part, save_part
 from vfl.models.trees.spec import BoostedTrees
 from vfl.preprocessing import Standardiser
 from vfl.run.budget import Budget, Opened
+from vfl.run.budget.table import BudgetFile
 from vfl.storage.run_store import FILE, RunFacts, RunStore
 from vfl.transport import frames, hello
 from vfl.transport.frames import Assembler, BadFrameError, FrameReader, Kind
@@ -202,6 +208,9 @@ def files(folder: Path) -> list[Target]:
     identity = create_identity(folder / "identity", "bank")
     return [
         Target("job.toml", _with(folder / "job.toml", load_agreement), [starter_job().encode()]),
+        Target("job.toml of members", _with(folder / "job.toml", load_agreement), [starter_members_job().encode()]),
+        Target("party.toml of a member", _with(folder / "party.toml", load_party), [_members_file()]),
+        *_averaged(folder / "averaged"),
         Target("party.toml", _with(folder / "party.toml", load_party), [starter_party("guest", "bank").encode()]),
         *_ledger(folder / "run", identity),
         *(target for name, (kind, part) in parts().items() for target in _model(folder / name, kind, part)),
@@ -212,6 +221,35 @@ def files(folder: Path) -> list[Target]:
         _budget(folder),
         *_store(folder / "store"),
     ]
+
+
+def _members_file() -> bytes:
+    return starter_party("member", "bank-a", kind="averaging").encode()
+
+
+def _averaged(folder: Path) -> list[Target]:
+    """The model that all members have, and what a party adds of itself; each scores what it loads."""
+    table = pd.DataFrame({"age": [30.0, 40.0, 55.0], "limit": [1.0, 2.0, 4.0]})
+    scaling = Scaling(np.array([40.0, 2.0]), np.array([10.0, 1.0]), 0.0, 1.0)
+    rounds = pd.DataFrame({"members": [3], "rows": [9]}, index=pd.RangeIndex(1, 2, name="round"))
+    by_member = pd.DataFrame({"rows": [3], "auc": [0.7]}, index=["bank-a"])
+    weights = np.array([0.5, -0.25, 0.3])
+    model = AveragedModel(
+        Averaging(rounds=1), ("age", "limit"), weights, scaling, rounds, by_member, {"bank-b": "left"}
+    )
+    averaging.save(model, folder, bytes(32))
+    sound = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def one(name: str) -> Target:
+        def feed(data: bytes) -> object:
+            for other, content in sound.items():
+                (folder / other).write_bytes(data if other == name else content)
+            averaging.named(folder)
+            return averaging.load(folder).predict_score(table)
+
+        return Target(f"averaged model: {name}", feed, [sound[name]])
+
+    return [one(name) for name in sound]
 
 
 def _with(path: Path, read: Callable[[Path], object]) -> Callable[[bytes], object]:
@@ -382,12 +420,16 @@ def _budget(folder: Path) -> Target:
     budget.charge(["bank"], bytes(16), now)
     budget.allowance(bytes(16)).score_vectors(bytes(16), 1, ["a", "b", "c"])
     budget.allowance(bytes(16)).rows_scored(bytes(16), "new rows", [b"c1", b"c2"])
+    with BudgetFile(folder).opened() as counts:
+        counts.add_sum(["a", "b"], ["bank-a", "bank-b", "bank-c"], "2026-11-20")
 
     def use(_: Path) -> None:
         with contextlib.suppress(DisclosureRefused):
             budget.check(["bank"])
             budget.allowance(bytes(16)).score_vectors(bytes(15), 1, ["a", "b", "c"])
             budget.allowance(bytes(15)).rows_scored(bytes(16), "new rows", [b"c3"])
+        with BudgetFile(folder).opened(reading=True) as counts:
+            counts.sums(["a"], "2026-01-01")
 
     return Target("budget.sqlite", _with(path, use), [path.read_bytes(), former])
 
