@@ -44,6 +44,7 @@ def ledger_shown(run: Path, messages: bool) -> LedgerShow:
         started=str(start.get("time")),
         started_by=_text(start.get("started_by")),
         approved_by=_text(start.get("approved_by")),
+        job_approved=_job_approved(start.get("approval")),
         ended=_text(end.get("time")),
         outcome=_text(end.get("outcome")),
         fault=fault(path),
@@ -54,6 +55,11 @@ def ledger_shown(run: Path, messages: bool) -> LedgerShow:
         resumed=[str(line["time"]) for line in lines if line.get("type") == "resumed"],
         each=[_sent(line) for line in sent] if messages else None,
     )
+
+
+def _job_approved(found: object) -> str | None:
+    """Who let this party's node start the job, when and how."""
+    return f"{found.get('by')}, {found.get('at')}, by {found.get('how')}" if isinstance(found, dict) else None
 
 
 def _text(value: object) -> str | None:
@@ -88,6 +94,7 @@ def print_ledger(told: LedgerShow, console: Console) -> None:
         "from, to": f"{told.started}, {told.ended or '-'}",
         "started by": told.started_by or "an earlier release did not record it",
         "approved by": told.approved_by or "policy.approved_by names nobody",
+        **({"job approved": told.job_approved} if told.job_approved else {}),
         "sent": f"{number(told.messages)} messages, {size(told.bytes)}",
         "outcome": told.outcome or NEVER_CLOSED,
     }

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from vfl.job import PERMITS
+from vfl.node.telling import NodeJob
 from vfl.report.schema import Report
 from vfl.report.schema.whole import Disclosed, Phase
 from vfl.screen.result import Result
@@ -220,6 +221,9 @@ class LedgerShow(Result, tag="ledger show"):
     started: str
     started_by: Annotated[str | None, Meta(description="the account of the operating system; null for an old ledger")]
     approved_by: Annotated[str | None, Meta(description="policy.approved_by when the run began")]
+    job_approved: Annotated[
+        str | None, Meta(description="who let vfl node start the job, when and how; null for another command")
+    ]
     ended: str | None
     outcome: Annotated[
         str | None, Meta(description="done, prepared or an error's code; null for a ledger that was never closed")
@@ -303,6 +307,33 @@ class Purge(Result, tag="purge"):
 class Support(Result, tag="support"):
     file: str
     holds: list[str]
+
+
+class NodeStart(Result, tag="node start"):
+    """Printed when the node begins, not at its end."""
+
+    party: str
+    folder: Annotated[str, Meta(description="where its inbox is, and its list of jobs")]
+    listen: Annotated[str | None, Meta(description="where partners call; null at a host, which opens no port")]
+
+
+class NodeSubmit(Result, tag="node submit"):
+    job: NodeJob
+
+
+class NodeStatus(Result, tag="node status"):
+    party: str
+    folder: str
+    runs: Annotated[bool, Meta(description="whether the node runs")]
+    jobs: Annotated[list[NodeJob], Meta(description="the latest change first")]
+
+
+class NodeApprove(Result, tag="node approve"):
+    job: NodeJob
+
+
+class NodeCancel(Result, tag="node cancel"):
+    job: NodeJob
 
 
 class Bench(Result, tag="bench"):

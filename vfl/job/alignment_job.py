@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import model_validator
 
@@ -44,10 +46,14 @@ def load_training(path: str | Path) -> Job | MembersJob:
 
 def load_agreement(path: str | Path) -> Job | AlignmentJob | MembersJob:
     """Reads and checks a job file of any kind: with [model] or without, of members; every error is a ConfigError."""
-    text, document = read_toml(Path(path))
-    check_is_job(document, path)
+    return agreement_in(*read_toml(Path(path)), str(path))
+
+
+def agreement_in(text: str, document: Mapping[str, Any], where: str) -> Job | AlignmentJob | MembersJob:
+    """The job in a file that is read and parsed; where: its name, for messages.  Raises ConfigError."""
+    check_is_job(document, where)
     if is_of_members(document):
-        return build(MembersJob, document, str(path), text=text)
+        return build(MembersJob, document, where, text=text)
     if "model" in document:
-        return build(Job, document, str(path), text=text, later=NOT_YET)
-    return build(AlignmentJob, document, str(path), text=text)
+        return build(Job, document, where, text=text, later=NOT_YET)
+    return build(AlignmentJob, document, where, text=text)

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, mod
 from protocols.errors import ConfigError
 from vfl.job.compute import Compute
 from vfl.job.job import Name
+from vfl.job.node import Node
 from vfl.job.policy import Policy
 from vfl.job.table import Data, resolved
 from vfl.models.plan import Role
@@ -134,6 +135,7 @@ class Party(Section):
     policy: Policy = Field(default=Policy(), description="a section [policy]")
     run: Run = Field(default=cast(Run, {}), validate_default=True, description="a section [run]")
     compute: Compute = Field(default=Compute(), description="a section [compute]")
+    node: Node | None = Field(default=None, description="a section [node], for vfl node")
 
     @property
     def endpoint(self) -> tuple[str, int] | None:

@@ -4,9 +4,10 @@ from vfl.ledger.continuing import continued
 from vfl.ledger.reading import LedgerBroken, LedgerCheck, read_ledger, summarise, verify_ledger
 from vfl.ledger.reconciling import Reconciled, reconcile
 from vfl.ledger.witness import Signed, Witness, signatures
-from vfl.ledger.writing import LedgerTap, LedgerWriter
+from vfl.ledger.writing import Approval, LedgerTap, LedgerWriter
 
 __all__ = [
+    "Approval",
     "LedgerBroken",
     "LedgerCheck",
     "LedgerTap",

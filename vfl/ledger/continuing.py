@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from protocols.errors import ConfigError
 from vfl.ledger.reading import DIRECTIONS, Chain, LedgerBroken, decode_line
-from vfl.ledger.writing import LedgerWriter, Written
+from vfl.ledger.writing import Approval, LedgerWriter, Written
 
 
 def read_unfinished(path: Path, head: str, repeats: int = 0) -> tuple[Written, int]:
@@ -59,6 +60,7 @@ def continued(
     repeats: int = 0,
     head: str = "",
     approved_by: str | None = None,
+    approval: Approval | None = None,
 ) -> LedgerWriter:
     """A writer that adds to the ledger at `path`: a last line that was torn, and one that ended the run, are cut off.
 
@@ -73,6 +75,5 @@ def continued(
         raise ConfigError(
             f"the ledger {path} cannot be written ({error.strerror})", remedy="Make room on the disk and start again"
         ) from None
-    return LedgerWriter(
-        path, job=job, job_digest=job_digest, party=party, sign=sign, written=written, approved_by=approved_by
-    )
+    said: dict[str, Any] = {"job": job, "job_digest": job_digest, "party": party, "sign": sign}
+    return LedgerWriter(path, **said, written=written, approved_by=approved_by, approval=approval)

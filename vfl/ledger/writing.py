@@ -20,7 +20,7 @@ import json
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -54,6 +54,15 @@ def add_to(totals: dict[tuple[str, str, str], Line], line: Line) -> None:
 
 def _utc_now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True)
+class Approval:
+    """Who let this party's node start a job, when (ISO 8601), and how: by "command", "http" or "party file"."""
+
+    by: str
+    at: str
+    how: str
 
 
 @dataclass
@@ -111,9 +120,11 @@ class LedgerWriter:
         written: Written | None = None,
         approved_by: str | None = None,
         run: bytes | None = None,
+        approval: Approval | None = None,
     ) -> None:
         """written: what the file holds, if it is to be continued (`continued`); approved_by: who is responsible for
-        the policy under which this party takes part; run: its name, the same at every party."""
+        the policy under which this party takes part; run: its name, the same at every party; approval: of the job,
+        at a node."""
         self.path, self._sign, self._now = path, sign, now
         self._lock, self._file, self._closed = threading.Lock(), -1, False
         self._written = written or Written()
@@ -132,7 +143,8 @@ class LedgerWriter:
         start = {"type": "start", "format": FORMAT, "job": job, "job_digest": job_digest.hex(), "party": party}
         start["run"] = None if run is None else run.hex()
         line = start if written is None else {"type": "resumed", "repeats": written.repeats}
-        self._append(line | {"time": now(), "started_by": who(), "approved_by": approved_by})
+        line |= {"time": now(), "started_by": who(), "approved_by": approved_by}
+        self._append(line if approval is None else line | {"approval": asdict(approval)})
 
     @property
     def messages(self) -> int:

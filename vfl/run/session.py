@@ -29,6 +29,7 @@ from vfl.job import Agreement, Job, Party
 from vfl.job.job import Matching
 from vfl.job.opened import vectors_opened
 from vfl.job.policy import DECLARED
+from vfl.ledger import Approval
 from vfl.models.content import ArbiterPart, Part
 from vfl.run.budget import Opened, spread_of
 from vfl.screen.errors import Stopped
@@ -39,6 +40,7 @@ from vfl.taps.recorder import Recorder
 from vfl.transport import PeerAddress, TlsNetwork
 from vfl.transport.hello import Command
 from vfl.transport.identity import Identity
+from vfl.transport.ports import NodePort, is_there
 
 DRAFT = "unconfirmed"
 
@@ -60,6 +62,7 @@ class Ready(Generic[J]):
     caution: str = field(default="", kw_only=True)  # what is to be said of measures of that model
     pool: Pool | None = field(default=None, kw_only=True)  # its workers, if they are open already
     cautions: tuple[str, ...] = field(default=(), kw_only=True)  # what deserves a word in this party's own table
+    approval: Approval | None = field(default=None, kw_only=True)  # of a job that this party's node has started
 
     @property
     def roles(self) -> Roles:
@@ -119,20 +122,29 @@ def network_of(
 ) -> TlsNetwork:
     """This party's network for a command, whose pins and port are checked; met: receives the name of each peer that is
     connected, in the network's thread.  Raises ConfigError, ListenFailed."""
-    job, party = ready.job, ready.party
+    job, party, session = ready.job, ready.party, session_digest(ready.job, command)
+    callers = [p for p in peers if p not in job.parties.dials(party.name)]
     return TlsNetwork(
         party.name,
         party.role,
         ready.identity,
         addresses(job, party, peers),
-        listen=party.listen if any(p not in job.parties.dials(party.name) for p in peers) else None,
-        session=session_digest(job, command),
+        listen=_port(ready, session, callers) if callers else None,
+        session=session,
         command=command,
         connect_timeout=connect_timeout,
         met=met,
         declared=DECLARED,
         may_leave=ready.may_leave,
     )
+
+
+def _port(ready: Ready[Any], session: bytes, callers: Sequence[str]) -> str | NodePort | None:
+    """Where the callers of a session arrive: at this party's node if it runs, or has started this process."""
+    node = ready.party.node
+    if node is not None and (ready.approval is not None or is_there(node.directory)):
+        return NodePort(node.directory, session, callers)
+    return ready.party.listen
 
 
 @contextlib.contextmanager

@@ -217,7 +217,7 @@ class Run:
         """The run's ledger, new or continued from `goal`."""
         path, job, party, store = self.folder / LEDGER, self.ready.job, self.ready.party, self.opened
         said: Json = {"job": job.name, "job_digest": job.digest, "party": party.name, "sign": self.ready.identity.sign}
-        said["approved_by"] = party.policy.approved_by
+        said |= {"approved_by": party.policy.approved_by, "approval": self.ready.approval}
         if not path.exists() and not store.ledger:
             writer = LedgerWriter(path, **said, run=store.facts.id)
         else:

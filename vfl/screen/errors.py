@@ -86,6 +86,21 @@ def ended(command: Callable[[], object]) -> int:
 
 
 @contextlib.contextmanager
+def log_to(console: Console) -> Iterator[None]:
+    """Inside, what the engine says goes to `console`, a line each with the time."""
+    handler = logging.StreamHandler(console.file)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    logger, level = logging.getLogger("vfl"), logging.getLogger("vfl").level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+@contextlib.contextmanager
 def stoppable(console: Console) -> Iterator[None]:
     """Inside, Ctrl-C, SIGTERM and SIGHUP become `Stopped`, so that the peers are informed; the engine's warnings go to
     `console`."""

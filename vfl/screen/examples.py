@@ -20,6 +20,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "vfl predict job.toml telecom/party.toml --model RUN/model",
         "vfl predict job.toml trustco/party.toml --model RUN/model",
     ),
+    "node start": ("vfl node start bank/party.toml",),
+    "node submit": ("vfl node submit job.toml bank/party.toml",),
+    "node status": ("vfl node status bank/party.toml",),
+    "node approve": ("vfl node approve DIGEST bank/party.toml",),
+    "node cancel": ("vfl node cancel DIGEST bank/party.toml",),
     "monitor": (
         "vfl monitor bank/party.toml --model RUN/model --data new.csv --scores scores.csv",
         "vfl monitor telecom/party.toml --model RUN/model --out drift.csv",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from protocols.errors import HandshakeFailed, PeerAbsent, PeerUnreachable, VFLError
 from vfl.transport.hello import Reason
 from vfl.transport.peers import Peer
-from vfl.transport.tls import certificate_refused, explain, out_of_date
+from vfl.transport.tls import NOT_OPEN, certificate_refused, explain, out_of_date
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ def absent(missing: Sequence[Peer], timeout: float, seen: Seen) -> VFLError:
     if peer.dialled:
         what = f"{name} was not reached at {peer.address} in {seconds}: {trouble or 'no answer'}{others}"
         remedy = f"Start {name}, and check its address, its `listen` and the firewall{ended}"
+        if trouble == NOT_OPEN:
+            remedy = (
+                f"Ask {name} to approve the job (vfl node status shows it there), and compare what vfl job digest "
+                f"prints at both parties{ended}"
+            )
         return PeerUnreachable(what, remedy=remedy, party=name)
     if seen.unpinned:
         stranger = f"a peer at {seen.unpinned[-1]} presented a certificate that is not pinned"

@@ -17,7 +17,7 @@ from vfl.transport.frames import Assembler, BadFrameError, FrameReader, Kind
 from vfl.transport.hello import Hello, Reason
 from vfl.transport.peers import Peer
 from vfl.transport.seal import End, direction
-from vfl.transport.tls import TlsProtocol, certificate_refused, explain
+from vfl.transport.tls import TlsProtocol, certificate_refused, explain, not_open
 from vfl.transport.window import Outbox, Window
 
 PASSING = (PeerClosed.code, PeerTimeout.code)  # a third party is gone, and may come back
@@ -282,7 +282,7 @@ class Link(TlsProtocol):
             self.drop()
 
     def _greeting_broke(self, error: Exception | None) -> Exception:
-        if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError):
+        if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError) or not_open(error):
             return ConnectionResetError(explain(error))
         if self._dialled is not None and self._owner.called_itself(self._knocked):
             return own_address(self._dialled.name, self.where)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 from protocols.errors import Cause, ConfigError, LocalProtocolError, VFLError, cause_of
 from vfl.transport.hello import VERSION, Command, Hello, nonce
 from vfl.transport.identity import Identity, check_name
-from vfl.transport.peers import Peer, PeerAddress, check_peers, open_listener
+from vfl.transport.peers import Peer, PeerAddress, check_peers
+from vfl.transport.ports import OwnPort, Port
 from vfl.transport.switchboard import Switchboard, Timing
 from vfl.transport.tls import make_context
 from vfl.transport.wire import Mailroom, TlsWire
@@ -28,6 +29,7 @@ class TlsNetwork:
 
     The arbiter and the hosts dial the guest, the hosts dial the arbiter; a peer without an address is one that dials
     this party.
+    `listen` is the address of a port to open, or the port of this party's node.
     `session` is 32 bytes that must be equal at every party (the digest of the job and whatever else was agreed), and
     depends on the `command`, which tells why where it differs.
 
@@ -49,7 +51,7 @@ class TlsNetwork:
         identity: Identity,
         peers: Sequence[PeerAddress],
         *,
-        listen: str | None,
+        listen: str | Port | None,
         session: bytes,
         command: Command = "",
         connect_timeout: float = 60.0,
@@ -78,8 +80,8 @@ class TlsNetwork:
         self._thread: threading.Thread | None = None
         self._closing, self._closed = threading.Lock(), False
         self._ready = threading.Event()  # the loop runs, and the switchboard is there
-        self._listener = open_listener(listen) if listen is not None else None
-        self._port = self._listener.getsockname()[1] if self._listener else None
+        self._listener: Port | None = OwnPort(listen) if isinstance(listen, str) else listen
+        self._port = self._listener.number if self._listener else None
 
     @property
     def bound_port(self) -> int | None:

@@ -37,6 +37,7 @@ from vfl.transport.failures import Seen, absent
 from vfl.transport.hello import Hello, Reason
 from vfl.transport.link import Link
 from vfl.transport.peers import Peer, show_address
+from vfl.transport.ports import Port
 from vfl.transport.tls import LINGER
 from vfl.transport.wire import Mailroom
 
@@ -46,6 +47,7 @@ GREETING = 5.0  # seconds for the TLS handshake and both hellos
 LAST_WORDS = 2.0  # seconds for which a party that was not agreed with one peer still meets the others, to say so
 DISAGREE = (Reason.COMMAND.value, Reason.SESSION.value, Reason.RELEASE.value)
 MAX_STRANGERS = 32
+NODE_AGAIN = 0.3  # seconds between two attempts to reach this party's node
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Switchboard:
         peers: dict[str, Peer],
         contexts: tuple[ssl.SSLContext, ssl.SSLContext],
         mailroom: Mailroom,
-        listener: socket.socket | None,
+        listener: Port | None,
         timing: Timing,
         met: Callable[[str], None],
         declared: Collection[str] = (),
@@ -84,7 +86,7 @@ class Switchboard:
             listener,
         )
         (self._as_caller, self._as_called), self._timing = contexts, timing
-        self._told_of = met
+        self._listening, self._told_of = False, met
         self._by_pin = {der: p for p in peers.values() for der in p.pins}
         self._links: dict[str, Link] = {}  # the one link of each party, from the moment its hello was accepted
         self._all: set[Link] = set()
@@ -132,7 +134,8 @@ class Switchboard:
     def close_port(self) -> None:
         """Nobody can call any more."""
         if self._listener is not None:
-            asyncio.get_running_loop().remove_reader(self._listener)
+            if self._listening:
+                asyncio.get_running_loop().remove_reader(self._listener)
             self._listener.close()
             self._listener = None
 
@@ -169,8 +172,15 @@ class Switchboard:
                 link.drop_unless_settled()
 
     def _listen(self) -> None:
-        if self._listener is not None:
-            asyncio.get_running_loop().add_reader(self._listener, self._called)
+        if self._listener is None:
+            return
+        try:
+            self._listener.open()
+        except OSError:  # this party's node is being restarted
+            asyncio.get_running_loop().call_later(NODE_AGAIN, self._listen)
+            return
+        asyncio.get_running_loop().add_reader(self._listener, self._called)
+        self._listening = True
 
     def _called(self) -> None:
         """Somebody calls.  (Not by asyncio's `sock_accept`: it fails if the port is closed in the very turn of the loop in which somebody calls.)"""  # noqa: E501
@@ -182,6 +192,7 @@ class Switchboard:
             return
         except OSError:  # such as: too many open files
             asyncio.get_running_loop().remove_reader(self._listener)
+            self._listening = False
             asyncio.get_running_loop().call_later(0.1, self._listen)
             return
         sock.setblocking(False)

@@ -16,6 +16,7 @@ from typing import cast
 from vfl.transport.identity import Identity
 
 LINGER = 2.0  # seconds in which the last bytes of an ending connection may be read by the peer
+NOT_OPEN = "its node does not run this job"
 _HIGH_WATER = 1 << 20
 _REFUSED = ("CERTIFICATE", "UNKNOWN_CA", "DECRYPT_ERROR", "ACCESS_DENIED")
 
@@ -59,6 +60,11 @@ def out_of_date(error: BaseException | None) -> bool:
     return isinstance(error, ssl.SSLCertVerificationError) and error.verify_code in (9, 10)
 
 
+def not_open(error: BaseException | None) -> bool:
+    """Whether `error` says that the node at the other end has no process that waits for this session."""
+    return isinstance(error, ssl.SSLError) and "UNRECOGNIZED_NAME" in (error.reason or "")
+
+
 def explain(error: BaseException | None) -> str:
     """What went wrong in the handshake, in words that hold nothing of the peer's bytes."""
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -72,6 +78,8 @@ def explain(error: BaseException | None) -> str:
         return "it refuses this party's certificate"
     if "DID_NOT_RETURN" in reason:
         return "it presented no certificate"
+    if not_open(error):
+        return NOT_OPEN
     if isinstance(error, ssl.SSLError):
         return "it does not speak TLS 1.3"
     return "it closed the connection"

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from tests.promises.processes.institutions import KEY, ROOT, Institutions
-from vfl.cli.results import RESULTS, Bench, Demo, Predict, ReportShown
+from vfl.cli.results import RESULTS, Bench, Demo, NodeStart, Predict, ReportShown
 
 OFFICER = {
     "Which of our columns": r"own columns +numbers: canaryage, canarylimit",
@@ -53,6 +53,14 @@ def answer_the_officer(parties: Institutions, run: Path) -> None:
     assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}  # nothing is erased unasked
 
 
+def of_a_node(parties: Institutions) -> list[tuple[str, ...]]:
+    """The commands about the bank's node, which does not run."""
+    file = parties.file("bank")
+    file.write_text(file.read_text() + "\n[node]\n")
+    digest = parties.here("job", "digest", "job.toml").out.strip()
+    return [("submit", "job.toml"), ("status",), ("approve", digest), ("cancel", digest)]
+
+
 def answer_programs(parties: Institutions, runs: dict[str, Path], answers: list[str]) -> None:
     """The other commands with --json: each answers with one object, as docs/commands.schema.json declares it."""
     run, model = runs["bank"], runs["bank"] / "model"
@@ -76,13 +84,18 @@ def answer_programs(parties: Institutions, runs: dict[str, Path], answers: list[
         ("budget", "bank/party.toml"),
         ("purge", "bank/party.toml", "--before", "2000-01-01", "--budgets"),
         ("support", run),
+        *(("node", *words, "bank/party.toml") for words in of_a_node(parties)),
     ):
         ended = parties.here(*words, "--json")
         assert ended.code == 0, ended.err
         answers.append(ended.out)
     declared: Any = Union[tuple(RESULTS.values())]  # noqa: UP007
     found = [msgspec.json.decode(answer, type=declared) for answer in answers]
-    assert {type(one) for one in found} == set(RESULTS.values()) - {Demo, Bench}  # of which other tests have answers
+    assert {type(one) for one in found} == set(RESULTS.values()) - {
+        Demo,
+        Bench,
+        NodeStart,
+    }  # of which other tests have answers
     schema = jsonschema.Draft202012Validator(json.loads((ROOT / "docs" / "commands.schema.json").read_text()))
     assert [e.message for answer in answers for e in schema.iter_errors(json.loads(answer))] == []
     assert not schema.is_valid(json.loads(answers[0]) | {"id": "CANARY"})

@@ -27,7 +27,7 @@ from vfl.cli.main import app
 from vfl.demo.datasets import credit_sim
 from vfl.demo.run import free_ports
 
-PAGES = ("README.md", "docs/quickstart.md", "docs/two-machines.md")
+PAGES = ("README.md", "docs/quickstart.md", "docs/two-machines.md")  # docs/node.md: tests/promises/node/test_page.py
 ELSEWHERE = {  # commands that are not run here, and why
     "make demo": "sets up a machine; CI does, and test_demo.py runs the demo that it ends with",
     "make test": "is this suite",

@@ -31,6 +31,7 @@ from protocols.recovery.checkpoint import Checkpoint, Position
 from protocols.ristretto import PointVec
 from tests.harness import TOY
 from tests.parts import guests
+from tests.unit.vfl.transport.test_client_hello import client_hello
 from tools.leakage_page import declared
 from vfl.api.federation import Federation
 from vfl.cli.ledgers import ledger_shown, print_ledger
@@ -55,6 +56,7 @@ from vfl.run.budget import Budget, Opened
 from vfl.run.budget.table import BudgetFile
 from vfl.storage.run_store import FILE, RunFacts, RunStore
 from vfl.transport import frames, hello
+from vfl.transport.client_hello import NoKnockError, knock_in
 from vfl.transport.frames import Assembler, BadFrameError, FrameReader, Kind
 from vfl.transport.identity import Identity, check_validity, common_name, create_identity, load_certificate, verify
 from vfl.transport.seal import Seal
@@ -164,6 +166,7 @@ def transport() -> list[Target]:
             ABORTS,
             (BadFrameError,),
         ),
+        Target("ClientHello", knock_in, [client_hello(hello.knock("bank", bytes(32)))], (NoKnockError,)),
         Target("knock", _knocked, [hello.knock("bank", bytes(32)).encode()], ()),
     ]
 

@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from protocols.averaging.secure_sum import ANSWERED
 from protocols.averaging.secure_sum_aggregator import TRIES
@@ -158,9 +159,10 @@ class Attempt:
     def _take_part(self, ended: Ended, wires: Mapping[str, Wire], said: MessageLog) -> None:
         ready, party, job = self.ready, self.ready.party, self.ready.job
         signing = ready.identity.sign
-        about = {"job": job.name, "job_digest": job.digest, "party": party.name, "run": ended.name}
+        about: dict[str, Any] = {"job": job.name, "job_digest": job.digest, "party": party.name, "run": ended.name}
+        about |= {"approved_by": party.policy.approved_by, "approval": ready.approval}
         with (
-            LedgerWriter(ended.folder / LEDGER, **about, sign=signing, approved_by=party.policy.approved_by) as writer,  # type: ignore[arg-type]
+            LedgerWriter(ended.folder / LEDGER, **about, sign=signing) as writer,
             interruptible(),
         ):
             for direction, peer, kind, data in said.messages:

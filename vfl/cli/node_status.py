@@ -1,0 +1,30 @@
+"""What a node tells of itself, in the terminal."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+from rich.table import Table
+
+from vfl.cli.results import NodeStatus
+from vfl.screen.console import Console
+from vfl.screen.tables import facts, say
+
+
+def print_status(told: NodeStatus, console: Console) -> None:
+    """The node, a line per job, and what each job that waits or has failed needs."""
+    running = "runs" if told.runs else "does not run: give vfl node PARTY.toml"
+    facts(console, {"node": f"of {escape(told.party)}, {running}", "folder": escape(told.folder)})
+    if not told.jobs:
+        say(console, "no job yet")
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("job", "with", "state", "since", "called"):
+        table.add_column(name)
+    for job in told.jobs:
+        others = ", ".join(name for name in job.parties if name != told.party)
+        table.add_row(escape(job.job), escape(others), job.state, job.changed, job.called or "-")
+    console.print(table, highlight=False)
+    for job in told.jobs:
+        console.print(f"{job.job}: digest {job.job_digest}", highlight=False, markup=False, soft_wrap=True)
+        if job.message:
+            say(console, f"  {escape(job.message)}")

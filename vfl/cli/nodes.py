@@ -1,0 +1,140 @@
+"""`vfl node`: one process that runs all jobs of this party behind one port, and its inbox."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from vfl.screen.answer import AsJson, answer
+from vfl.screen.arguments import JobFile, PartyFile, say
+from vfl.screen.console import Console
+from vfl.screen.examples import examples
+
+if TYPE_CHECKING:
+    from vfl.job import Party
+    from vfl.node.table import JobTable
+    from vfl.node.telling import NodeJob
+
+
+class StartsUnnamed(TyperGroup):
+    """`vfl node PARTY.toml` is `vfl node start PARTY.toml`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        return super().resolve_command(ctx, args if args[0] in self.commands else ["start", *args])
+
+
+node_app = typer.Typer(
+    cls=StartsUnnamed,
+    help="A service that runs this party's jobs: start, submit, approve.",
+    no_args_is_help=True,
+)
+Digest = Annotated[
+    str, typer.Argument(metavar="DIGEST", help="Of the job, as vfl job digest prints it.", show_default=False)
+]
+
+
+@node_app.command("start", epilog=examples("node start"))
+def node_start(party: PartyFile, as_json: AsJson = False) -> None:
+    """Start the node, which runs until it is stopped.
+
+    It opens the party's port once for all jobs and partners, and runs each approved job as a process of its own.  These
+    processes live on when the node ends; the next node finds them again.
+    """
+    from vfl.cli.results import NodeStart
+    from vfl.node.service import Service, serve
+    from vfl.screen.errors import log_to
+
+    console = Console(stderr=True)
+    service = Service(party)
+    own, folder = service.party, service.node.directory
+    told = NodeStart(party=own.name, folder=str(folder), listen=own.listen)
+
+    def show() -> None:
+        say(f"node of {own.name}: {'opens no port' if own.listen is None else f'listens at {own.listen}'}")
+        say(f"inbox: {folder / 'inbox'}")
+
+    answer(told, as_json, show)
+    with log_to(console):
+        serve(service)
+
+
+@node_app.command("submit", epilog=examples("node submit"))
+def node_submit(job: JobFile, party: PartyFile, as_json: AsJson = False) -> None:
+    """Give a job to this party's node, where it waits for approval.
+
+    To put the file into the node's folder inbox/ does the same.
+    """
+    from vfl.cli.results import NodeSubmit
+    from vfl.job import load_party
+    from vfl.node.inbox import submit
+
+    own = load_party(party)
+    table = _table(own)
+    entry = submit(table, own, job)
+    told = NodeSubmit(job=_told(table, entry.digest))
+    how = "it waits: vfl node approve DIGEST PARTY.toml" if entry.state == "waiting" else f"it is {entry.state}"
+    answer(told, as_json, lambda: say(f"{entry.name}, digest {entry.digest}: {how}"))
+
+
+@node_app.command("status", epilog=examples("node status"))
+def node_status(party: PartyFile, as_json: AsJson = False) -> None:
+    """List the jobs of this party's node, and whether the node runs."""
+    from vfl.cli.node_status import print_status
+    from vfl.cli.results import NodeStatus
+    from vfl.job import load_party
+    from vfl.node.processes import is_locked
+    from vfl.node.service import LOCK
+
+    own = load_party(party)
+    table = _table(own)
+    jobs = [_told(table, entry.digest) for entry in table.entries()]
+    told = NodeStatus(party=own.name, folder=str(table.folder), runs=is_locked(table.folder / LOCK), jobs=jobs)
+    answer(told, as_json, lambda: print_status(told, Console()))
+
+
+@node_app.command("approve", epilog=examples("node approve"))
+def node_approve(digest: Digest, party: PartyFile, as_json: AsJson = False) -> None:
+    """Let the node start a job; the ledger of the run says who approved it, and when.
+
+    Read the job before: vfl job show prints what it discloses.  A job that has failed or was cancelled starts again.
+    """
+    from vfl.cli.results import NodeApprove
+    from vfl.job import cross_check, load_agreement, load_party
+    from vfl.ledger.account import account
+
+    own = load_party(party)
+    table = _table(own)
+    table.get(digest)
+    cross_check(load_agreement(table.job_file(digest)), own)
+    entry = table.approve(digest, account(), "command")
+    told = NodeApprove(job=_told(table, digest))
+    answer(told, as_json, lambda: say(f"{entry.name} is approved by {entry.approved_by}"))
+
+
+@node_app.command("cancel", epilog=examples("node cancel"))
+def node_cancel(digest: Digest, party: PartyFile, as_json: AsJson = False) -> None:
+    """Withdraw an approval; a run of the job is stopped, and its partners are informed."""
+    from vfl.cli.results import NodeCancel
+    from vfl.job import load_party
+    from vfl.ledger.account import account
+
+    own = load_party(party)
+    table = _table(own)
+    entry = table.cancel(digest, account(), "command")
+    what = "is being stopped" if entry.state == "cancelling" else "is cancelled"
+    answer(NodeCancel(job=_told(table, digest)), as_json, lambda: say(f"{entry.name} {what}"))
+
+
+def _table(party: Party) -> JobTable:
+    from vfl.node.service import node_of
+    from vfl.node.table import JobTable
+
+    return JobTable(node_of(party).directory)
+
+
+def _told(table: JobTable, digest: str) -> NodeJob:
+    from vfl.node.telling import job_told
+
+    return job_told(table, table.get(digest))

@@ -1,0 +1,65 @@
+"""How jobs come to a node: `vfl node submit`, or a file that is put into `inbox/`; a partner can send none."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from protocols.errors import ConfigError, VFLError
+from vfl.job import Party, cross_check
+from vfl.job.alignment_job import agreement_in
+from vfl.ledger.account import account
+from vfl.node.table import Entry, JobTable
+from vfl.schema.section import read_toml
+
+
+def submit(table: JobTable, party: Party, path: Path) -> Entry:
+    """Adds the job in a file, approved if the party file lists its digest.
+
+    Raises ConfigError for what is no job of this party, DisclosureRefused for one that its policy forbids.
+    """
+    text, document = read_toml(path)
+    job = agreement_in(text, document, str(path))
+    cross_check(job, party)
+    entry = table.submit(job, text.encode(), account())
+    if entry.state == "waiting" and party.node is not None and entry.digest in party.node.approved:
+        entry = table.approve(entry.digest, party.policy.approved_by or account(), "party file")
+    return entry
+
+
+class Inbox:
+    """Takes what operators put into `inbox/`, once it has not changed from one call of `take` to the next."""
+
+    def __init__(self, table: JobTable, party: Party) -> None:
+        self._table, self._party, self._folder = table, party, table.folder / "inbox"
+        self._before: dict[Path, tuple[int, int]] = {}
+        self.refused: dict[str, str] = {}  # by file name, why it stays there
+
+    def take(self) -> list[Entry]:
+        """The jobs that were added."""
+        added, seen = list[Entry](), dict[Path, tuple[int, int]]()
+        for path in sorted(self._folder.glob("*.toml")):
+            try:
+                about = path.lstat()
+            except OSError:
+                continue
+            seen[path] = about.st_mtime_ns, about.st_size
+            unchanged = self._before.get(path) == seen[path]
+            if not unchanged:
+                self.refused.pop(path.name, None)
+            elif path.name not in self.refused:
+                try:
+                    added.append(self._taken(path, about.st_mode))
+                except VFLError as error:
+                    self.refused[path.name] = str(error)
+        names = {path.name for path in seen}
+        self.refused = {name: why for name, why in self.refused.items() if name in names}
+        self._before = seen
+        return added
+
+    def _taken(self, path: Path, mode: int) -> Entry:
+        if not stat.S_ISREG(mode):
+            raise ConfigError(f"{path} is no plain file", remedy="Put the job file itself there")
+        entry = submit(self._table, self._party, path)
+        path.unlink(missing_ok=True)
+        return entry
