@@ -168,7 +168,7 @@ class Members:
         spec, away = self._asked(estimator, split, leaves)
         noise = self._noise(spec, privacy)
         given = watched(self.roles.all, taps, observers, randomness)
-        held = {name: self._held_out(name, split) for name in self.roles.members}
+        held = {name: self._held_out(name, split, privacy) for name in self.roles.members}
         rows = {name: self._rows(name, spec, ~held[name]) for name in self.roles.members}
         self._warn(spec)
         secrets = {name: Ed25519PrivateKey.from_private_bytes(run_seed()) for name in self.roles.members}
@@ -202,11 +202,13 @@ class Members:
         model = AveragedModel.of(ended[AGGREGATOR], self.columns, pd.DataFrame(), why, spent)
         return model if split is None else self._evaluated(model, spec, held)
 
-    def split_rows(self, split: Split) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
-        """By member, the rows that `fit` trains on with this split, and those that it holds out, to compare the model
-        with others."""
+    def split_rows(
+        self, split: Split, privacy: Privacy | None = None
+    ) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
+        """By member, the rows that `fit` trains on with this split and privacy, and those that it holds out, to compare
+        the model with others."""
         for name in self.roles.members:
-            held = self._held_out(name, split)
+            held = self._held_out(name, split, privacy)
             yield name, self._tables[name][~held], self._tables[name][held]
 
     def _asked(self, estimator: object, split: object, leaves: object) -> tuple[Averaging, dict[str, int]]:
@@ -243,8 +245,11 @@ class Members:
             name = str(complaint.key).rpartition(".")[2]
             raise ConfigError(f"{whose}: {name} {complaint.what}", remedy=complaint.remedy) from None
 
-    def _held_out(self, name: str, split: Split | None) -> Held:
+    def _held_out(self, name: str, split: Split | None, privacy: Privacy | None) -> Held:
         """(n,) the rows that a member holds out."""
+        if split is not None and privacy is not None:
+            own = self._tables[name][[*self.columns, self._label]].apply(pd.to_numeric, errors="coerce")
+            return held_out.drawn_alone(own.to_numpy(np.float64, na_value=np.nan), split.test, split.seed)
         test, seed = (0.0, 0) if split is None else (split.test, split.seed)
         return held_out.drawn(len(self._tables[name]), test, seed, self.roles.members.index(name))
 

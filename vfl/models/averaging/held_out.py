@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from vfl.metrics import binary_metrics, count_metrics, numeric_metrics
@@ -34,6 +35,14 @@ def drawn(rows: int, test: float, seed: int, place: int) -> Held:
     order = np.random.default_rng([seed, place]).permutation(rows)
     held[order[: round(test * rows)]] = True
     return held
+
+
+def drawn_alone(rows: Floats, test: float, seed: int) -> Held:
+    """(n,) the same with privacy: by a hash of the row's own numbers (n, columns + 1) and the seed, so that no row
+    decides whether another one is held out."""
+    numbers = pd.DataFrame(np.column_stack([rows, np.full(len(rows), float(seed))]))
+    hashes = pd.util.hash_pandas_object(numbers, index=False).to_numpy(np.uint64)
+    return np.asarray(hashes < np.uint64(round(test * 2.0**64)))
 
 
 def measures(spec: Averaging, y: Floats, means: Floats) -> dict[str, float | None]:

@@ -16,7 +16,7 @@ from vfl.job import Party
 from vfl.job.members_job import MembersJob
 from vfl.job.table import Data
 from vfl.models.averaging.families import Floats
-from vfl.models.averaging.held_out import Held, HeldOut, drawn
+from vfl.models.averaging.held_out import Held, HeldOut, drawn, drawn_alone
 from vfl.models.averaging.joint import features
 from vfl.models.averaging.local import Rows
 
@@ -68,7 +68,10 @@ def read(job: MembersJob, party: Party, data: Data) -> OwnTable:
     x = pd.DataFrame(features(frame, columns, party.name), columns=list(columns))
     y = labels(frame[label], party.name, job.model)
     place = job.parties.members.index(party.name)
-    held = drawn(len(frame), job.split.test, job.split.seed, place)
+    split = job.split
+    held = drawn(len(frame), split.test, split.seed, place)
+    if job.privacy is not None:
+        held = drawn_alone(np.column_stack([x, y]), split.test, split.seed)
     if job.split.test and not held.any():
         raise DataError(
             f"{party.name}: no row is held out, so that nothing would be evaluated",

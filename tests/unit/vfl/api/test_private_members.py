@@ -10,11 +10,14 @@ import pandas as pd
 import pytest
 
 import vfl
+from protocols.averaging.secure_sum import OpenedSum
 from protocols.channel import Tap
-from protocols.errors import ConfigError
+from protocols.cipher import Keyring
+from protocols.codec import decode
+from protocols.errors import ConfigError, DataError
 from protocols.message import Message
 from vfl.models.averaging.cost import predicted
-from vfl.models.averaging.private import fits
+from vfl.models.averaging.private import Noise, fits
 from vfl.schema.section import Complaint
 
 pytestmark = pytest.mark.filterwarnings("ignore:one member that drops out")
@@ -91,9 +94,9 @@ def test_what_would_not_keep_the_promise_is_refused(spec: Any, privacy: Any, wha
 
 def test_sums_that_would_not_fit_into_their_words_are_refused() -> None:
     spec = vfl.Averaging(max_rows=1 << 32)
-    fits(promise(), spec, 1024)
+    fits(promise(), spec, 1024, ("a", "b", "y"))
     with pytest.raises(Complaint, match="would not fit"):
-        fits(promise(), spec, 1025)
+        fits(promise(), spec, 1025, ("a", "b", "y"))
 
 
 @pytest.mark.parametrize(
@@ -127,3 +130,37 @@ def test_bytes_are_predicted_exactly(unit: str) -> None:
     members().fit(spec, privacy=privacy, taps={"aggregator": [tap]})
     assert predicted(spec, 3, 2, privacy).aggregator_bytes == tap.total
     assert spec.cost(members=3, columns=2, privacy=privacy).sums == (4 if unit == "row" else 3)
+
+
+class Opened(Tap):
+    """The numbers of every sum that the aggregator opens."""
+
+    def __init__(self) -> None:
+        self.sums = list[Any]()
+
+    def sent(self, peer: str, kind: type[Message], data: bytes) -> None:
+        if kind is OpenedSum and peer == "m0":
+            self.sums.append(decode(data, OpenedSum, "aggregator", Keyring()).words)
+
+
+def first_sum() -> Any:
+    tap = Opened()
+    members(9, rows=900).fit(vfl.Averaging(rounds=1), privacy=promise(), taps={"aggregator": [tap]})
+    return np.frombuffer(tap.sums[0], "<i8").astype(float)
+
+
+def test_what_a_run_opens_carries_the_noise_that_was_promised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against the same run with hardly any noise."""
+    noisy, spec = first_sum(), vfl.Averaging(rounds=1)
+    terms = spec.terms(tuple(f"m{k}" for k in range(9)))
+    expected = Noise.of(promise(), spec, terms, ("a", "b", "y")).sigma * 3
+    monkeypatch.setattr(Noise, "sigma", property(lambda self: 1))
+    change = (noisy - first_sum()) / expected
+    assert len(change) == 7
+    assert 0.4 < np.sqrt((change**2).mean()) < 1.9  # chi-square of 7 degrees, p = .001 on both sides
+
+
+def test_a_label_of_texts_is_refused_by_name() -> None:
+    tables = {f"m{k}": table(20).assign(y=["good", "bad"] * 10) for k in range(3)}
+    with pytest.raises(DataError, match="the label is no number"):
+        vfl.Members.local(tables, label="y").fit(vfl.Averaging(), privacy=promise(), split=vfl.Split(test=0.2))

@@ -18,6 +18,7 @@ from protocols.errors import PlaintextOverflow
 from protocols.randomness import Randomness
 from vfl.models.averaging import private
 from vfl.models.averaging.families import Family
+from vfl.models.averaging.held_out import drawn, drawn_alone
 from vfl.models.averaging.private import LONGEST, Noise, clipped, unit
 from vfl.models.averaging.private_course import PrivateCourse
 from vfl.models.averaging.private_member import PrivateOwn
@@ -237,3 +238,24 @@ def test_a_model_that_diverges_ends_the_run() -> None:
     one.course.weights = np.full(4, 1e305)
     with pytest.raises(PlaintextOverflow, match="diverged"):
         one.course.opened(Sum(1, frozenset(NAMES), np.zeros(4, np.uint64)))
+
+
+# -- which rows are trained on
+
+
+def changed(draw: Any) -> int:
+    """Of how many other rows it depends on the first row whether they are held out."""
+    numbers = np.random.default_rng(0).normal(size=(200, 3))
+    return int((draw(numbers)[1:] != draw(numbers[1:])).sum())
+
+
+def test_no_row_decides_whether_another_one_is_held_out() -> None:
+    assert changed(lambda numbers: drawn_alone(numbers, 0.25, 7)) == 0
+    assert changed(lambda numbers: drawn(len(numbers), 0.25, 7, 0)) > 30  # the planted fault: by the number of rows
+
+
+def test_the_draw_takes_its_part_and_follows_the_seed() -> None:
+    numbers = np.random.default_rng(0).normal(size=(20_000, 3))
+    first, second = (drawn_alone(numbers, 0.25, seed) for seed in (1, 2))
+    assert abs(first.mean() - 0.25) < 0.015
+    assert abs((first & second).mean() - 0.0625) < 0.01
