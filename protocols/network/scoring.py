@@ -7,6 +7,7 @@ and before a look-up its sums are shared again, by pads that belong to the row.
 
  host P                                        guest (a data party too)                          arbiter (sk; holds every b_P)
  0             <-----------------------------  ScoringStart: model's name, number of rows  --->
+     ChunkNonce, ChunkNonces: a new name for each attempt (glm/attempts.py), so that what is dealt serves one attempt
  1   both shares of all weights move on; products of columns and weights of each unit, masked, to the arbiter (glm/scoring.py)
      X_P a_P - m_P + masks that cancel in the hosts' sum
      HiddenParts  -------------------------->  its share of z_1, modulo 2^64                     its share: sum of X_P b_P + m_P
@@ -33,6 +34,7 @@ Error: half a step of 2^-score_bits per host.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -44,7 +46,7 @@ from protocols.channel import Channel, broadcast
 from protocols.cipher import DecryptionKey
 from protocols.codec import check_lengths
 from protocols.errors import DataError, RemoteProtocolError
-from protocols.glm import dealt_products, pair_masks
+from protocols.glm import attempts, dealt_products, pair_masks
 from protocols.glm import scoring as products
 from protocols.glm.links_on_shares import deal_curves
 from protocols.glm.scoring import MAX_ROWS, MAX_SCORE, ScoresAdded, ScoringStart, check_model
@@ -122,6 +124,7 @@ def guest(session: Session, own: Own) -> tuple[NDArray[np.float64], Moved | None
         broadcast(others, ScoringStart(own.model_id, rows))  # 0
         if not rows:
             return np.zeros((0, 1)), None
+        attempts.begin(session, scored_name(own.model_id))
         pair_masks.relay(session)
         words, moved = products.part(session, products.Own(own.model_id, own.x, own.shares, True))  # 1
         assert moved is not None
@@ -152,6 +155,7 @@ def host(session: Session, own: Own) -> Moved | None:
         check_lengths(session.roles.guest, start.rows, own.x)
         if not start.rows:
             return None
+        attempts.begin(session, scored_name(own.model_id))
         masks = pair_masks.agree(session, "network score")
         words, moved = products.part(session, products.Own(own.model_id, own.x, own.shares, True))  # 1
         flat = np.ascontiguousarray(words.T).ravel()
@@ -180,6 +184,7 @@ def arbiter(
             )
         if not start.rows:
             return {}
+        attempts.begin(session, scored_name(model_id))
         rows, units = start.rows, layers_.hidden[0]
         behind = -(-further_count(layers_.further) // units)
         widths = {p: one.latest.shape[1] - behind * (p == session.roles.guest) for p, one in held.items()}
@@ -201,6 +206,11 @@ def arbiter(
         lambda done: {f"{p} {name}": array for p, one in done.items() for name, array in products.saved(one).items()},
         lambda kept: {p: Moved(kept[f"{p} name"].tobytes(), kept[f"{p} share"]) for p in held if f"{p} name" in kept},
     )
+
+
+def scored_name(model_id: bytes) -> bytes:
+    """Under which an attempt at a scoring begins: another name than that of the training, which may be over."""
+    return hashlib.sha256(b"vfl network scored|" + model_id).digest()
 
 
 def by_unit(words: Words) -> PlainVec:
