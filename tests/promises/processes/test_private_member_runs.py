@@ -15,6 +15,7 @@ from protocols.errors import ConfigError, DisclosureRefused
 from protocols.message import Message
 from tests.members import SUM, THREE, MemberFolders, lay_out
 from vfl.cli.members import checked, model_shown
+from vfl.ledger import summarise
 from vfl.models import accounting
 from vfl.run.budget.used import budgets_used
 from vfl.run.members.ready import prepare
@@ -64,6 +65,8 @@ def test_all_parties_report_the_same_promise(runs: dict[str, Path]) -> None:
     assert not any("over_members" in one["averaging"] for one in told)  # these means would have no noise
     assert all("All sums carry noise" in (folder / "report.html").read_text() for folder in runs.values())
     assert len({(folder / "model" / "model.json").read_bytes() for folder in runs.values()}) == 1
+    opened = {line["message"]: line["count"] for line in summarise(runs["north"] / "ledger.jsonl")}
+    assert opened["UnmaskingShares"] == promise["sums"]
     model = vfl.load_model(runs["north"] / "model")
     assert isinstance(model, vfl.AveragedModel)
     assert model.privacy_ is not None

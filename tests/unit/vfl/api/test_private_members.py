@@ -146,6 +146,7 @@ class Opened(Tap):
 def first_sum() -> Any:
     tap = Opened()
     members(9, rows=900).fit(vfl.Averaging(rounds=1), privacy=promise(), taps={"aggregator": [tap]})
+    assert len(tap.sums) == 2  # as many as are accounted for
     return np.frombuffer(tap.sums[0], "<i8").astype(float)
 
 

@@ -259,3 +259,11 @@ def test_the_draw_takes_its_part_and_follows_the_seed() -> None:
     first, second = (drawn_alone(numbers, 0.25, seed) for seed in (1, 2))
     assert abs(first.mean() - 0.25) < 0.015
     assert abs((first & second).mean() - 0.0625) < 0.01
+
+
+@pytest.mark.parametrize("entries", [1, 7, 300, 9000])
+def test_a_clipped_row_does_not_depend_on_other_rows(entries: int) -> None:
+    vectors = np.random.default_rng(0).normal(size=(9, entries)) * 10
+    every = clipped(vectors, 2.0)
+    for part in (slice(0, 1), slice(3, 9), slice(1, 3)):
+        assert (clipped(vectors[part], 2.0) == every[part]).all()
