@@ -77,7 +77,8 @@ class Alignment:
     def save(self) -> Arrays:
         """What an interrupted run resumes with: positions and counts, no id."""
         sizes: Arrays = {f"rows of {party}": np.array(count) for party, count in self.sizes.items()}
-        return {"rows": self.rows, "keys": self.keys, "by_key": np.array(self.by_key, np.int64), **sizes}
+        keys = self.keys if len(self.by_key) > 1 else self.keys[:0]
+        return {"rows": self.rows.astype(np.int32), "keys": keys, "by_key": np.array(self.by_key, np.int64), **sizes}
 
     @classmethod
     def load(cls, saved: Mapping[str, NDArray[Any]]) -> Alignment:
@@ -85,7 +86,9 @@ class Alignment:
         sizes = {
             name.removeprefix("rows of "): int(count) for name, count in saved.items() if name.startswith("rows of ")
         }
-        return cls(saved["rows"], saved["keys"], sizes, tuple(saved["by_key"].tolist()))
+        rows = saved["rows"].astype(np.int64)
+        keys = saved["keys"] if len(saved["by_key"]) > 1 else np.zeros(len(rows), np.uint8)
+        return cls(rows, keys, sizes, tuple(saved["by_key"].tolist()))
 
 
 @dataclass(frozen=True)

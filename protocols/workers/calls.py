@@ -47,9 +47,11 @@ class Changed(Exception):
 class State:
     """What one worker process holds: its number, the seal of its run, and what operations have stored by name."""
 
-    def __init__(self, worker: int, seal: Seal) -> None:
+    def __init__(self, worker: int, seal: Seal, before: State | None = None) -> None:
+        """before: the state of the same process in a run before this one: `lasting` is handed on."""
         self.worker, self.seal = worker, seal
         self._held: dict[bytes, Any] = {}
+        self.lasting: dict[bytes, Any] = {} if before is None else before.lasting  # by what it was made of
 
     def __repr__(self) -> str:
         return f"<State of worker {self.worker}, {len(self._held)} held>"

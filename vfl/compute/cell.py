@@ -58,7 +58,7 @@ class Cell:
         answer: its type alone, so that no engine carries or logs its text."""
         try:
             if self._state is None or run != self._run:
-                self._run, self._state = run, State(self._worker, Seal(read_key(self._key_file), run))
+                self._run, self._state = run, State(self._worker, Seal(read_key(self._key_file), run), self._state)
             return execute(self._state, operation, tuple(map(bytes, arguments)), TABLE)
         except Exception as error:
             return FAULT, type(error).__name__.encode()

@@ -6,10 +6,13 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from protocols.errors import ComputeError
+from protocols.randomness import run_seed
 from protocols.workers.calls import Job
 from vfl.compute.cell import Cell
 from vfl.compute.engine import LOCAL, PLACE_SECONDS, TRIES, is_here, lost, must_answer, too_few, unreachable
@@ -33,6 +36,8 @@ class RayEngine:
 
     def __init__(self, address: str, count: int, key_file: str) -> None:
         os.environ |= QUIET
+        if address == LOCAL:
+            _prepare_local()
         self._ray = needed("ray", 'engine = "ray" in [compute]')
         self._address, self.count = address, count
         self.cautions: tuple[str, ...] = (
@@ -55,7 +60,6 @@ class RayEngine:
     def _connect(self) -> None:
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if self._address == LOCAL:
-            os.environ.setdefault("RAY_AUTH_MODE", "token")
             options |= {"num_cpus": self.count, "include_dashboard": False, "object_store_memory": STORE_BYTES}
         else:
             must_answer(NAME, self._address)
@@ -96,6 +100,20 @@ class RayEngine:
                 self._ray.kill(cell)
         if self._ours:
             self._ray.shutdown()
+
+
+def _prepare_local() -> None:
+    """The settings of a cluster of this command's own: a new token in this process's environment, unless the
+    environment has one.  Raises ComputeError where Ray was imported without it."""
+    if os.environ.get("RAY_AUTH_MODE") == "token":
+        return
+    if "ray" in sys.modules:
+        raise ComputeError(
+            "Ray was imported in this process before it had a token, without which anybody on this machine could use "
+            "its ports",
+            remedy="Set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH before anything imports ray",
+        )
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": run_seed().hex()}  # Ray reads it when it is imported
 
 
 @contextlib.contextmanager

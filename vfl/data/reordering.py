@@ -20,7 +20,7 @@ from vfl.data.cells import write_csv
 from vfl.data.extras import needed
 from vfl.data.places import Part, parts_of
 from vfl.data.readers.kinds import changed
-from vfl.data.readers.parquet import ParquetFile
+from vfl.data.readers.parquet import BUFFER, ParquetFile, lean
 from vfl.data.stored import StoredArrow
 
 BATCH = 1 << 14  # rows that are read at a time
@@ -36,7 +36,7 @@ def write_in_order(source: str, rows: NDArray[np.int64], total: int, path: Path)
     for start in range(0, len(rows), BATCH):
         part = rows[start : start + BATCH]
         place[part] = np.arange(start, start + len(part))
-    with ExitStack() as stack:
+    with lean(needed("pyarrow", "reading Parquet")), ExitStack() as stack:
         parts = stack.enter_context(parts_of(source))
         files: list[IO[bytes]] = [
             stack.enter_context(tempfile.TemporaryFile(dir=path.parent)) for _ in range(max(1, -(-len(rows) // size)))
@@ -81,7 +81,7 @@ def _batches(parts: Sequence[Part], schema: Any) -> Iterator[Any]:
     parquet, pyarrow = needed("pyarrow.parquet", "reading Parquet"), needed("pyarrow", "reading Parquet")
     for part in parts:
         with part.open() as file:
-            for batch in parquet.ParquetFile(file).iter_batches(BATCH, use_threads=False):
+            for batch in parquet.ParquetFile(file, buffer_size=BUFFER).iter_batches(BATCH, use_threads=False):
                 yield pyarrow.Table.from_batches([batch]).select(schema.names).cast(schema)
 
 

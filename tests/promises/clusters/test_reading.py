@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
+import os
+import signal
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,7 +120,7 @@ def test_rows_that_repeat_an_id_are_left_out(there: Institutions) -> None:
 
 
 def test_a_table_that_changes_after_it_was_read_is_found(there: Institutions) -> None:
-    """Workers read once more when the run begins."""
+    """By a worker that takes the place of one that was lost: it reads again."""
     store(there, there.data["bank"])
     with contextlib.ExitStack() as stack:
         job, party = load_agreement(there.job), load_party(there.file("bank"))
@@ -126,9 +129,15 @@ def test_a_table_that_changes_after_it_was_read_is_found(there: Institutions) ->
         assert ready.ids is not None
         assert isinstance(ready.ids[0], IdsAway)
         There(Held(ready.pool.caller(b"a run")), ready.ids[0].ranges)
+        for told in ready.pool.engine.greet(b""):
+            os.kill(json.loads(told)["pid"], signal.SIGKILL)
+        There(Held(ready.pool.caller(b"a run")), ready.ids[0].ranges)
         file = there.folder / "bank" / "table" / "part-1.parquet"
         frame = pd.read_parquet(file)
         frame.assign(**{KEY: frame[KEY].tolist()[::-1]}).to_parquet(file, row_group_size=70)
+        There(Held(ready.pool.caller(b"another run")), ready.ids[0].ranges)  # they have what they read
+        for told in ready.pool.engine.greet(b""):
+            os.kill(json.loads(told)["pid"], signal.SIGKILL)
         with pytest.raises(ComputeError, match="another result than before"):
             There(Held(ready.pool.caller(b"another run")), ready.ids[0].ranges)
 

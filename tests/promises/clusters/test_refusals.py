@@ -138,6 +138,14 @@ def test_a_waiting_partner_hears_only_that_it_could_not_use_its_own_workers(tmp_
     assert os.environ["RAY_AUTH_TOKEN"] not in ended.err
 
 
+def test_ray_that_was_imported_without_a_token(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A local cluster would be open to everybody on this machine."""
+    if cluster.engine == "ray":
+        monkeypatch.delenv("RAY_AUTH_MODE")
+        said = refused(dataclasses.replace(cluster, address="local"))
+        assert "before it had a token" in said
+
+
 def test_a_local_cluster_that_cannot_be_started(cluster: Cluster, tmp_path: Path) -> None:
     """Ray's sockets need a short path."""
     if cluster.engine == "ray":

@@ -76,7 +76,7 @@ class ArrowFile(TableFile):
     def _columns(self, parts: Sequence[Part]) -> Iterator[tuple[Any, Callable[[Any], Iterator[Any]], int]]:
         """The schema of all files, what reads the column of a field in it some rows at a time, and the rows."""
         pyarrow = needed("pyarrow", f"{parts[0].label}: reading {self.called}")
-        with _lean(pyarrow), ExitStack() as stack:
+        with lean(pyarrow), ExitStack() as stack:
             held = [stack.enter_context(self._held(part)) for part in parts[:HELD]]
 
             def file(k: int) -> AbstractContextManager[Opened]:
@@ -118,7 +118,7 @@ class ArrowFile(TableFile):
 
 
 @contextmanager
-def _lean(pyarrow: Any) -> Iterator[None]:
+def lean(pyarrow: Any) -> Iterator[None]:
     """Arrow's own allocators keep what was freed: half of the memory of a read table. The system's gives it back."""
     before = pyarrow.default_memory_pool()
     pyarrow.set_memory_pool(pyarrow.system_memory_pool())
