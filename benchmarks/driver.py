@@ -11,7 +11,6 @@ none (--alone: nobody has any).  Workers and the other parties have one thread e
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -83,7 +82,7 @@ class Watch:
     def run(self) -> None:
         while not self.over:
             self.look()
-            time.sleep(0.5)
+            time.sleep(0.2)
 
     def workers(self, of: dict[int, float] | dict[int, int]) -> list[float]:
         """Of each worker's process."""
@@ -125,13 +124,9 @@ def measured(folder: Path, command: str, parties: Sequence[str], rows: int) -> N
     wall = time.perf_counter() - start
     for party, watch in watches.items():
         watch.over = True
-        (report,) = (
-            p for p in (folder / party / "runs").rglob("*.json") if p.name in ("report.json", "alignment.json")
-        )
-        told = json.loads(report.read_text())
         workers = watch.workers(watch.memory)
         print(
-            f"  {rows:,} rows, {party}: driver {told['peak_memory'] / MIB:,.0f} MiB, "
+            f"  {rows:,} rows, {party}: driver {watch.memory[watch.pid] / MIB:,.0f} MiB, "
             f"{watch.seconds[watch.pid]:,.1f} CPU s; workers {[round(m / MIB) for m in workers]} MiB, "
             f"{[round(s) for s in watch.workers(watch.seconds)]} CPU s; wall {wall:,.0f} s, load {load:.1f}",
             flush=True,
