@@ -6,9 +6,8 @@ import contextlib
 import dataclasses
 import json
 import os
-import signal
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,27 +17,66 @@ import pytest
 from protocols.alignment import Alignment
 from protocols.alignment.away import IdsAway, There
 from protocols.errors import ComputeError, DataError, VFLError
+from protocols.workers.calls import Job
 from protocols.workers.cluster import Cluster as Held
-from tests.promises.clusters.clusters import Cluster
+from tests.promises.clusters.clusters import Cluster, write_key
 from tests.promises.processes.institutions import KEY, Institutions, tables
-from vfl.compute import reading
+from vfl.compute import opening, reading
+from vfl.compute.cell import THREADS, Cell
 from vfl.compute.reading import Kept
 from vfl.data.readers import database
 from vfl.data.shapes import Profile
 from vfl.job import load_agreement, load_party
+from vfl.job.compute import Compute
 from vfl.run import align as alignment_run
 from vfl.run.align import Aligning
 
-pytestmark = pytest.mark.parametrize("cluster", ["dask"], indirect=True)  # whose start is the quicker one
+
+class Here:
+    """An engine whose workers are in this process, and say that they are in several."""
+
+    cautions = ()
+
+    def __init__(self, compute: Compute) -> None:
+        self.count, self._key = compute.workers, str(compute.key)
+        self.replace()
+
+    def replace(self) -> None:
+        """Empty workers take the place of all."""
+        before = os.environ.get(THREADS)
+        self._cells = [Cell(worker, self._key) for worker in range(self.count)]
+        os.environ.pop(THREADS)  # which a cell sets for its own process
+        os.environ |= {} if before is None else {THREADS: before}
+
+    def greet(self, nonce: bytes) -> list[bytes]:
+        """As `Engine.greet`."""
+        told = (json.loads(cell.hello(nonce)) for cell in self._cells)
+        return [json.dumps(one | {"pid": number}).encode() for number, one in enumerate(told)]
+
+    def carry(self, run: bytes, jobs: Sequence[Job]) -> list[tuple[bytes, ...]]:
+        """As `Engine.carry`."""
+        return [self._cells[job.worker].call(run, job.operation, job.arguments) for job in jobs]
+
+    def close(self) -> None:
+        """As `Engine.close`."""
+
+
+def institutions(folder: Path, section: str, monkeypatch: pytest.MonkeyPatch) -> Institutions:
+    """The bank has a table that counts as large, and workers."""
+    monkeypatch.setattr(alignment_run, "LARGE_FILE", 0)
+    made = Institutions(folder).lay_out(tables(700))
+    made.file("bank").write_text(made.file("bank").read_text() + section)
+    return made
 
 
 @pytest.fixture
-def there(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Institutions]:
-    """The bank has a table that counts as large, and workers."""
-    monkeypatch.setattr(alignment_run, "LARGE_FILE", 0)
+def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Institutions]:
+    """With workers in this process."""
     monkeypatch.setattr(reading, "ROWS", 50)
-    made = Institutions(tmp_path).lay_out(tables(700))
-    made.file("bank").write_text(made.file("bank").read_text() + cluster.section(2))
+    monkeypatch.setattr(opening, "_engine", Here)
+    write_key(tmp_path / "compute.key")
+    section = f'\n[compute]\nengine = "dask"\nworkers = 2\nkey = "{tmp_path}/compute.key"\n'
+    made = institutions(tmp_path, section, monkeypatch)
     yield made
     made.close()
 
@@ -70,6 +108,14 @@ def compare(there: Institutions) -> Aligning:
     assert found.rows == expected.rows
     assert shapes == own
     return found
+
+
+@pytest.mark.parametrize("cluster", ["dask"], indirect=True)  # whose start is the quicker one
+def test_on_a_cluster(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = institutions(tmp_path, cluster.section(2), monkeypatch)
+    store(made, made.data["bank"])
+    assert isinstance(compare(made).kept, Kept)
+    made.close()
 
 
 def test_the_same_ids_and_this_process_reads_no_row(there: Institutions, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,18 +172,17 @@ def test_a_table_that_changes_after_it_was_read_is_found(there: Institutions) ->
         job, party = load_agreement(there.job), load_party(there.file("bank"))
         ready = alignment_run.prepare(job, party, stack=stack)
         assert ready.pool is not None
+        assert isinstance(ready.pool.engine, Here)
         assert ready.ids is not None
         assert isinstance(ready.ids[0], IdsAway)
         There(Held(ready.pool.caller(b"a run")), ready.ids[0].ranges)
-        for told in ready.pool.engine.greet(b""):
-            os.kill(json.loads(told)["pid"], signal.SIGKILL)
+        ready.pool.engine.replace()
         There(Held(ready.pool.caller(b"a run")), ready.ids[0].ranges)
         file = there.folder / "bank" / "table" / "part-1.parquet"
         frame = pd.read_parquet(file)
         frame.assign(**{KEY: frame[KEY].tolist()[::-1]}).to_parquet(file, row_group_size=70)
         There(Held(ready.pool.caller(b"another run")), ready.ids[0].ranges)  # they have what they read
-        for told in ready.pool.engine.greet(b""):
-            os.kill(json.loads(told)["pid"], signal.SIGKILL)
+        ready.pool.engine.replace()
         with pytest.raises(ComputeError, match="another result than before"):
             There(Held(ready.pool.caller(b"another run")), ready.ids[0].ranges)
 
