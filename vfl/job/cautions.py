@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vfl.job.job import Agreement, Job, Matching
+from vfl.job.members_job import MembersJob
 from vfl.job.party import Party
 
 FEW = 50  # rows: a smaller align.min_intersection is named
@@ -22,6 +23,8 @@ def cautions(job: Agreement, party: Party | None = None) -> list[str]:
             "crypto.key_bits = 2048 gives 112-bit security (NIST SP 800-57: not for data that must stay secret after"
             " 2030); the default is 3072"
         )
+    if party and isinstance(job, MembersJob) and party.compute.engine != "inline":
+        found.append("[compute] is not used in this job: members average in the command's own process")
     for name, peer in (party.peers if party else {}).items():
         if party and name not in job.parties.pinned_by(party.name):
             why = "hosts do not talk to each other" if name in job.parties.names else "the job does not name it"

@@ -12,12 +12,13 @@ from pydantic import TypeAdapter
 
 from vfl.job.alignment_job import AlignmentJob
 from vfl.job.job import Job
+from vfl.job.members_job import MembersJob
 from vfl.job.model import MODELS
 
 
 def job_schema() -> str:
-    """The schema as a text: of a job with [model], or of one that aligns ids only."""
-    schema: dict[str, Any] = TypeAdapter(Job | AlignmentJob).json_schema()
+    """The schema as a text: of a job with [model], of one of members, or of one that aligns ids only."""
+    schema: dict[str, Any] = TypeAdapter(Job | MembersJob | AlignmentJob).json_schema()
     for spec in MODELS.values():
         own = schema["$defs"][spec.__name__]["properties"]
         for name, field in spec.model_fields.items():

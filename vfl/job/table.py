@@ -134,7 +134,8 @@ class Data(TableSettings, FileForm):
         """Raises Complaint for what a job of members says, or has no use for."""
         of_job = {"label": "[table] names it", "event": "a label is 0 and 1", "weight": "rows are not weighted"}
         of_job |= {"date": "no rows are out of time", "id_columns": "no ids are matched"}
-        of_job |= {"categories": "all columns are numbers", "monotone_constraints": "no model has any"}
+        of_job |= {"categories": "all columns are numbers", "types": "all columns are numbers"}
+        of_job |= {"monotone_constraints": "no model has any"}
         for key, why in of_job.items():
             if getattr(self, key):
                 raise Complaint(f"is not for a member: in a job of members {why}", "Remove it", f"data.{key}")

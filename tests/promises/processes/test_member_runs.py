@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from protocols.message import Message
 from protocols.session import Observer
 from tests.members import SUM, THREE, MemberFolders, lay_out, table
 from tests.promises.processes.institutions import Institutions
+from vfl.cli.check import meet
 from vfl.cli.members import checked
 from vfl.cli.show import model_shown, show_report
 from vfl.ledger import reconcile, summarise, verify_ledger
@@ -102,6 +104,22 @@ def test_bytes_are_predicted(world: MemberFolders, runs: dict[str, Path]) -> Non
     cost = world.job.model.cost(3, 2, measures=2)
     phases = {one["name"]: one for one in report(runs[SUM])["phases"]}["averaging"]
     assert phases["bytes_sent"] + phases["bytes_received"] == cost.aggregator_bytes
+
+
+def test_all_can_meet_before_the_run(tmp_path: Path) -> None:
+    """`vfl check --connect`, by which certificates, releases and the job's digest are compared."""
+    world, met = lay_out(tmp_path), dict[str, Any]()
+
+    def party(name: str) -> None:
+        met[name] = meet(checked(world.job, world.party(name))[1], 20, lambda text: None)
+
+    threads = [threading.Thread(target=party, args=(name,)) for name in world.names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert met == {SUM: THREE} | dict.fromkeys(THREE, (SUM,))
+    assert not list((tmp_path / "north" / "runs").glob("*"))
 
 
 def test_runs_budgets_and_the_model_are_shown(world: MemberFolders, runs: dict[str, Path]) -> None:

@@ -13,6 +13,7 @@ from tests.unit.vfl.job.samples import MINIMAL
 from vfl.job import starter_job
 from vfl.job.json_schema import job_schema
 from vfl.job.model import MODELS
+from vfl.job.starter import starter_members_job
 
 SCHEMA = json.loads(job_schema())
 PAGE = (ROOT / "docs" / "file-formats.md").read_text()
@@ -45,9 +46,11 @@ def jobs() -> list[str]:
         *(
             block.split("```")[0]
             for block in PAGE.split("```toml\n")
-            if block.startswith(("# job", "# align", "# tree"))
+            if block.startswith(("# job", "# align", "# tree", "# members"))
         ),
         *(starter_job(kind=kind, arbiter="trustco") for kind in MODELS),
+        starter_members_job(),
+        starter_members_job(members=("a", "b"), estimator="mlp", hidden=4),
         MINIMAL,
     ]
 

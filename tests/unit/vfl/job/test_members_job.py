@@ -157,11 +157,25 @@ def test_columns_that_the_party_withholds(job: Load, party: Callable[..., Party]
 
 @pytest.mark.parametrize(
     "line",
-    ['label = "default"', 'weight = "w"', 'date = "d"', 'id_columns = { id = "ID" }', 'categories = ["age"]'],
+    [
+        'types = { age = "number" }',
+        'label = "default"',
+        'weight = "w"',
+        'date = "d"',
+        'id_columns = { id = "ID" }',
+        'categories = ["age"]',
+    ],
 )
 def test_keys_of_data_that_members_have_no_use_for(party: Callable[..., Party], line: str) -> None:
     with pytest.raises(ConfigError, match="is not for a member"):
         party("bank-a", ("[policy]", f"{line}\n[policy]"))
+
+
+def test_workers_are_not_used_and_vfl_check_says_so(job: Load, party: Callable[..., Party]) -> None:
+    own = party("trustco")
+    compute = own.compute.model_copy(update={"engine": "ray", "workers": 2})
+    (told,) = cautions(job(TEXT), own.model_copy(update={"compute": compute}))
+    assert "[compute] is not used in this job" in told
 
 
 def test_a_member_opens_no_port(party: Callable[..., Party]) -> None:
