@@ -3,32 +3,13 @@ compares the page with a run of its own."""
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pandas as pd
 
+from tools import example
 from vfl.report.svg import Plot
 
-DOCS = Path(__file__).parent.parent / "docs"
-PAGE, PICTURE = DOCS / "hospitals.md", DOCS / "figures" / "hospitals.svg"
-STYLE = (
-    "<style>svg{font:12px sans-serif;background:#fff}.axis,.grid{stroke:#ccc}.grid{stroke:#eee}.tick,.label,.key"
-    "{fill:#444}"
-    ".end{text-anchor:end}.middle{text-anchor:middle}.dot.joint{fill:#0b6e4f}.dot.alone{fill:#fff;stroke:#b3541e;"
-    "stroke-width:2}.line{stroke-width:3}.line.joint{stroke:#0b6e4f}.line.alone{stroke:#b3541e}</style>"
-)
-RESULT = re.compile(r"(<!-- result -->\n).*(<!-- end of result -->)", re.DOTALL)
-
-
-def example() -> dict[str, Any]:
-    """What the page's Python code leaves."""
-    names: dict[str, Any] = {}
-    code = "\n".join(re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL))
-    exec(compile(code, str(PAGE), "exec"), names)  # noqa: S102 (our own page)
-    return names
+PAGE, PICTURE = example.DOCS / "hospitals.md", example.DOCS / "figures" / "hospitals.svg"
 
 
 def table(compared: pd.DataFrame) -> str:
@@ -58,17 +39,14 @@ def picture(compared: pd.DataFrame) -> str:
         y_text=lambda v: f"{v:.1f}",
     )
     plot.dots(x, compared["alone"].tolist(), "alone").dots(x, compared["auc"].tolist(), "joint")
-    svg = str(plot.draw("AUC by the number of training rows: each hospital's own model, and the averaged one"))
-    alone = svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
-    return re.sub(r"(<svg [^>]*>)", lambda found: found.group(1) + STYLE, alone, count=1) + "\n"
+    words = "AUC by the number of training rows: each hospital's own model, and the averaged one"
+    return example.alone(plot.draw(words))
 
 
 def main() -> None:
     """Writes table and picture."""
-    compared = example()["compared"]
-    page = RESULT.sub(lambda found: found[1] + table(compared) + found[2], PAGE.read_text(encoding="utf-8"))
-    PAGE.write_text(page, encoding="utf-8")
-    PICTURE.write_text(picture(compared), encoding="utf-8")
+    compared = example.executed(PAGE)["compared"]
+    example.write(PAGE, PICTURE, table(compared), picture(compared))
 
 
 if __name__ == "__main__":

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from tools.hospitals import PAGE, PICTURE, RESULT, example, picture, table
+from tools.example import RESULT, executed
+from tools.hospitals import PAGE, PICTURE, picture, table
 
 
 @pytest.fixture(scope="module")
 def left() -> dict[str, Any]:
     """What the code of the page leaves."""
-    return example()
+    return executed(PAGE)
 
 
 def test_two_drop_out_and_the_others_have_a_model(left: dict[str, Any]) -> None:
