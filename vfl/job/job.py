@@ -23,7 +23,7 @@ from vfl.job.align import Align
 from vfl.job.align import Column as Column
 from vfl.job.evaluation import Evaluation
 from vfl.job.model import NOT_YET, Model, check_arbiter, check_keys
-from vfl.job.permits import CONVERGENCE, FORMER, PERMITS, REMOVED, WEIGHTS
+from vfl.job.permits import CONVERGENCE, DEALER, FORMER, PERMITS, REMOVED, WEIGHTS
 from vfl.job.prediction import Prediction
 from vfl.job.search import Search, candidates
 from vfl.models import label_privacy
@@ -437,6 +437,7 @@ def needed_permits(job: Job) -> tuple[str, ...]:
     which it makes use of."""
     several_keys = ("matched-keys-to-parties",) if len(job.align.keys) > 1 else ()
     several_hosts = ("intersection-sizes-to-arbiter",) if len(job.parties.hosts) > 1 else ()
+    dealer = (DEALER,) if job.model.trusts_dealer and len(job.parties.hosts) > 1 else ()
     later = ("out-of-time-rows-to-hosts",) if job.split.out_of_time else ()
     steps = job.preprocess.permits if job.preprocess is not None else ()
     models = dict.fromkeys(permit for one in job.candidates for permit in one.model.permits)
@@ -449,7 +450,7 @@ def needed_permits(job: Job) -> tuple[str, ...]:
     verdict = (CONVERGENCE,) if told else ()
     return (
         *("intersection-to-parties", *several_keys, *several_hosts, *later, *steps, *weights, *models),
-        *(*verdict, *best, *few),
+        *(*dealer, *verdict, *best, *few),
     )
 
 

@@ -129,6 +129,11 @@ PERMITS: dict[str, str] = {
         "values of these "
         "columns, up to a scale and a shift"
     ),
+    "dealer-collusion": (
+        "networks with several hosts: the first host hands out the random numbers for activations and products; if it "
+        "and the guest put together what they have, they learn every sum of every row, and from one step the other "
+        "hosts' columns, perhaps mixed; with one host the two learn nothing that they do not hold"
+    ),
     "averages-to-parties": (
         "averaging: before the first round the aggregator and all members learn means and standard deviations of the "
         "columns over the rows of all members; after each round the sum of the updates of the members that took part "
@@ -152,6 +157,7 @@ FORMER: dict[str, tuple[str, ...]] = {
 }  # still read, and means both
 
 AVERAGES, OF_TWO = "averages-to-parties", "updates-to-other-member"  # of jobs with members
+DEALER = "dealer-collusion"  # asked before any message, of networks with several hosts
 CONVERGENCE = "convergence-to-parties"  # no job needs it either: without it all iterations are made
 SCORING = frozenset({
     "intersection-to-parties", "matched-keys-to-parties", "intersection-sizes-to-arbiter", "scores-to-guest",

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from protocols.errors import ConfigError
 from vfl.data.keys import key_lists
 from vfl.job.model import MODELS
-from vfl.job.permits import AVERAGES, CONVERGENCE, OF_TWO, PERMITS, WEIGHTS
+from vfl.job.permits import AVERAGES, CONVERGENCE, DEALER, OF_TWO, PERMITS, WEIGHTS
 from vfl.job.policy import AtLeast, AtMost, Policy
 from vfl.models.averaging.spec import Averaging
 from vfl.models.plan import Role
@@ -226,6 +226,7 @@ def _disclosure(model: Spec, keys: int, hosts: int, reveal: Sequence[str], score
     ]
     permits += ["matched-keys-to-parties"] if keys > 1 else []
     permits += ["intersection-sizes-to-arbiter"] if hosts > 1 else []
+    permits += [DEALER] if hosts > 1 and model.trusts_dealer else []
     rest = [p for p in WEIGHTS if p not in permits] if model.shares_weights else []
     text = "[disclosure]\n# Everything that is revealed; each party's policy must also allow it.\n"
     if rest:

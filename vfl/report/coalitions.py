@@ -19,7 +19,7 @@ def coalitions(result: Mapping[str, Any]) -> Rows:
     if kind == "averaging":
         return _averaging(int(model.get("min_members") or 3), len(parties.get("members") or []))
     if kind.startswith("mlp-"):
-        return NETWORK
+        return [*NETWORK, *(OTHER_HOSTS if several else [("guest and host", ALL)])]
     if kind.endswith("-regression") or kind == "scorecard":
         exact = model.get("link") == "exact" or kind == "poisson-regression"
         return _regression(exact or any(model.get(name) for name in DEALT), several)
@@ -85,8 +85,15 @@ def _averaging(least: int, members: int) -> Rows:
 
 NETWORK: Rows = [
     ("arbiter and host", "the outcome of every training row, then the guest’s columns, perhaps mixed"),
-    ("arbiter and guest", "every sum and activation of every row, and from them the host’s columns, perhaps mixed"),
-    ("guest and host", "nothing that the two do not already hold"),
+    ("arbiter and guest", "every sum and activation of every row, and from them the hosts’ columns, perhaps mixed"),
+]
+OTHER_HOSTS: Rows = [
+    (
+        "guest and the first host, which hands out random numbers",
+        "every sum of every row, and from them the other hosts’ columns, perhaps mixed",
+    ),
+    ("guest and another host", "the sum of the other hosts’ parts of opened scores"),
+    ("two or more hosts", "nothing about the guest or another host"),
 ]
 FIRST = "guest and the first host, which hands out random numbers"
 ALL = "nothing that the two do not already hold"

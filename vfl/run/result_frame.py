@@ -11,7 +11,7 @@ from typing import Any
 from protocols.cipher import CipherVec
 from protocols.message import registry
 from vfl.job import PERMITS, Job, Party, needed_permits, searched
-from vfl.job.permits import SCORING
+from vfl.job.permits import DEALER, SCORING
 from vfl.job.plan import plan_of, roles_of
 from vfl.models import accounting
 from vfl.models.accounting import Spent
@@ -67,7 +67,10 @@ def promised(job: Job) -> dict[str, Any]:
 
 def _needed(job: Job, purpose: str) -> Collection[str]:
     """The permissions of the job that messages of such a run can need."""
-    return needed_permits(job) if purpose == "run" else SCORING.intersection(needed_permits(job))
+    if purpose == "run":
+        return needed_permits(job)
+    by_table = {DEALER, "edge-count-to-arbiter"} if job.model.scores_by_table else set[str]()
+    return (SCORING | by_table).intersection(needed_permits(job))
 
 
 def settled(job: Job) -> dict[str, Any]:

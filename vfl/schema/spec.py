@@ -144,6 +144,17 @@ class Spec(Trainable):
         return False
 
     @property
+    def trusts_dealer(self) -> bool:
+        """Whether with several hosts the one that deals could, together with the guest, learn the others' columns: a
+        permission asks for it."""
+        return False
+
+    @property
+    def scores_by_table(self) -> bool:
+        """Whether rows are scored by a look-up in a table, whose edge is watched."""
+        return False
+
+    @property
     def keeps_shares(self) -> bool:
         """Whether the arbiter keeps shares of weights that no permission reveals."""
         return False

@@ -59,3 +59,21 @@ def test_a_party_that_is_killed_comes_back(parties: Institutions, victim: str) -
     for one in ended.values():
         assert verify_ledger(one.folder / "ledger.jsonl").outcome == "done"
         assert any(line["type"] == "renewed" for line in read_ledger(one.folder / "ledger.jsonl"))
+
+
+@pytest.mark.slow
+def test_two_layers_on_breast_cancer(parties: Institutions, data_folder: Path) -> None:
+    """64 and 32 units, 569 rows of 10 + 20 columns."""
+    guest, host = (pd.read_csv(data_folder / f"breast_hetero_{who}.csv") for who in ("guest", "host"))
+    label = np.where(guest["y"] == 1, "canarybad", "canarygood")
+    data = {
+        "bank": guest.drop(columns="y").rename(columns={"id": KEY}).assign(canarylabel=label),
+        "telecom": host.rename(columns={"id": KEY}),
+    }
+    parties.lay_out(data, **NETWORK | {"hidden_layer_sizes": (64, 32), "learning_rate_init": 0.1})  # type: ignore[arg-type]
+    processes = {name: parties.start(name) for name in parties.roles}
+    ended = {name: process.wait(400) for name, process in processes.items()}
+    assert [one.code for one in ended.values()] == [0] * 3, [one.err for one in ended.values()]
+    report = json.loads(ended["bank"].report.read_text())
+    assert report["alignment"]["intersection"] == 569
+    assert report["metrics"]["test"]["joint"]["auc"] > 0.95

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from protocols.cipher import HEAD_ROOM
 from protocols.glm.shares import Moved
 from protocols.network import Plan as Sizes
+from protocols.network.plan import check
 from protocols.session import Roles, Session
 from vfl.data import Table
 from vfl.models.content import Body, Head
@@ -40,7 +41,7 @@ class NetworkKind(Kind[Network, NetworkPart]):
     joint = FederatedNetwork
 
     def described(self, plan: Plan[Network], roles: Roles) -> dict[str, str]:
-        model, dealer = plan.spec, ", ".join(roles.hosts)
+        model, dealer = plan.spec, roles.hosts[0]
         units = " and ".join(map(str, model.hidden_layer_sizes))
         size = "200 rows" if isinstance(model.batch_size, str) else f"{model.batch_size:,} rows"
         nesterov = "Nesterov's momentum" if model.nesterovs_momentum else "momentum"
@@ -64,13 +65,13 @@ class NetworkKind(Kind[Network, NetworkPart]):
         return spec.model_dump(exclude={"kind"})
 
     def carries(self, plan: Plan[Network], roles: Roles, rows: int) -> None:
-        """There is one host, a batch has no more rows than there are, and a plaintext has room for the pads of a unit.
-        Raises ConfigError."""
-        program.check_sizes(roles, plan, rows)
+        """A batch has no more rows than there are, and a plaintext has room for the pads of a unit.  Raises
+        ConfigError."""
+        check(program.terms_of(plan), rows)
         assert Sizes(program.terms_of(plan), rows, plan.spec.key_bits - HEAD_ROOM - 1).slots
 
     def cautions(self, plan: Plan[Network], roles: Roles, table: Table) -> list[str]:
-        """What the run would refuse: several hosts, and batches of more rows than this party's table has."""
+        """Raises ConfigError for batches of more rows than this party's table has."""
         self.carries(plan, roles, len(table))
         return []
 

@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 
 from protocols import alignment, network
 from protocols.cipher import DecryptionKey, key_offer
-from protocols.errors import ConfigError
 from protocols.glm.shares import Moved, WeightShares
 from protocols.network import scoring
 from protocols.network.plan import MOST_BATCH, check
 from protocols.network.rows import Layers
-from protocols.session import Roles, Session
+from protocols.session import Session
 from vfl.data import Table
 from vfl.models.network.part import NetworkPart
 from vfl.models.network.shares import NetworkShares
@@ -56,20 +55,6 @@ def layers_of(plan: Plan[Network]) -> Layers:
     return Layers(plan.spec.hidden_layer_sizes, plan.spec.activation)
 
 
-def check_sizes(roles: Roles, plan: Plan[Network], rows: int) -> None:
-    """Before anything is sent: raises ConfigError unless there is one host, and where a batch has more than this number
-    of rows."""
-    check(terms_of(plan), rows)
-    if len(roles.hosts) != 1:
-        raise ConfigError(
-            "a sealed network has exactly one host: with several, the guest and the host that deals random numbers "
-            "would together learn the other hosts' columns",
-            remedy="Train with one host, or train boosted trees or a regression",
-            expected=1,
-            found=len(roles.hosts),
-        )
-
-
 def targets_of(plan: Plan[Network], table: Table, train: int) -> Targets:
     """What the guest's rows are fitted to, of which the first `train` are trained on.  Raises DataError."""
     assert table.label is not None
@@ -98,7 +83,7 @@ class Fitted:
 
 def guest(session: Session, table: Table, plan: Plan[Network], asked: SearchSpec = None) -> Fitted:
     """The guest's side: table with label.  Learns the scores of held-out rows (and training rows, if measured)."""
-    check_sizes(session.roles, plan, len(table))
+    check(terms_of(plan), len(table))  # before anything is sent
     aligned, held_out, later, sizes = align(session, table, plan)  # type: ignore[arg-type]
     train, scored = aligned.take(np.flatnonzero(~held_out)), held_out | plan.measure_train
     searched, in_folds = None, InFolds()
@@ -125,7 +110,7 @@ def guest(session: Session, table: Table, plan: Plan[Network], asked: SearchSpec
 
 def host(session: Session, table: Table, plan: Plan[Network], asked: SearchSpec = None) -> Fitted:
     """A host's side: features only.  Learns which candidate is best."""
-    check_sizes(session.roles, plan, len(table))
+    check(terms_of(plan), len(table))  # before anything is sent
     aligned, held_out, later, sizes = align(session, table, plan)  # type: ignore[arg-type]
     train, scored = aligned.take(np.flatnonzero(~held_out)), held_out | plan.measure_train
     searched, in_folds = None, InFolds()
@@ -148,7 +133,7 @@ def host(session: Session, table: Table, plan: Plan[Network], asked: SearchSpec 
 
 def arbiter(session: Session, plan: Plan[Network], asked: SearchSpec = None) -> NetworkShares:
     """The arbiter's side.  Learns sizes, and which candidate is best; returns its shares of the model."""
-    check_sizes(session.roles, plan, MOST_BATCH)
+    check(terms_of(plan), MOST_BATCH)
     with session.phase("align"):
         alignment.serve(session, plan.min_intersection, keys=plan.keys)
         key = session.scheme.generate(session.me, session.seed("key"))

@@ -115,6 +115,16 @@ class Network(Spec):
         return True
 
     @property
+    def trusts_dealer(self) -> bool:
+        """Whether with several hosts the one that deals could, together with the guest, learn the others' columns."""
+        return True
+
+    @property
+    def scores_by_table(self) -> bool:
+        """Whether rows are scored by a look-up in a table, whose edge is watched."""
+        return True
+
+    @property
     def folds_are_hidden(self) -> bool:
         """Whether nobody learns its part of a fold's model."""
         return True
@@ -142,7 +152,9 @@ class MLPClassifier(Network):
     Notes
     -----
     Every party standardises its own columns. Weights stay in two shares, of a data party and the arbiter or of the
-    guest and the arbiter, from the first step to the last score. There is exactly one host, which deals random numbers.
+    guest and the arbiter, from the first step to the last score. The first host deals random numbers. With several
+    hosts, the guest and that host together could learn the other hosts' columns, so that a job needs the permission
+    `dealer-collusion`.
 
     A training that diverges ends with an error, and there is no model. `max_iter` epochs are always made, and nobody
     learns whether they were enough: compare models by `vfl.Split` or search `max_iter`.

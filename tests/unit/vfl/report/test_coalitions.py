@@ -152,8 +152,9 @@ def test_every_pair_that_could_open_a_message_is_a_row(kind: str, hosts: int, mo
         assert not shown <= told(KINDS[kind][1], ["telecom"])
 
 
-def test_a_network_has_one_host_and_the_same_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown, written = run("network", 1)
+@pytest.mark.parametrize("hosts", [1, 2])
+def test_the_rows_of_a_network(hosts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown, written = run("network", hosts)
     every = {frozenset(pair) for pair in itertools.combinations(("arbiter", "guest", "host"), 2)}
     assert shown == written == every
     monkeypatch.setattr(table, "NETWORK", [("arbiter and guest", "")])  # planted

@@ -26,6 +26,7 @@ def test_the_permissions_are_those_of_the_declared_messages():
     assert {kind.permit for kind in ours if kind.permit} == set(PERMITS) - {
         "few-columns",
         "updates-to-other-member",
+        "dealer-collusion",
     }  # which are asked before any message
 
 

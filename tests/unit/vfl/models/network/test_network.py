@@ -18,6 +18,7 @@ from protocols.cipher import Identity
 from protocols.errors import ConfigError, DataError
 from protocols.network import Terms
 from tests.harness import ContextFree
+from vfl.job import load_job, needed_permits, starter_job
 from vfl.models.network.plaintext import Network, activated, mean
 
 SMALL: dict[str, Any] = {"hidden_layer_sizes": 3, "max_iter": 4, "batch_size": 60}
@@ -68,6 +69,17 @@ def test_a_row_has_one_score_in_any_company_and_after_saving(model: vfl.Federate
     assert again.decision_function(GUEST, {"shop": HOST}).equals(every)
 
 
+def test_several_hosts() -> None:
+    """A score of all three parties' columns, the same whenever it is scored."""
+    hosts = {"shop": HOST[["id", "c"]], "other": HOST[["id", "d"]]}
+    fed = vfl.Federation.local(GUEST, hosts, on="id", label="bad", cipher=Identity())
+    fitted = fed.fit(vfl.MLPClassifier(**SMALL | {"hidden_layer_sizes": (2, 2)}))
+    every = fitted.decision_function(GUEST, hosts)
+    assert fitted.decision_function(GUEST.iloc[5:9], hosts).equals(every.iloc[5:9])
+    less = {**hosts, "other": HOST[["id", "d"]].assign(d=0.0)}
+    assert not fitted.decision_function(GUEST, less).equals(every)
+
+
 def test_numbers_and_a_search() -> None:
     numeric = GUEST.assign(spend=3 + GUEST["a"] + HOST["c"] ** 2)
     own = federation(numeric.drop(columns="bad"), "spend")
@@ -98,20 +110,11 @@ def test_parameters_that_are_refused(given: dict[str, Any], text: str) -> None:
 
 
 def test_what_is_refused_before_anything_is_sent() -> None:
-    """Batches beyond the rows, several hosts, constant labels, missing values; and no channel is used."""
+    """Batches beyond the rows, constant labels, missing values; and no channel is used."""
     sent = {"guest": [Refusing()]}
     small = vfl.MLPClassifier(**SMALL)
     with pytest.raises(ConfigError, match="Lower batch_size"):
         federation().fit(vfl.MLPClassifier(batch_size=161), taps=sent)
-    two = vfl.Federation.local(
-        GUEST,
-        {"shop": HOST, "other": HOST.rename(columns={"c": "e", "d": "f"})},
-        on="id",
-        label="bad",
-        cipher=Identity(),
-    )
-    with pytest.raises(ConfigError, match="exactly one host"):
-        two.fit(small, taps=sent)
     with pytest.raises(DataError, match="bad"):
         federation(GUEST.assign(bad=1)).fit(small, taps=sent)
     gap = GUEST.assign(a=GUEST["a"].where(GUEST["a"] < 1))
@@ -169,3 +172,14 @@ def test_values_and_slopes() -> None:
         near = (activated(activation, z + 1e-6)[0] - value) / 1e-6  # type: ignore[arg-type]
         assert np.abs(near - slope).max() < 1e-5
     assert mean("linear", z) is z
+
+
+def test_a_job_of_several_hosts_needs_a_permission(tmp_path: Path) -> None:
+    text = starter_job(kind="mlp-classifier", hosts=("shop", "other"))
+    assert '"dealer-collusion"' in text
+    assert "dealer-collusion" not in starter_job(kind="mlp-classifier", hosts=("shop",))
+    (tmp_path / "job.toml").write_text(text)
+    assert "dealer-collusion" in needed_permits(load_job(tmp_path / "job.toml"))
+    (tmp_path / "job.toml").write_text(text.replace('  "dealer-collusion",\n', ""))
+    with pytest.raises(ConfigError, match="dealer-collusion"):
+        load_job(tmp_path / "job.toml")
