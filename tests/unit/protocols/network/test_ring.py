@@ -34,3 +34,15 @@ def test_sums_that_would_not_be_exact_are_refused() -> None:
     wide = np.zeros((ring.DIGITS, 1, ring.MOST + 1))
     with pytest.raises(ValueError, match="too many inner terms"):
         ring.product(wide, wide.transpose(0, 2, 1))
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 70), (3, 70, 5), (7, 64, 64)])
+def test_products_in_blocks(shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever length is cut, and however short the last block is."""
+    m, k, n = shape
+    a, b = vector("random", m * k), vector("largest", k * n)
+    whole = ring.product(ring.digits(a, (m, k)), ring.digits(b, (k, n)))
+    monkeypatch.setattr(ring, "BLOCK", 300)
+    assert ring.product(ring.digits(a, (m, k)), ring.digits(b, (k, n))) == whole
+    exact = np.array(a.to_ints(), dtype=object).reshape(m, k) @ np.array(b.to_ints(), dtype=object).reshape(k, n)
+    assert all((v - w) % 2**128 == 0 for v, w in zip(whole.to_ints(), exact.ravel(), strict=True))
