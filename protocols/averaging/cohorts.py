@@ -118,25 +118,34 @@ class Terms:
             return None
         return frozenset(name for name, bit in zip(self.members, bits, strict=False) if bit)
 
-    def may_open(self, survivors: Members, before: Sequence[Members]) -> bool:
-        """Whether the sum of these members may be opened after those sums."""
-        combined = before if self.whole_run else before[-(self.window - 1) :][: self.window - 1]
+    def may_open(self, survivors: Members, before: Sequence[Members], others: Sequence[Members] = ()) -> bool:
+        """Whether the sum of these members may be opened after those sums of this run, and others of other runs.
+
+        The first sum of a run is of numbers that do not change from run to run.  So it is compared with each of the
+        others, also where later sums are compared with the last ones only."""
+        every = (*others, *before)
+        combined = every if self.whole_run else every[-(self.window - 1) :][: self.window - 1]
         sums = tuple(dict.fromkeys((survivors, *combined)))
         few = len(survivors) < self.threshold or len(sums) > MOST_SUMS
-        return not few and fewest(sums) >= self.min_members
+        if few or fewest(sums) < self.min_members:
+            return False
+        return bool(before) or all(len(survivors ^ each) >= self.min_members for each in others if each != survivors)
 
-    def survivors(self, answered: Members, before: Sequence[Members], order: Sequence[str]) -> Members | None:
+    def survivors(
+        self, answered: Members, before: Sequence[Members], order: Sequence[str], others: Sequence[Members] = ()
+    ) -> Members | None:
         """The members whose sum is opened, as many as possible of those that answered; None if there are no such.
 
         Where a member fewer than in an earlier sum is not allowed, more members are left out, in the order given.  Who
         is in none of the recent sums comes first, so that nobody is left out for good.  Over a whole run the same
         members are left out again, since there can be few different sums.
         """
-        full = len(before) >= self.window - 1 and not self.whole_run
-        waiting = answered - frozenset().union(*before) if full else frozenset()
-        choices = list(self._choices(answered, before, order))
+        every = (*others, *before)
+        full = len(every) >= self.window - 1 and not self.whole_run
+        waiting = answered - frozenset().union(*every) if full else frozenset()
+        choices = list(self._choices(answered, every, order))
         preferred = sorted(choices, key=lambda each: not waiting <= each)
-        return next((each for each in preferred if self.may_open(each, before)), None)
+        return next((each for each in preferred if self.may_open(each, before, others)), None)
 
     def _choices(self, answered: Members, before: Sequence[Members], order: Sequence[str]) -> Iterator[Members]:
         """Sets of one size after the other, the largest first; of one size, those of an earlier sum last, and over a

@@ -305,7 +305,7 @@ class Member:
         if self._released not in (None, own.survivors):
             what = f"{self._aggregator} asks for two different sums of the same numbers"
             raise self._refused(what, "it should have named the same members again")
-        if not self.terms.may_open(own.survivors, (*self._other_runs.survivors, *self._history.survivors)):
+        if not self.terms.may_open(own.survivors, self._history.survivors, self._other_runs.survivors):
             raise self._refused(
                 f"with earlier sums of this run and of others, the sum that {self._aggregator} asks for involves fewer "
                 f"than {self.terms.min_members} members",

@@ -171,8 +171,8 @@ class Aggregator:
     def _list(self, answers: dict[str, MaskedUpdate]) -> dict[str, Message]:
         order = self.terms.order(self._setup.seed, self._turn, "left out")
         if self._pending is None:
-            before = (*self._other_runs.survivors, *self._history.survivors)
-            found = self.terms.survivors(frozenset(answers), before, order)
+            before, others = self._history.survivors, self._other_runs.survivors
+            found = self.terms.survivors(frozenset(answers), before, order, others)
         else:  # members have released shares of the same numbers by this list, and sign no other one
             found = self._pending if self._pending <= set(answers) else None
         if found is None:

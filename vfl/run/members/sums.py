@@ -99,7 +99,7 @@ class MemberBudget:
         every = frozenset(terms.members)
         if self._job.model.fraction < 1:
             return ()
-        found = terms.survivors(every, self.sums.survivors, terms.members)
+        found = terms.survivors(every, (), terms.members, self.sums.survivors)
         if found is not None:
             return tuple(name for name in terms.members if name not in found)
         raise DisclosureRefused(

@@ -93,6 +93,29 @@ def test_combinations_of_several_other_runs_count() -> None:
         opened(w)
 
 
+OLDER = (frozenset(TWELVE[4 * k : 4 * k + 4] + names(24)[12 + 4 * k : 16 + 4 * k]) for k in range(3))
+LATER = (BEFORE, *OLDER)  # the sum without m11 is not one of the last three
+
+
+@pytest.mark.parametrize("aggregator", [False, True])
+def test_the_first_sum_is_compared_with_all_others_where_later_ones_are_with_the_last(aggregator: bool) -> None:
+    w = World(Terms(TWELVE), Faults())
+    knows(w, *LATER, aggregator=aggregator)
+    if aggregator:  # it leaves out m11 again, or two more
+        assert len(opened(w).survivors ^ BEFORE) in (0, 3, 4, 5)
+        return
+    with pytest.raises(DisclosureRefused, match="of this run and of others"):
+        opened(w)
+
+
+def test_planted_comparison_with_the_last_sums_alone_gives_a_member_s_numbers_away() -> None:
+    w = World(Terms(TWELVE), Faults())
+    knows(w, *LATER[-3:], aggregator=True)
+    both = opened(w)
+    assert both.survivors == frozenset(TWELVE)
+    assert (both.words - run_without_m11().words == numbers("m11", 1)).all()
+
+
 def test_each_party_keeps_a_sum_before_its_shares_leave() -> None:
     w = world()
     found, order = knows(w, aggregator=True), list[str]()
@@ -126,6 +149,17 @@ def test_a_record_that_cannot_be_written_keeps_shares_back() -> None:
     with pytest.raises(ConfigError, match="full"):
         opened(w)
     assert not any(kind.kind == "UnmaskingShares" for _, kind in w.told)
+
+
+def test_only_the_aggregator_sees_a_combination_of_runs_none_of_which_has_the_same_members() -> None:
+    """What docs/threat-model.md says of an aggregator that forgets, or deviates: first - second + third - fourth is
+    m12 alone, and no member of the fourth took part in the second."""
+    x, y, z, w = (frozenset(TWELVE[k : k + 3]) for k in range(0, 12, 3))
+    earlier, last = (x | y, y | z, z | w), w | x | {"m12"}
+    terms = Terms(tuple(sorted(last)), whole_run=True)
+    for member in last:
+        assert terms.may_open(last, (), [each for each in earlier if member in each])
+    assert not terms.may_open(last, (), earlier)
 
 
 # -- two members
