@@ -23,6 +23,7 @@ Cost: n encryptions at the guest; n products per column; one decryption per abou
 
 from __future__ import annotations
 
+import hashlib
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ from protocols.binning.noise import CountNoise, of_both
 from protocols.channel import Channel, broadcast
 from protocols.cipher import CipherVec, EncryptionKey, key_offer
 from protocols.codec import Int32s, check_lengths
+from protocols.errors import LocalProtocolError
 from protocols.message import PUBLIC, REVEALED, SEALED, Message
 from protocols.parts import parts
 from protocols.recovery.checkpoint import Arrays
@@ -197,7 +199,10 @@ def _guest(
             if noise is None:  # else epsilon counts what is told
                 told = {channel.peer: numbers_told(counts.bins)}
                 session.allowance.label_numbers(f"bins of {channel.peer}", told, len(y))
-            channel.send(MergedCounts(_joined([m.group for m in columns]), _joined([m.events for m in columns])))
+            answer = MergedCounts(_joined([m.group for m in columns]), _joined([m.events for m in columns]))
+            if noise is not None:
+                _spend(session, channel.peer, answer)
+            channel.send(answer)
     for channel in session.hosts if tell else ():
         if channel.recv(BinsReceived).columns != len(theirs[channel.peer]):
             raise impossible(channel.peer, "a number of columns")
@@ -274,6 +279,22 @@ def _noised(session: Session, columns: Counted, noise: CountNoise | None) -> Cou
     noised = noise.added(events, rows, len(columns), session.seed("noise on events", events.tobytes()))
     ends = np.cumsum([len(own) for own, _ in columns])[:-1]
     return [(own, of_both(found, own)) for (own, _), found in zip(columns, np.split(noised, ends), strict=True)]
+
+
+def _spend(session: Session, host: str, answer: MergedCounts) -> None:
+    """Stores what a host is told with noise, before it leaves: in one run it is told nothing else, whatever the parties
+    draw when the run resumes.  Raises LocalProtocolError."""
+    whole = host.encode() + b"|" + answer.group.tobytes() + answer.events.tobytes()
+    told, this = (hashlib.sha256(b"vfl events told|" + text).digest() for text in (host.encode(), whole))
+    if session.course.is_spent(told) and not session.course.is_spent(this):
+        raise LocalProtocolError(
+            f"{host} would be told the same events under other noise; nothing was sent",
+            remedy="A party repeats this run with other numbers than before: start all parties again with --fresh, as "
+            "another run, which counts",
+            party=session.me,
+        )
+    session.course.spend(this)
+    session.course.spend(told)
 
 
 def _joined(parts: Sequence[Ints]) -> NDArray[np.int32]:
