@@ -76,7 +76,7 @@ def declared(
             told = "what is fitted; the other keys of [model] depend on the kind (see below)"
             yield f"{prefix}{name}.kind", FieldInfo(annotation=Literal[*KINDS], description=told)
         elif kinds[0] not in (Preprocessing, Search):
-            inner[name] = kinds[0], f"{prefix}{name}." + ("NAME." if name in ("peers", "partners") else "")
+            inner[name] = kinds[0], f"{prefix}{name}." + ("NAME." if name in ("peers", "partners", "access") else "")
     for name in section.model_fields:
         if name in inner:
             yield from declared(*inner[name])

@@ -43,17 +43,20 @@ def node_start(party: PartyFile, as_json: AsJson = False) -> None:
     processes live on when the node ends; the next node finds them again.
     """
     from vfl.cli.results import NodeStart
-    from vfl.node.service import Service, serve
+    from vfl.node.service import Service, serve, with_face
     from vfl.screen.errors import log_to
 
     console = Console(stderr=True)
-    service = Service(party)
+    service = with_face(Service(party))
     own, folder = service.party, service.node.directory
-    told = NodeStart(party=own.name, folder=str(folder), listen=own.listen)
+    face = service.node.http
+    told = NodeStart(party=own.name, folder=str(folder), listen=own.listen, http=None if face is None else face.listen)
 
     def show() -> None:
         say(f"node of {own.name}: {'opens no port' if own.listen is None else f'listens at {own.listen}'}")
         say(f"inbox: {folder / 'inbox'}")
+        if face is not None:
+            say(f"local face: {'https' if face.certificate else 'http'}://{face.listen}/docs")
 
     answer(told, as_json, show)
     with log_to(console):
@@ -101,14 +104,13 @@ def node_approve(digest: Digest, party: PartyFile, as_json: AsJson = False) -> N
     Read the job before: vfl job show prints what it discloses.  A job that has failed or was cancelled starts again.
     """
     from vfl.cli.results import NodeApprove
-    from vfl.job import cross_check, load_agreement, load_party
+    from vfl.job import load_party
     from vfl.ledger.account import account
+    from vfl.node.inbox import approve
 
     own = load_party(party)
     table = _table(own)
-    table.get(digest)
-    cross_check(load_agreement(table.job_file(digest)), own)
-    entry = table.approve(digest, account(), "command")
+    entry = approve(table, own, digest, account(), "command")
     told = NodeApprove(job=_told(table, digest))
     answer(told, as_json, lambda: say(f"{entry.name} is approved by {entry.approved_by}"))
 

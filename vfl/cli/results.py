@@ -315,6 +315,7 @@ class NodeStart(Result, tag="node start"):
     party: str
     folder: Annotated[str, Meta(description="where its inbox is, and its list of jobs")]
     listen: Annotated[str | None, Meta(description="where partners call; null at a host, which opens no port")]
+    http: Annotated[str | None, Meta(description="where people and programs of this party call")]
 
 
 class NodeSubmit(Result, tag="node submit"):

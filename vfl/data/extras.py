@@ -15,6 +15,9 @@ EXTRAS = {  # as in pyproject.toml
     "ray": "ray",
     "distributed": "dask",
     "dp_accounting": "dp",
+    "fastapi": "node",
+    "prometheus_client": "node",
+    "uvicorn": "node",
 }
 
 

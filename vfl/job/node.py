@@ -4,26 +4,80 @@ It is no part of a job: each party decides for itself, and no partner learns it.
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Literal, cast
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
+from vfl.job.addresses import Address, File, split_address
+from vfl.job.job import Name
 from vfl.job.partners import DIGESTS, Digests
-from vfl.job.table import resolved
 from vfl.schema.described import Values
-from vfl.schema.section import Section
+from vfl.schema.section import Complaint, Section, distinct
+
+RoleName = Literal["read", "approve"]
+
+
+class Access(Section):
+    """One user of the local face, a person or a program."""
+
+    token: Annotated[File, Values('a file, such as token = "tokens/jane"')] = Field(
+        description="a file of this account alone (mode 0600) that holds the user's token, at least 32 characters"
+    )
+    roles: Annotated[
+        Annotated[tuple[RoleName, ...], AfterValidator(distinct)], Values('a list, such as roles = ["read"]')
+    ] = Field(
+        min_length=1,
+        description='"read": jobs, runs, events and metrics; "approve": to approve and cancel jobs',
+    )
+
+
+class Http(Section):
+    """The local face of the node: HTTP for people and programs of this party, not for partners."""
+
+    listen: Annotated[Address, Values('an address and port, such as listen = "127.0.0.1:7480"')] = Field(
+        default="127.0.0.1:7480",
+        description="where the node answers; an address that other machines reach needs certificate and key",
+    )
+    certificate: Annotated[File | None, Values('a file, such as certificate = "http/cert.pem"')] = Field(
+        default=None, description="for TLS: the certificate that browsers and programs of this party trust"
+    )
+    key: Annotated[File | None, Values('a file, such as key = "http/key.pem"')] = Field(
+        default=None, description="for TLS: the key of that certificate"
+    )
+    access: dict[Name, Access] = Field(default={}, description="a section [node.http.access.NAME] for each user")
+
+    @model_validator(mode="after")
+    def _is_encrypted_elsewhere(self) -> Http:
+        if (self.certificate is None) != (self.key is None):
+            lacks = "certificate" if self.certificate is None else "key"
+            raise Complaint("is missing: TLS needs a certificate and its key", "Name both files", f"node.http.{lacks}")
+        if self.certificate is None and not is_loopback(self.listen):
+            raise Complaint(
+                "is reached by other machines, and has no TLS",
+                'Add certificate and key, or write listen = "127.0.0.1:7480"',
+                "node.http.listen",
+            )
+        return self
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine reaches an address."""
+    host, _ = split_address(address)
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class Node(Section):
     """One process that runs all jobs of this party behind one port."""
 
-    directory: Annotated[Annotated[Path, BeforeValidator(resolved)], Values('a folder, such as directory = "node"')] = (
-        Field(
-            default=cast(Path, "node"),
-            validate_default=True,
-            description="where the node keeps its inbox, its list of jobs and the logs of their processes",
-        )
+    directory: Annotated[File, Values('a folder, such as directory = "node"')] = Field(
+        default=cast(Path, "node"),
+        validate_default=True,
+        description="where the node keeps its inbox, its list of jobs and the logs of their processes",
     )
     approved: Annotated[Digests, Values(DIGESTS)] = Field(
         default=(), description="these jobs start without vfl node approve; all others wait for it"
@@ -38,3 +92,4 @@ class Node(Section):
         description="how long an approved job is started again and again, in hours, while its partners are absent or "
         "its process was killed",
     )
+    http: Http | None = Field(default=None, description="a section [node.http]")

@@ -6,47 +6,21 @@ is DisclosureRefused.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic import Field, model_validator
 
 from protocols.errors import ConfigError
+from vfl.job.addresses import Address, File, Files, split_address
 from vfl.job.compute import Compute
 from vfl.job.job import Name
 from vfl.job.node import Node
 from vfl.job.policy import Policy
-from vfl.job.table import Data, resolved
+from vfl.job.table import Data
 from vfl.models.plan import Role
 from vfl.schema.described import Values
-from vfl.schema.section import Complaint, Section, build, read_toml, shown
-
-
-def split_address(text: str) -> tuple[str, int]:
-    """('10.0.0.3', 7443) of '10.0.0.3:7443'; an IPv6 address stands in [ ].  Raises ValueError."""
-    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%a-z]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})", text)
-    if not match or not 1 <= int(match[3]) <= 65535:
-        raise Complaint(
-            f"is {shown(text)}, which is not an address and a port",
-            'Write it as "10.0.0.3:7443", "name.example:7443" or "[::1]:7443"',
-        )
-    return match[1] or match[2], int(match[3])
-
-
-def _address(value: str) -> str:
-    split_address(value)
-    return value
-
-
-def resolved_all(value: object, info: ValidationInfo) -> object:
-    given = (value,) if isinstance(value, str) else value
-    return tuple(resolved(one, info) for one in given) if isinstance(given, tuple) else given
-
-
-Address = Annotated[str, AfterValidator(_address)]
-File = Annotated[Path, BeforeValidator(resolved)]
-Files = Annotated[tuple[Path, ...], BeforeValidator(resolved_all)]
+from vfl.schema.section import Complaint, Section, build, read_toml
 
 
 class Identity(Section):

@@ -6,10 +6,10 @@ import stat
 from pathlib import Path
 
 from protocols.errors import ConfigError, VFLError
-from vfl.job import Party, cross_check
+from vfl.job import Party, cross_check, load_agreement
 from vfl.job.alignment_job import agreement_in
 from vfl.ledger.account import account
-from vfl.node.table import Entry, JobTable
+from vfl.node.table import Entry, How, JobTable
 from vfl.schema.section import read_toml
 
 
@@ -25,6 +25,13 @@ def submit(table: JobTable, party: Party, path: Path) -> Entry:
     if entry.state == "waiting" and party.node is not None and entry.digest in party.node.approved:
         entry = table.approve(entry.digest, party.policy.approved_by or account(), "party file")
     return entry
+
+
+def approve(table: JobTable, party: Party, digest: str, who: str, how: How) -> Entry:
+    """Lets the node start a job that the policy still permits.  Raises ConfigError, DisclosureRefused."""
+    table.get(digest)
+    cross_check(load_agreement(table.job_file(digest)), party)
+    return table.approve(digest, who, how)
 
 
 class Inbox:

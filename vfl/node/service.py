@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -17,6 +18,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from protocols.errors import ConfigError, ListenFailed, VFLError
+from vfl.data.extras import needed
 from vfl.job import Party, load_agreement, load_party
 from vfl.job.node import Node
 from vfl.node.inbox import Inbox
@@ -51,7 +53,7 @@ def pause(tries: int) -> float:
 class Service:
     """One node; `run` until it is stopped.  Raises ConfigError where another one runs in the same folder.
 
-    command: what starts the process of a job; face: serves the local port meanwhile.
+    command: what starts the process of a job.
     """
 
     def __init__(
@@ -59,10 +61,10 @@ class Service:
         party_file: Path,
         *,
         command: list[str] | None = None,
-        face: Callable[[Service], AbstractAsyncContextManager[None]] | None = None,
     ) -> None:
         self.party = load_party(party_file)
-        self.node, self._face = node_of(self.party), face
+        self.node = node_of(self.party)
+        self.face: Callable[[Service], AbstractAsyncContextManager[None]] | None = None  # serves the local port
         self.table = JobTable(self.node.directory)
         self._lock = locked(self.node.directory / LOCK)
         if self._lock is None:
@@ -87,7 +89,7 @@ class Service:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set; processes of jobs live on."""
-        async with self._open_port(), self._face(self) if self._face else contextlib.nullcontext():
+        async with self._open_port(), self.face(self) if self.face else contextlib.nullcontext():
             while not stop.is_set():
                 self._checks = 0
                 try:
@@ -186,6 +188,17 @@ class Service:
             for digest, session, names in self._known:
                 if who_knocks(knock, names, session) is not None:
                     self._called.add(digest)
+
+
+def with_face(service: Service) -> Service:
+    """The same, with the local face that its party file asks for.  Raises ConfigError, also where the extra lacks."""
+    if (http := service.node.http) is not None:
+        for library in ("fastapi", "uvicorn", "prometheus_client"):
+            needed(library, "[node.http]")
+        from vfl.node.http.server import face
+
+        service.face = functools.partial(face, http=http)
+    return service
 
 
 def serve(service: Service) -> None:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from protocols.errors import ConfigError
 from vfl.job import Agreement, AlignmentJob, MembersJob
@@ -31,6 +31,7 @@ CREATE TABLE jobs (digest TEXT PRIMARY KEY, name TEXT, command TEXT, parties TEX
 CREATE TABLE decisions (number INTEGER PRIMARY KEY AUTOINCREMENT, digest TEXT, at TEXT, what TEXT, who TEXT, how TEXT);
 """  # noqa: E501
 State = Literal["waiting", "approved", "running", "cancelling", "cancelled", "done", "failed"]
+STATES: tuple[State, ...] = get_args(State)
 How = Literal["command", "http", "party file"]
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from vfl.node.table import Entry, JobTable
+from vfl.screen.events import Event
+from vfl.storage.run_store import folder_name
+
+MOST_EVENTS = 1000
+TAIL = 16 << 10  # bytes, more than one event has
 
 
 class Decision(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -53,6 +60,33 @@ def job_told(table: JobTable, entry: Entry) -> NodeJob:
         message=entry.message,
         called=None if entry.called is None else _time(entry.called),
     )
+
+
+def last_event(directory: Path, entry: Entry) -> Event | None:
+    """Of the latest run of a job, if there is one that can be read."""
+    named = f"{folder_name(entry.command, entry.name)}-[0-9]*-[0-9]*"
+    for path in sorted(directory.glob(f"{named}/events.jsonl"), reverse=True):
+        with contextlib.suppress(OSError, ValueError):
+            with path.open("rb") as file:
+                file.seek(max(0, path.stat().st_size - TAIL))
+                lines = file.read().splitlines(keepends=True)
+            whole = [line for line in lines if line.endswith(b"\n")]
+            return msgspec.json.decode(whole[-1], type=Event) if whole else None
+    return None
+
+
+def events_after(folder: str, after: int) -> tuple[list[Event], int]:
+    """At most `MOST_EVENTS` events of a run after its first `after` lines, and the number of lines up to there."""
+    found, number = list[Event](), 0
+    with contextlib.suppress(FileNotFoundError), (Path(folder) / "events.jsonl").open("rb") as file:
+        for line in file:
+            if len(found) == MOST_EVENTS or not line.endswith(b"\n"):
+                break
+            number += 1
+            if number > after:
+                with contextlib.suppress(msgspec.DecodeError):  # a line of another release
+                    found.append(msgspec.json.decode(line, type=Event))
+    return found, max(number, after)
 
 
 def _time(seconds: float) -> str:

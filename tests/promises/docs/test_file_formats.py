@@ -34,7 +34,7 @@ def keys(model: type[BaseModel], prefix: str = "") -> set[str]:
         if not inner:
             found.add(prefix + name)
         for section in inner:
-            found |= keys(section, f"{prefix}{name}." + ("NAME." if name in ("peers", "partners") else ""))
+            found |= keys(section, f"{prefix}{name}." + ("NAME." if name in ("peers", "partners", "access") else ""))
     return found
 
 

@@ -1,0 +1,58 @@
+"""Serves the local face, in a thread of its own, so that a slow reader delays no partner."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import threading
+from collections.abc import AsyncIterator
+
+import uvicorn
+
+from protocols.errors import ConfigError
+from vfl.job.node import Http
+from vfl.node.http.app import make_app
+from vfl.node.service import Service
+from vfl.transport.peers import open_listener
+
+MOST = 64  # requests at once
+
+
+@contextlib.asynccontextmanager
+async def face(service: Service, http: Http) -> AsyncIterator[None]:
+    """The face answers inside.  Raises ConfigError, ListenFailed."""
+    config = uvicorn.Config(
+        make_app(service, http),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        limit_concurrency=MOST,
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=3,
+        h11_max_incomplete_event_size=16 << 10,
+        ssl_certfile=http.certificate,
+        ssl_keyfile=http.key,
+    )
+    try:
+        config.load()
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"node.http.certificate and node.http.key cannot be used ({error.strerror})",
+            remedy="Name a certificate and the key that belongs to it",
+        ) from None
+    if config.ssl is not None:
+        config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
+    listener = open_listener(http.listen)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listener],), name="vfl node, local face", daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive() and not server.started:
+            await asyncio.sleep(0.01)
+        yield
+    finally:
+        server.should_exit = True
+        await asyncio.to_thread(thread.join)
+        listener.close()
