@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import resource
 import sys
 from pathlib import Path
 
 GROUP = Path("/sys/fs/cgroup")
+
+
+M_MMAP_THRESHOLD, LARGE = -3, 1 << 18  # glibc's name of the option; bytes
+
+
+def give_back() -> None:
+    """From now on, large blocks of memory go back to the system when they are freed.  Otherwise glibc keeps the more of
+    them the larger those were that a process has used."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE)
 
 
 def memory_left() -> int:

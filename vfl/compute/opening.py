@@ -20,6 +20,7 @@ from protocols.workers.run import Caller
 from protocols.workers.seal import Seal
 from vfl.compute.cell import FAULT, proof_of, read_key
 from vfl.compute.engine import Engine, without_release
+from vfl.compute.memory import give_back
 from vfl.job.compute import Compute
 from vfl.version import __version__
 
@@ -84,6 +85,7 @@ def opened(compute: Compute, memory: int = 0) -> Iterator[Pool | None]:
         yield None
         return
     assert compute.key is not None
+    give_back()
     key, engine = own_key(compute.key), _engine(compute)
     try:
         yield Pool(engine, key, _checked(engine, compute, key, memory))

@@ -44,6 +44,8 @@ BINNED = 4  # of trees: as a code, as a bin, and what is between these
 POINT = 400  # bytes of a point while it is hashed, multiplied and encoded
 TAG = 16
 MATCHING = 12  # copies of a tag while two lists are sorted and compared
+SHARED_MATCHING = 8  # the same at a worker, with its ids
+READING = 80 * MIB  # what a worker takes that reads a table, some rows at a time
 
 VECTORS = 10  # of a block's length in a worker, at most: measured at the holder of the key
 WIDTH = 1.3  # of a ciphertext in memory, to its bytes
@@ -163,11 +165,11 @@ def worker_bytes(job: Agreement, rows: int, columns: int, workers: int) -> int:
     """Of one of `workers`, for a table of this size, if every partner's list is as long and all rows are common."""
     share = -(-rows // workers)
     trains = _shared(job, share, columns) if isinstance(job, Job) else 0
-    return PROCESS + max(_aligning(rows, share), trains)
+    return PROCESS + max(READING + _aligning(rows, share, SHARED_MATCHING), trains)
 
 
-def _aligning(rows: int, matched: int) -> int:
-    return POINT * min(rows, CHUNK) + 2 * TAG * MATCHING * matched
+def _aligning(rows: int, matched: int, copies: int = MATCHING) -> int:
+    return POINT * min(rows, CHUNK) + 2 * TAG * copies * matched
 
 
 def _shared(job: Job, share: int, columns: int) -> int:

@@ -148,6 +148,17 @@ def test_what_was_measured_of_workers(write):
     assert 182 * MIB * 0.7 < above < 182 * MIB * 1.3
 
 
+ALIGNED = {100_000: 228, 1_000_000: 335}  # MiB of one of two workers of Dask that read and matched this number of ids
+
+
+@pytest.mark.parametrize("rows", ALIGNED)
+def test_what_was_measured_of_workers_in_an_alignment(write, rows):
+    """A worker of Dask that has done nothing takes 110 MiB."""
+    aligns = load_agreement(write(MINIMAL.replace('[model]\nkind = "logistic-regression"\n', "")))
+    took = (ALIGNED[rows] - 110) * MIB + PROCESS
+    assert abs(worker_bytes(aligns, rows, 0, 2) / took - 1) < WORST
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["logistic-regression", "boosted-trees"])
 def test_a_small_job_measured_anew(tmp_path, kind):
