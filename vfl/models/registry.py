@@ -14,7 +14,15 @@ from vfl.models.trees.kind import Trees
 from vfl.models.trees.leaf_values import LeafValuesKind
 from vfl.schema.spec import Spec
 
-_KINDS: tuple[Kind[Any, Any], ...] = (Logistic(), Linear(), Poisson(), Trees(), Scorecards(), Classifier(), Regressor())
+_KINDS: tuple[Kind[Any, Any], ...] = (
+    Logistic(),
+    Linear(),
+    Poisson(),
+    Trees(),
+    Scorecards(),
+    Classifier(),
+    Regressor(),
+)
 _KEPT: tuple[ArbiterKind, ...] = (SharedWeightsKind(), LeafValuesKind(), NetworkSharesKind())
 
 KINDS: dict[str, Kind[Any, Any]] = {kind.name: kind for kind in _KINDS}
