@@ -28,7 +28,8 @@ Floats = NDArray[np.float64]
 CLIP = 8.0
 CASES = {  # the table's terms
     "breast": Terms((16,), "tanh", "logistic", 40, 32, 0.05, alpha=1e-2, order=1),
-    "breast, two layers": Terms((16, 8), "softplus", "logistic", 40, 32, 0.02, alpha=1e-2, order=1),
+    "breast, two layers": Terms((16, 8), "logistic", "logistic", 40, 32, 0.5, alpha=1e-2, order=1),
+    "breast, rounded relu": Terms((16,), "relu", "logistic", 40, 32, 0.01, alpha=1e-2, order=1),
     "uci": Terms((16,), "tanh", "logistic", 6, 200, 0.05, alpha=1e-4, order=1),
 }
 
