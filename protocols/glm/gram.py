@@ -58,6 +58,7 @@ from protocols.glm.links import Linear
 from protocols.glm.plan import Plan
 from protocols.glm.terms import Announced, Terms
 from protocols.message import BLINDED, SEALED, Message
+from protocols.parts import Part as Rows
 from protocols.parts import parts
 from protocols.recovery.checkpoint import Arrays
 from protocols.recovery.pad_store import Paused
@@ -192,17 +193,23 @@ def guest(session: Session, layout: Layout, link: Linear, block: Block, targets:
 
 def _guest(session: Session, layout: Layout, block: Block, offsets: Sequence[PlainVec]) -> Crossed:
     key, channel = session.own_key(), session.hosts[0]
-    columns = [PlainVec.from_i64(np.ascontiguousarray(column)) for column in block.x.T]
-    columns += [*offsets, *(PlainVec.from_i64(np.ascontiguousarray(column)) for column in block.preconditioned.T)]
     for group in layout.groups:
-        for part in parts(len(block)):  # 1
-            plain = packed([columns[c].slice(part.first, part.last) for c in group], layout.block_width)
-            row_blocks.pace([channel], part)
-            channel.send(GramColumns(key.encrypt(plain, session.seed("gram columns", plain.to_bytes()))), part)
+        for rows in parts(len(block)):  # 1
+            plain = packed([_column(block, offsets, c, rows) for c in group], layout.block_width)
+            row_blocks.pace([channel], rows)
+            channel.send(GramColumns(key.encrypt(plain, session.seed("gram columns", plain.to_bytes()))), rows)
     values = channel.recv(GramBlocks).values
     check_lengths(channel.peer, layout.host * sum(len(_halves(layout, g)) for g in layout.groups), values)
     check_key(channel.peer, values, key.public)
     return Crossed.of(layout, name_of(values), key.open_whole(values), opened=True)  # 2
+
+
+def _column(block: Block, offsets: Sequence[PlainVec], c: int, rows: Rows) -> PlainVec:
+    """One of the guest's columns, of some rows: its own, the offsets of each model, or its preconditioned ones."""
+    if c >= block.width and (model := c - block.width) < len(offsets):
+        return offsets[model].slice(rows.first, rows.last)
+    own = block.x[rows.rows, c] if c < block.width else block.preconditioned[rows.rows, c - block.width - len(offsets)]
+    return PlainVec.from_i64(np.ascontiguousarray(own))
 
 
 def host(session: Session, layout: Layout, block: Block) -> Part:
