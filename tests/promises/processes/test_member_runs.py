@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,15 @@ import pytest
 import vfl
 from protocols.averaging.secure_sum import MaskedUpdate, UnmaskingShares
 from protocols.channel import Tap
-from protocols.errors import ConfigError, DisclosureRefused, ModelError, PeerAborted, PeerClosed, TooFewMembers
+from protocols.errors import (
+    ConfigError,
+    DataError,
+    DisclosureRefused,
+    ModelError,
+    PeerAborted,
+    PeerClosed,
+    TooFewMembers,
+)
 from protocols.message import Message
 from protocols.session import Observer
 from tests.members import SUM, THREE, MemberFolders, lay_out, table
@@ -28,6 +37,7 @@ from vfl.ledger import reconcile, summarise, verify_ledger
 from vfl.run.budget.used import budgets_used
 from vfl.run.members.predict import predict
 from vfl.run.members.ready import prepare
+from vfl.run.members.sums import KeptSums
 from vfl.storage.runs import listed
 
 TEN = tuple(f"m{k}" for k in range(10))
@@ -194,6 +204,59 @@ def other_directory(world: MemberFolders, folder: Path) -> Any:
     return world.party(SUM).run.model_copy(update={"directory": folder / "empty"})
 
 
+def test_a_run_at_the_same_time_counts(tmp_path: Path) -> None:
+    """What another run of this party keeps meanwhile is known to this one."""
+    world = lay_out(tmp_path)
+    world.party("north").run.directory.mkdir()
+    one, other = (KeptSums(world.job, world.party("north")) for _ in range(2))
+    assert one.survivors == ()
+    other.keep(frozenset(THREE))
+    assert one.survivors == (frozenset(THREE),)
+    one.keep(frozenset(THREE))
+    one.keep(frozenset(THREE[:2]))
+    assert one.survivors == (frozenset(THREE),)  # its own sums are compared as those of this run
+
+
+def test_columns_in_common_decide_and_days_end_the_comparison(tmp_path: Path) -> None:
+    world = lay_out(tmp_path)
+    party = world.party("north")
+    party.run.directory.mkdir()
+    KeptSums(world.job, party).keep(frozenset(THREE))
+    text = world.job_file.read_text()
+    for columns, known in (('["limit"]', 1), ('["income", "rent"]', 1), ('["income"]', 0)):
+        label = "default" if known else "churn"
+        changed = text.replace('["age", "limit"]', columns).replace('label = "default"', f'label = "{label}"')
+        world.job_file.write_text(changed)
+        assert len(KeptSums(world.job, party).survivors) == known
+    world.job_file.write_text(text)
+    days = party.model_copy(update={"policy": party.policy.model_copy(update={"sums_days": 30})})
+    assert len(KeptSums(world.job, days).survivors) == 1
+    with sqlite3.connect(party.run.directory / "budget.sqlite") as store:
+        store.execute("UPDATE sums SET day = '2020-01-01'")
+    store.close()
+    assert KeptSums(world.job, days).survivors == ()
+    assert len(KeptSums(world.job, party).survivors) == 1
+
+
+@pytest.mark.parametrize(
+    ("job", "words"),
+    [
+        ({"max_rows": 20}, "30 rows are to be trained on, and model.max_rows is 20"),
+        ({"test": 0.01}, "no row is held out"),
+        ({"columns": ["age", "income"]}, "the table has no column 'income'"),
+        ({"columns": ["age", "id"]}, "column 'id' does not hold numbers"),
+        ({"label": "limit", "columns": ["age"]}, "the label holds other values"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_refused_before_anybody_is_met(
+    tmp_path: Path, job: dict[str, Any], words: str
+) -> None:
+    world = lay_out(tmp_path, **job)
+    with pytest.raises(DataError, match=words) as refused:
+        checked(world.job, world.party("north"))
+    assert refused.value.party == "north"
+
+
 class Kept(Tap):
     """What the budget file knew when shares left."""
 
@@ -203,8 +266,6 @@ class Kept(Tap):
 
     def sent(self, peer: str, kind: type[Message], data: bytes) -> None:
         if kind is UnmaskingShares:
-            from vfl.run.members.sums import KeptSums
-
             self.known.append(len(KeptSums(self._world.job, self._world.party(self._name)).survivors))
 
 
@@ -345,3 +406,24 @@ def test_processes_over_tls_one_of_which_is_killed(parties: Institutions, tmp_pa
     good = {name: one for name, one in ended.items() if one.code == 0}
     assert set(good) == {*TEN, SUM} - {"m4"}, {n: e.err for n, e in ended.items() if e.code}
     assert len({(one.folder / "model" / "model.json").read_bytes() for one in good.values()}) == 1
+
+
+@pytest.mark.slow
+def test_an_aggregator_that_is_killed_and_started_again(parties: Institutions, tmp_path: Path) -> None:
+    """Members whose processes live wait for it, and begin another run."""
+    world = lay_out(tmp_path, reconnect=60, rounds=200)
+
+    def started(name: str) -> Any:
+        words = ["-m", "vfl", "run", "--progress", "lines", "--connect-timeout", "60"]
+        return parties.run([*words, str(world.job_file), str(world.file(name))], name)
+
+    start = {name: started(name) for name in world.names}
+    start[SUM].until(lambda events: any(e.get("phase") == "averaging" and (e.get("step") or 0) > 1 for e in events), 60)
+    start[SUM].kill(signal.SIGKILL)
+    start[SUM].wait(30)
+    start[SUM] = started(SUM)
+    ended = {name: process.wait(120) for name, process in start.items()}
+    assert [one.code for one in ended.values()] == [0] * 4, {n: e.err for n, e in ended.items()}
+    assert len({(one.folder / "model" / "model.json").read_bytes() for one in ended.values()}) == 1
+    for name in THREE:
+        assert len(listed(world.party(name).run.directory)) == 2

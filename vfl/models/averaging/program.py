@@ -49,6 +49,7 @@ def aggregator(
         while course.due is not None:
             session.observer.step(PHASE, len(course.rounds), spec.rounds)
             course.opened(add_up(session, side, course.length, patience))
+        session.observer.step(PHASE, spec.rounds, spec.rounds)
     return course
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from functools import cached_property
 
 from protocols.averaging.cohorts import Members
 from protocols.averaging.lists import OtherRuns
@@ -33,15 +32,21 @@ class KeptSums(OtherRuns):
     def __init__(self, job: MembersJob, party: Party) -> None:
         self._file, self._days = BudgetFile(party.run.directory), party.policy.sums_days
         self._columns = (job.table.label, *job.table.columns)
+        self._new = set[Members]()  # kept by this run, and by none before it
 
-    @cached_property
+    @property
     def survivors(self) -> tuple[Members, ...]:
-        """As they were when this run began."""
+        """As they are now: those of runs at the same time among them, without those that only this run has kept."""
+        return tuple(each for each in self._read() if each not in self._new)
+
+    def _read(self) -> list[Members]:
         since = datetime.date.min if self._days is None else today() - datetime.timedelta(self._days)
         with self._file.opened(reading=True) as counts:
-            return tuple(counts.sums(self._columns, since.isoformat()))
+            return counts.sums(self._columns, since.isoformat())
 
     def keep(self, survivors: Members) -> None:
+        if survivors not in self._read():
+            self._new.add(survivors)
         with self._file.opened() as counts:
             counts.add_sum(self._columns, survivors, today().isoformat())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -31,12 +32,14 @@ class OwnTable:
     held: Held  # (n,)
     place: int
 
-    @property
+    @cached_property
     def training(self) -> Rows:
+        """Those that the model is trained on."""
         return self._rows(~self.held)
 
-    @property
+    @cached_property
     def held_out(self) -> HeldOut:
+        """The others, and what models are worth on them."""
         return HeldOut(self.job.model, self.training, self._rows(self.held), self.place)
 
     def _rows(self, chosen: Held) -> Rows:
@@ -72,13 +75,23 @@ def read(job: MembersJob, party: Party, data: Data) -> OwnTable:
     held = drawn(len(frame), split.test, split.seed, place)
     if job.privacy is not None:
         held = drawn_alone(np.column_stack([x, y]), split.test, split.seed)
-    if job.split.test and not held.any():
-        raise DataError(
-            f"{party.name}: no row is held out, so that nothing would be evaluated",
-            remedy="Hold more rows out, use more rows, or set test = 0, at every party",
-            party=party.name,
-        )
+    _check(job, party, held)
     return OwnTable(job, x, y, held, place)
+
+
+def _check(job: MembersJob, party: Party, held: Held) -> None:
+    """Raises DataError for a table that the run would refuse."""
+    name, rows = party.name, int((~held).sum())
+    if job.split.test and not held.any():
+        remedy = "Hold more rows out, use more rows, or set test = 0, at every party"
+        what = f"{name}: no row is held out, so that nothing would be evaluated"
+        raise DataError(what, remedy=remedy, party=name)
+    if not rows:
+        remedy = "Hold fewer rows out at every party, or use more rows"
+        raise DataError(f"{name}: no row is left to train on", remedy=remedy, party=name)
+    if rows > job.model.max_rows:
+        what = f"{name}: {rows:,} rows are to be trained on, and model.max_rows is {job.model.max_rows:,}"
+        raise DataError(what, remedy="Agree on a larger max_rows, or use fewer rows", party=name)
 
 
 def frame_of(party: Party, data: Data, columns: tuple[str, ...] | None) -> pd.DataFrame:
