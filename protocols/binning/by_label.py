@@ -282,13 +282,13 @@ def _noised(session: Session, columns: Counted, noise: CountNoise | None) -> Cou
 
 
 def _spend(session: Session, host: str, answer: MergedCounts) -> None:
-    """Stores what a host is told with noise, before it leaves: in one run it is told nothing else, whatever the parties
+    """Stores what a host learns with noise, before it leaves: in one run it learns nothing else, whatever the parties
     draw when the run resumes.  Raises LocalProtocolError."""
     whole = host.encode() + b"|" + answer.group.tobytes() + answer.events.tobytes()
     told, this = (hashlib.sha256(b"vfl events told|" + text).digest() for text in (host.encode(), whole))
     if session.course.is_spent(told) and not session.course.is_spent(this):
         raise LocalProtocolError(
-            f"{host} would be told the same events under other noise; nothing was sent",
+            f"{host} would learn the same events under other noise; nothing was sent",
             remedy="A party repeats this run with other numbers than before: start all parties again with --fresh, as "
             "another run, which counts",
             party=session.me,

@@ -1,4 +1,4 @@
-"""Noise on events of bins is drawn once for a run: whoever stops, a host is told the same numbers again, or none."""
+"""Noise on events of bins is drawn once for a run: whoever stops, a host learns the same numbers again, or none."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_run_that_resumes_tells_the_same(party: str) -> None:
 
 
 def restarted(patch: pytest.MonkeyPatch, times: int) -> list[bytes]:
-    """What host2 is told in one run, while host1 begins it again and again with other random numbers."""
+    """What host2 learns in one run, while host1 begins it again and again with other random numbers."""
     found = list[bytes]()
 
     class Told(Tap):
