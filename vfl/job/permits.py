@@ -137,9 +137,9 @@ PERMITS: dict[str, str] = {
     "averages-to-parties": (
         "averaging: before the first round the aggregator and all members learn means and standard deviations of the "
         "columns over the rows of all members; after each round the sum of the updates of the members that took part "
-        "to the end, how many rows these have in all, and who they are; where rows are held out, at the end the means "
-        "over members of two measures, of the averaged model and of the members' own ones, and for how many members "
-        "the averaged one is better"
+        "to the end, how many rows these have in all, and who they are; where rows are held out, at the end how many "
+        "members have each of two measures, and where enough have it the means over members, of the averaged model and "
+        "of the members' own ones, and for how many members the averaged one is better"
     ),
     "updates-to-other-member": (
         "averaging of two members: each computes the other's part from every sum, and so learns its sums of columns, "

@@ -96,7 +96,9 @@ def _members(result: Mapping[str, Any], console: Console) -> None:
         table.add_row(line["rounds"], number(line["members"]), number(line["rows"]), escape(joined(line["without"])))
     _show(table, console)
     if found["measures"]:
-        title = f"Over members: better than their own model for {found['better']} of {found['of']}"
+        better = found["better"]
+        told = "" if better is None else f": better than their own model for {better} of {found['of']}"
+        title = f"Over members{told}"
         means = _table(title, "", "own model, mean", "averaged, mean", "members")
         for line in found["measures"]:
             means.add_row(line["label"], number(line["alone"]), number(line["averaged"]), number(line["members"]))

@@ -107,7 +107,7 @@ def test_ledgers_are_signed_and_fit_each_other(world: MemberFolders, runs: dict[
         assert set(found.signed) == {name, SUM}
         assert not any(found.underway.values())
     told = {line["message"]: line["count"] for line in summarise(runs["north"] / "ledger.jsonl")}
-    assert told["UnmaskingShares"] == 4  # scale, two rounds, measures
+    assert told["UnmaskingShares"] == 5  # scale, two rounds, counts, measures
 
 
 def test_bytes_are_predicted(world: MemberFolders, runs: dict[str, Path]) -> None:

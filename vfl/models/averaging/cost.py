@@ -45,7 +45,7 @@ def predicted(
     terms = spec.terms(tuple(f"member {k}" for k in range(members)))
     names = tuple(map(str, range(measures)))
     due = ["update"] * spec.rounds if privacy and privacy.unit == "member" else ["scale", *["update"] * spec.rounds]
-    due += ["measures"] * (measures > 0)
+    due += ["counts", "measures"] * (measures > 0)
     total = members * _length(*_setup(members))
     for turn, sum_ in enumerate(due, 1):
         course = _course(spec, terms, columns, privacy, sum_, names)

@@ -3,7 +3,11 @@
     sum                         numbers of a member                                      afterwards
     scale (once)                of its columns and label: sums, sums of squares; rows    standardisation, first weights
     update                      rows * update, entry by entry; rows                      weights += sum / rows
-    measures (at the end)       by measure: whether it has one, of both models; else 0   means over members
+    counts (at the end)         by measure: 1 if it has one, else 0                      which measures are summed up
+    measures (then)             by such measure: 1, of both models; else 0               means over members
+
+A measure that fewer than `min_members` members have (AUC, where rows held out have two classes) is not summed up: the
+others' zeros would hide nobody's.
 
 Sums of columns may be of any size.  Each is an integer in units of 2^-SCALE, cut into limbs of LIMB bits, which words
 hold without overflow; the highest limb has the sign.  The limbs' own sums would show carries, and with them more than
@@ -32,7 +36,7 @@ from vfl.models.averaging.spec import Averaging
 SCALE = 40  # bits behind the point of sums of columns
 BITS = 128
 LIMB = {32: 4, 64: 16}  # bits of a limb, by those of a word
-Due = Literal["scale", "update", "measures"]
+Due = Literal["scale", "update", "counts", "measures"]
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,8 @@ class Both:
 
 @dataclass
 class Course:
-    """A run, from its first sum to its last; measures: what is summed up after the last round."""
+    """A run, from its first sum to its last; measures: what is summed up after the last round, where enough
+    members have it."""
 
     spec: Averaging
     terms: Terms
@@ -96,7 +101,8 @@ class Course:
     weights: Floats = field(default_factory=lambda: np.zeros(0))
     rounds: list[Round] = field(default_factory=list)
     measured: dict[str, Measured] = field(default_factory=dict)
-    better: int = 0  # members whose first measure is better with the averaged model than with their own one
+    told: tuple[str, ...] | None = None  # the measures that are summed up, once it is known which
+    better: int | None = None  # members whose first measure is better with the averaged model than with their own one
 
     @property
     def family(self) -> Family:
@@ -111,8 +117,15 @@ class Course:
     @property
     def length(self) -> int:
         """Of the vector that is due."""
-        numbers = 3 * len(self.measures) + 1 if self.due == "measures" else 2 * self.columns + 3
-        return self.family.size + 1 if self.due == "update" else BITS // LIMB[self.terms.word_bits] * numbers
+        if self.due == "update":
+            return self.family.size + 1
+        numbers = {"counts": len(self.measures), "measures": 3 * len(self.summed) + 1}.get(self.due or "")
+        return BITS // LIMB[self.terms.word_bits] * (2 * self.columns + 3 if numbers is None else numbers)
+
+    @property
+    def summed(self) -> tuple[str, ...]:
+        """The measures that are summed up; all, as long as it is not known how many members have them."""
+        return self.measures if self.told is None else self.told
 
     @property
     def unit(self) -> float:
@@ -123,6 +136,10 @@ class Course:
         """Takes a sum; returns whether another one follows."""
         if self.due == "scale":
             self._scale(whole(found.words))
+        elif self.due == "counts":
+            counts = zip(self.measures, whole(found.words), strict=True)
+            self.told = tuple(name for name, members in counts if members >= self.terms.min_members)
+            self.due = "measures" if self.told else None
         elif self.due == "measures":
             self._measured(whole(found.words))
         else:
@@ -130,7 +147,7 @@ class Course:
         return self.due is not None
 
     def _begin(self) -> None:
-        over: Due | None = "measures" if self.measures else None
+        over: Due | None = "counts" if self.measures else None
         self.due = over if len(self.rounds) == self.spec.rounds else "update"
 
     def _scale(self, sums: list[int]) -> None:
@@ -153,9 +170,11 @@ class Course:
         self._begin()
 
     def numbers_of(self, own: Mapping[str, Both], *, better: bool) -> list[int]:
-        """A member's numbers for the sum of measures; own: by measure, without those that it has not."""
-        found = [int(better)]
-        for name in self.measures:
+        """A member's numbers for the sum of counts or measures; own: by measure, without those that it has not."""
+        if self.due == "counts":
+            return [int(name in own) for name in self.measures]
+        found = [int(better and self.measures[0] in self.summed)]
+        for name in self.summed:
             both = own.get(name)
             found += (
                 [0, 0, 0] if both is None else [1, *(round(each * 2**SCALE) for each in (both.averaged, both.alone))]
@@ -163,8 +182,8 @@ class Course:
         return found
 
     def _measured(self, sums: list[int]) -> None:
-        self.better, unit = sums[0], 1 << SCALE
-        for k, name in enumerate(self.measures):
+        self.better, unit = sums[0] if self.measures[0] in self.summed else None, 1 << SCALE
+        for k, name in enumerate(self.summed):
             members, averaged, alone = sums[3 * k + 1 : 3 * k + 4]
             if members:
                 self.measured[name] = Measured(members, averaged / unit / members, alone / unit / members)

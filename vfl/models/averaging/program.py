@@ -117,9 +117,8 @@ class Own:
         if self._due is None:
             course = self.course
             self.session.observer.step(PHASE, min(course.number, course.spec.rounds), course.spec.rounds)
-            self._due = {"scale": self._scale, "update": self._update, "measures": self._measures}[
-                course.due or "scale"
-            ]()
+            due = {"scale": self._scale, "update": self._update}.get(course.due or "scale", self._measures)
+            self._due = due()
         return self._due
 
     def due(self) -> int:
@@ -162,7 +161,7 @@ class Own:
         return signed.astype(np.int64).view(np.uint64).astype(f"<u{course.terms.word_bits // 8}")
 
     def _measures(self) -> Words:
-        """Of the models on the rows held out; nothing where this member has none."""
+        """Of the models on the rows held out, or how many there are; nothing where this member has none."""
         course = self.course
         found, better = ({}, False) if self.held_out is None else self.held_out.compared(course)
         numbers = course.numbers_of(found, better=better)

@@ -180,7 +180,8 @@ class Averaged(Part, kw_only=True):
         ),
     ] = UNSET
     better: Annotated[
-        int | UnsetType, says("for how many members the first of these measures is better with the averaged model")
+        int | UnsetType,
+        says("for how many members the first of the two measures is better with the averaged model, where it is here"),
     ] = UNSET
     left: Annotated[dict[str, str] | UnsetType, says("at the aggregator, by member that left, why")] = UNSET
     confirmed: Annotated[

@@ -145,7 +145,7 @@ def _averaging(ready: MemberReady, ended: Ended, course: Course) -> dict[str, An
             name: {"members": one.members, "averaged": one.averaged, "alone": one.alone}
             for name, one in course.measured.items()
         }
-        found["better"] = course.better
+        found |= {} if course.better is None else {"better": course.better}
     if ready.own is not None:
         own = ready.own
         found |= {"rows": int((~own.held).sum()), "held_out": int(own.held.sum())}
