@@ -53,7 +53,7 @@ def at_most(multiplier: Fraction) -> float:
     return float(norm.cdf(1 / (math.sqrt(2) * float(multiplier))))
 
 
-@pytest.mark.parametrize("epsilon", [1.0, 4.0])
+@pytest.mark.parametrize("epsilon", [1.0, pytest.param(4.0, marks=pytest.mark.slow)])
 def test_noise_hides_labels_however_many_columns_there_are(epsilon: float) -> None:
     multiplier = accounting.multiplier(epsilon, 1e-5, 1)
     found, bound = mean(multiplier, 4), at_most(multiplier)
