@@ -1,19 +1,25 @@
-"""Early stopping of a sealed training, if the job asks for it: after each round the arbiter learns the mean loss of the
-rows held out for this purpose, and tells the others whether it has improved.
+"""Early stopping of a sealed training, if the job asks for it: after each round the arbiter and the guest learn whether
+the mean loss of the rows held out for this purpose is lower than the lowest so far; nobody learns the loss.
 
      guest: m_G, y                        arbiter: m_A                        first host
  1        <-------------------------------- Deal ---------------------------->
      shares of F(m) and m by a look-up (look_up.py); F: the loss of a row, less label times margin
  2   shares of y m (factors.py)
- 3   sum over rows and noise
-     HeldOutLoss  --------------------->  the mean loss, rounded at random to 2^-GRID
+ 3   sum over rows: S_G                   S_A
+          <-----------------------------  HeldOutShare [[S_A]]
+     [[L]] = [[S_A]] + S_G, kept where it is the lowest so far, [[L_0]]; N random multiples of S_A (signs.py)
+     HeldOutSign [[r V + t N + s]]  --->  of V = L_0 - L - 1 unit; not of the first loss: opens it, whose sign is V's
+          <-----------------------------  LowerLoss: what it was
  4        <-----------------------------  MoreRounds, to all data parties
  at the end
           <-----------------------------  RoundsKept, to all data parties: up to the best round
 
-Of squared error the guest takes its label off its own share of the margin, and F is the square.  Who learns what: the
-arbiter the mean loss after each round;
-all parties whether it still improves, and how many rounds the model keeps.
+Of squared error the guest takes its label off its own share of the margin, and F is the square.  Both numbers of 3 are
+centred modulo 2^128, and add up as integers but with a probability of |L| 2^-128.
+Who learns what: arbiter and guest whether the loss of each round is lower than all before it, the arbiter besides
+hardly anything of the difference's size (signs.py); hosts whether it still improves, and how many rounds the model
+keeps.
+Signs of one round are opened OPENINGS times at most, over all resumes.
 """
 
 from __future__ import annotations
@@ -22,38 +28,62 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols._native import PlainVec
-from protocols.boosting import factors, rings
+from protocols.boosting import factors
 from protocols.boosting.gradients import Scale, deal, look_up_margins
 from protocols.boosting.keys import PairKeys
 from protocols.boosting.rings import Words
 from protocols.channel import broadcast
+from protocols.cipher import CipherVec, DecryptionKey
+from protocols.codec import check_lengths
 from protocols.curves import Curve
 from protocols.errors import DataError
 from protocols.glm.sealed_link import UNIT, receive_edge, tell_edge
-from protocols.message import REVEALED, Message
+from protocols.glm.signs import blinded, multiple_bits, multiples, spend
+from protocols.message import REVEALED, SEALED, Message
 from protocols.parts import parts
 from protocols.row_blocks import pace, taken
 from protocols.session import Session
 
 Floats = NDArray[np.float64]
-GRID = 20  # fractional bits of the mean loss that is opened
+MEAN = 40  # |mean loss| < 2^MEAN
+SHARE = 128  # bits of both parts of the sum
 LABEL = 8  # fractional bits of labels of counts
 LEAST_ROWS = 30
 
 
-class HeldOutLoss(
+class HeldOutShare(
+    Message,
+    disclosure=SEALED,
+    learns="nothing: the arbiter's part of the sum of the losses of the rows held out for early stopping, encrypted",
+):
+    share: CipherVec  # (1,)
+
+
+class HeldOutSign(
     Message,
     disclosure=REVEALED,
-    permit="loss-to-arbiter",
-    learns="the mean loss of the rows held out for early stopping, rounded to about a millionth",
+    permit="loss-verdict-to-parties",
+    learns=(
+        "whether the loss of the rows held out for early stopping is lower than the lowest so far; by how much is "
+        "hidden by a factor of random length"
+    ),
 ):
-    share: PlainVec  # (1,)
+    value: CipherVec  # (1,)
+
+
+class LowerLoss(
+    Message,
+    disclosure=REVEALED,
+    permit="loss-verdict-to-parties",
+    learns="whether the loss of the rows held out for early stopping is lower than the lowest so far",
+):
+    lower: bool
 
 
 class MoreRounds(
     Message,
     disclosure=REVEALED,
-    permit="loss-to-arbiter",
+    permit="loss-verdict-to-parties",
     learns="whether the loss on the held-out rows still improves",
 ):
     more: bool
@@ -62,7 +92,7 @@ class MoreRounds(
 class RoundsKept(
     Message,
     disclosure=REVEALED,
-    permit="loss-to-arbiter",
+    permit="loss-verdict-to-parties",
     learns="after which round the loss on the held-out rows was lowest",
 ):
     rounds: int
@@ -97,9 +127,12 @@ def host(session: Session, keys: PairKeys, scale: Scale, label: str, rows: int) 
             factors.host(session, keys, part.label(f"{label} labels"), part, 1)  # 2
 
 
-def guest(session: Session, keys: PairKeys, scale: Scale, label: str, margin: Words, y: Floats) -> None:
+def guest(
+    session: Session, keys: PairKeys, scale: Scale, label: str, margin: Words, y: Floats, lowest: CipherVec | None
+) -> CipherVec:
     """margin, y (rows,): the guest's shares of the margins, and the labels (of several classes one class after the
-    other)."""
+    other); lowest: what this returned before, the lowest loss so far and its multiples (2,), encrypted.  label: names
+    this round of this model."""
     if scale.squared:
         margin = margin - np.rint(y / scale.margin_unit).astype(np.int64).view(np.uint64)
     total, edges = PlainVec.zeros(1), list[PlainVec]()
@@ -115,13 +148,25 @@ def guest(session: Session, keys: PairKeys, scale: Scale, label: str, margin: Wo
             whole = np.rint(y[part.rows] * 2.0**LABEL).astype(np.int64)
             (product,) = factors.guest(session, keys, part.label(f"{label} labels"), whole, looked[1:], part)  # 2
             total = total - product.sum()
-    bits = noise_bits(scale, len(y))
-    noise = session.seed("loss noise", total.to_bytes()).integers(1, bits) if bits > 0 else PlainVec.zeros(1)
-    session.arbiter.send(HeldOutLoss((total + noise).mod_2_128()))  # 3
+    theirs = session.arbiter.recv(HeldOutShare).share  # 3
+    check_lengths(session.roles.arbiter, 1, theirs)
+    bits = value_bits(scale, len(y))
+    multiple = multiple_bits(theirs.key, bits, SHARE)
+    loss = theirs.add_plain(total.residue(SHARE)).concat(multiples(session, [theirs], multiple, "held-out loss"))
+    if lowest is not None:
+        by, first = lowest - loss, np.arange(1)
+        value = by.take(first).add_plain(PlainVec.from_ints([-1]))
+        sign = blinded(session, value, by.take(first + 1), bits, multiple, "held-out loss")
+        spend(session, label.encode())
+        seed = session.seed("held-out sign", sign.digest())
+        session.arbiter.send(HeldOutSign(sign.rerandomise(seed, to_holder=True)))
+    return loss if session.arbiter.recv(LowerLoss).lower or lowest is None else lowest
 
 
-def arbiter(session: Session, keys: PairKeys, scale: Scale, label: str, margin: Words) -> float:
-    """The mean loss, on a grid."""
+def arbiter(
+    session: Session, key: DecryptionKey, keys: PairKeys, scale: Scale, label: str, margin: Words, *, first: bool
+) -> bool:
+    """Whether the loss is lower than the lowest so far; first: there is none so far."""
     total, edges = PlainVec.zeros(1), list[PlainVec]()
     for part in parts(len(margin)):
         looked, edge = look_up_margins(session, margin[part.rows], curves(scale), part, first=False)  # 1
@@ -132,16 +177,20 @@ def arbiter(session: Session, keys: PairKeys, scale: Scale, label: str, margin: 
         if not scale.squared:
             (product,) = factors.arbiter(session, keys, part.label(f"{label} labels"), looked[1:], part)  # 2
             total = total - product.sum()
-    theirs = session.guest.recv(HeldOutLoss).share  # 3
-    rings.check(session.roles.guest, theirs, 1)
-    (opened,) = rings.add(total, theirs).to_ints()
-    whole = round(opened / len(margin) * 2.0 ** (GRID - LABEL - scale.loss_curve.fraction))
-    return float(whole / 2**GRID)
+    share = total.residue(SHARE)
+    session.guest.send(HeldOutShare(key.encrypt(share, session.seed("held-out share", share.to_bytes()))))  # 3
+    lower = True
+    if not first:
+        value = session.guest.recv(HeldOutSign).value
+        check_lengths(session.roles.guest, 1, value)
+        lower = key.open(value, key.public.plain_bits).to_ints()[0] >= 0
+    session.guest.send(LowerLoss(lower))
+    return lower
 
 
-def noise_bits(scale: Scale, rows: int) -> int:
-    """Bits of a sum that lie below the grid of its mean."""
-    return scale.loss_curve.fraction + LABEL - GRID + rows.bit_length()
+def value_bits(scale: Scale, rows: int) -> int:
+    """|difference of two sums| < 2^value_bits."""
+    return scale.loss_curve.fraction + LABEL + rows.bit_length() + MEAN + 1
 
 
 def tell(session: Session, message: MoreRounds | RoundsKept) -> None:

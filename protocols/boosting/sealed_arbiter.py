@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ from protocols.boosting.sealed import (
 )
 from protocols.boosting.sealed_parts import GUEST, NO_SPLIT, ArbiterTrees, Shape, loaded_shape, saved_shape
 from protocols.boosting.split import Bounds, Offer, choose, leaf_values
-from protocols.cipher import key_offer
+from protocols.cipher import DecryptionKey, key_offer
 from protocols.codec import check_lengths
 from protocols.errors import PlaintextOverflow
 from protocols.glm.sealed_link import refuse_beyond
@@ -50,12 +50,14 @@ Bits = NDArray[np.bool_]
 
 @dataclass(eq=False)
 class ArbiterState:
-    """The same at the arbiter, with leaf values, and the losses of held-out rows."""
+    """The same at the arbiter, with leaf values; made, best: of the rounds of this training how many are made, and up
+    to which the loss of held-out rows was lowest."""
 
     margin: Words
     shape: Shape
     value: Ints
-    losses: list[float] = field(default_factory=list)
+    made: int = 0
+    best: int = 0
     beyond: int = 0
     over: bool = False
 
@@ -63,8 +65,7 @@ class ArbiterState:
         return saved_shape(self.shape) | {
             "margin": self.margin,
             "value": self.value,
-            "losses": np.array(self.losses),
-            "numbers": np.array([self.beyond, int(self.over)]),
+            "numbers": np.array([self.beyond, int(self.over), self.made, self.best]),
         }
 
     def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
@@ -73,7 +74,7 @@ class ArbiterState:
             loaded_shape(self.shape.depth, saved),
             saved["value"],
         )
-        self.losses, (self.beyond, over) = saved["losses"].tolist(), saved["numbers"].tolist()
+        self.beyond, over, self.made, self.best = saved["numbers"].tolist()
         self.over = bool(over)
 
 
@@ -105,23 +106,29 @@ def arbiter(session: Session, p: Params, before: ArbiterTrees | None = None, *, 
         if p.monotone_constraints:
             receive_signs(session, prepared)
         for number in step:
-            arbiter_round(session, start, state, step, number, prepared)
+            arbiter_round(session, key, start, state, step, number, prepared)
             if p.early_stopping_rounds and number + 1 < p.n_estimators:
-                state.over = len(state.losses) - 1 - int(np.argmin(state.losses)) >= p.early_stopping_rounds
+                state.over = state.made - state.best >= p.early_stopping_rounds
                 held_out.tell(session, held_out.MoreRounds(not state.over))
                 if state.over:
                     break
     refuse_beyond(session, state.beyond)
     kept = len(state.shape)
-    if p.early_stopping_rounds and state.losses:
-        best = start.first + int(np.argmin(state.losses)) + 1
+    if p.early_stopping_rounds and state.made:
+        best = start.first + state.best
         held_out.tell(session, held_out.RoundsKept(best))
         kept = (best - p.guest_only_trees) * p.num_class
     return ArbiterTrees(told.model_id, p.num_class, p.score_bits, state.shape.first(kept), state.value[:kept])
 
 
 def arbiter_round(
-    session: Session, start: Start, state: ArbiterState, step: range, number: int, prepared: Sequence[Prepared]
+    session: Session,
+    key: DecryptionKey,
+    start: Start,
+    state: ArbiterState,
+    step: range,
+    number: int,
+    prepared: Sequence[Prepared],
 ) -> None:
     p, scale, keys, rows = start.p, start.scale, start.keys, start.rows
     classes, n = p.num_class, len(start.held_out)
@@ -173,9 +180,15 @@ def arbiter_round(
         state.shape = state.shape.plus([o[k] for o in owners_of], [o[k] for o in orders_of[: p.max_depth]])
     state.value = np.vstack([state.value, value])
     if p.early_stopping_rounds:
-        state.losses.append(
-            held_out.arbiter(session, keys, scale, f"held out {number}", state.margin[:, start.held_out].ravel())
-        )  # 9
+        compare_losses(session, key, start, state, number)  # 9
+
+
+def compare_losses(session: Session, key: DecryptionKey, start: Start, state: ArbiterState, number: int) -> None:
+    """Step 9: whether this round has the lowest loss so far."""
+    held, label = state.margin[:, start.held_out].ravel(), f"held out {number}"
+    lower = held_out.arbiter(session, key, start.keys, start.scale, label, held, first=not state.made)
+    state.made += 1
+    state.best = state.made if lower else state.best
 
 
 def receive_signs(session: Session, prepared: Sequence[Prepared]) -> None:

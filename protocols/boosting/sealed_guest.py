@@ -43,7 +43,7 @@ from protocols.boosting.sealed import (
 )
 from protocols.boosting.sealed_parts import GUEST, NO_SPLIT, GuestTrees, Shape, alone, loaded_shape, saved_shape
 from protocols.channel import broadcast
-from protocols.cipher import key_offer
+from protocols.cipher import CipherVec, EncryptionKey, key_offer
 from protocols.codec import check_lengths
 from protocols.randomness import Seed
 from protocols.recovery.checkpoint import Arrays
@@ -57,24 +57,31 @@ Bits = NDArray[np.bool_]
 
 @dataclass(eq=False)
 class GuestState:
-    """What the guest carries from step to step: its shares of margins (classes, rows), and its part of the trees so
-    far."""
+    """What the guest carries from step to step: its shares of margins (classes, rows), its part of the trees so far,
+    and with early stopping the lowest loss so far under the arbiter's key."""
 
     margin: Words
     shape: Shape
     feature: Ints
     cut: Ints
     missing_left: Bits
+    key: EncryptionKey
     over: bool = False
+    lowest: CipherVec | None = None
 
     def save(self) -> Arrays:
-        return saved_shape(self.shape) | {
-            "margin": self.margin,
-            "feature": self.feature,
-            "cut": self.cut,
-            "missing_left": self.missing_left,
-            "over": np.array(self.over),
-        }
+        kept = {} if self.lowest is None else {"lowest": np.frombuffer(self.lowest.raw.to_bytes(), np.uint8)}
+        return (
+            saved_shape(self.shape)
+            | kept
+            | {
+                "margin": self.margin,
+                "feature": self.feature,
+                "cut": self.cut,
+                "missing_left": self.missing_left,
+                "over": np.array(self.over),
+            }
+        )
 
     def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
         self.margin, self.shape = saved["margin"].astype(np.uint64), loaded_shape(self.shape.depth, saved)
@@ -83,7 +90,9 @@ class GuestState:
             saved["cut"],
             saved["missing_left"].astype(np.bool_),
         )
-        self.over = bool(saved["over"])
+        self.over, self.lowest = bool(saved["over"]), None
+        if "lowest" in saved:
+            self.lowest = CipherVec(self.key, self.key.raw.ciphers_from_bytes(saved["lowest"].tobytes()))
 
 
 def guest(
@@ -114,7 +123,7 @@ def guest(
         grow_alone(binned, p, own, columns)
     binned, labels = binned.take(order), outputs_of(p, own.y[order])
     weights = None if weight is None else own.weight[order]
-    key_offer.accept(session)
+    key = key_offer.accept(session)
     keys = agree(session)
     inside = ~own.held_out
     weighed = None if weight is None else own.weight[inside]
@@ -126,7 +135,7 @@ def guest(
         if before.margin_unit != scale.margin_unit:
             raise other_scale(session.me)
         margin = margin + walked(session, lambda: walk.guest(session, keys, binned, before))
-    state, sample = guest_state(p, margin, before), session.seed("row sample") if p.subsample < 1 else None
+    state, sample = guest_state(p, margin, before, key), session.seed("row sample") if p.subsample < 1 else None
     for step in session.steps("train", start.steps, state, until=lambda: state.over):
         owned = prepared_by(session, start, step, binned, GUEST)  # 1
         for number in step:
@@ -157,11 +166,11 @@ def outputs_of(p: Params, y: Floats) -> Floats:
     return (y == np.arange(p.num_class)[:, None]).astype(np.float64) if p.num_class > 1 else y[None]
 
 
-def guest_state(p: Params, margin: Words, before: GuestTrees | None) -> GuestState:
+def guest_state(p: Params, margin: Words, before: GuestTrees | None, key: EncryptionKey) -> GuestState:
     if before is not None:
-        return GuestState(margin, before.shape, before.feature, before.cut, before.missing_left)
+        return GuestState(margin, before.shape, before.feature, before.cut, before.missing_left, key)
     empty = Shape.empty(p.max_depth)
-    return GuestState(margin, empty, empty.owner, empty.owner.copy(), empty.owner.astype(np.bool_))
+    return GuestState(margin, empty, empty.owner, empty.owner.copy(), empty.owner.astype(np.bool_), key)
 
 
 def start_guest(session: Session, binned: Binned, held: Bits, model_id: bytes) -> tuple[list[int], Ints]:
@@ -235,10 +244,9 @@ def guest_round(
     state.feature, state.cut = np.vstack([state.feature, trees.feature]), np.vstack([state.cut, trees.cut])
     state.missing_left = np.vstack([state.missing_left, trees.missing_left])
     if p.early_stopping_rounds:
-        held = start.held_out
-        held_out.guest(
-            session, keys, scale, f"held out {number}", state.margin[:, held].ravel(), labels[:, held].ravel()
-        )  # 9
+        held, label = start.held_out, f"held out {number}"
+        margin, y = state.margin[:, held].ravel(), labels[:, held].ravel()
+        state.lowest = held_out.guest(session, keys, scale, label, margin, y, state.lowest)  # 9
 
 
 @dataclass(eq=False)

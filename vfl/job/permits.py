@@ -57,13 +57,12 @@ PERMITS: dict[str, str] = {
     "loss-verdict-to-parties": (
         "tol or early_stopping: every n_iter_no_change iterations all parties learn whether the loss of the training "
         "rows (with the penalty), or of the rows held out for early stopping, is lower than the lowest so far: by tol, "
-        "by less, or not; nobody learns the loss; a party that deviates from the protocol can each time ask one "
-        "question that has three possible answers (a host about labels, the arbiter about columns and labels), at most "
-        "100 times in a training, and up to three more each time where it breaks off"
-    ),
-    "loss-to-arbiter": (
-        "sealed trees with early_stopping_rounds: after each round the arbiter learns the mean loss of the validation "
-        "rows; all parties learn whether it still improves, and after which round it was lowest"
+        "by less, or not; sealed trees with early_stopping_rounds: after each round guest and arbiter learn whether "
+        "the loss of the validation rows is lower than the lowest so far, hosts whether training continues, and at the "
+        "end all after which round it was lowest; nobody learns the loss; a party that deviates from the protocol can "
+        "each time ask one question that has three possible answers (a host about labels, the arbiter about columns "
+        "and labels), at most 100 times in a training (trees: once a round, with two answers), and up to three more "
+        "each time where it breaks off"
     ),
     "scores-to-guest": (
         "the guest learns, for every row scored, the joint score with a small error that is always the same "
@@ -153,8 +152,9 @@ REMOVED: dict[str, str] = {
 }
 
 FORMER: dict[str, tuple[str, ...]] = {
-    "final-weights-to-owner": ("guest-weights-to-guest", "host-weights-to-host")
-}  # still read, and means both
+    "final-weights-to-owner": ("guest-weights-to-guest", "host-weights-to-host"),
+    "loss-to-arbiter": (),
+}  # still read, and means what stands here
 
 AVERAGES, OF_TWO = "averages-to-parties", "updates-to-other-member"  # of jobs with members
 DEALER = "dealer-collusion"  # asked before any message, of networks with several hosts

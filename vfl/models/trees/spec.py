@@ -289,7 +289,7 @@ class BoostedTrees(Spec):
             signs = ("constraint-signs-to-guest",) if self.monotone_constraints else ()
             return ("bin-sums-to-guest", "directions-to-guest", "partition-to-hosts", *sample, *signs)
         scale = ("label-scale-to-parties",) if self.weighted or self.label in ("numeric", "count") else ()
-        loss = ("loss-to-arbiter",) if self.early_stopping_rounds else ()
+        loss = ("loss-verdict-to-parties",) if self.early_stopping_rounds else ()
         signs = ("constraint-signs-to-arbiter",) if self.monotone_constraints else ()
         always = ("bin-sums-to-arbiter", "wins-to-owners", "edge-count-to-arbiter", "scores-to-guest")
         return (*always, *scale, *loss, *signs)

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from protocols.binning.quantile import Binned
 from protocols.boosting import prepare, product, rings
 from protocols.boosting.blocks import MASK
-from protocols.boosting.held_out import HeldOutLoss
+from protocols.boosting.held_out import HeldOutSign
 from protocols.boosting.keys import PairKey
 from protocols.boosting.params import Params
 from protocols.boosting.prepare import MaskedPadSums, Prepared
@@ -32,7 +32,7 @@ from tests.unit.protocols.boosting.samples import drawn_from
 from tests.unit.protocols.boosting.world import Trained, bin_blocks, roles_of, train
 
 ROWS, DEPTH, TREES = 160, 3, 4
-REVEALED = {"RootSums", "MaskedSums", "EdgeShare", "HeldOutLoss"}
+REVEALED = {"RootSums", "MaskedSums", "EdgeShare", "HeldOutSign"}
 
 
 @dataclass
@@ -241,9 +241,9 @@ def test_the_arbiter_receives_nothing_else_that_is_not_uniform(run: Run) -> None
     assert {s.kind.permit for s in run.transcript if s.kind.kind in told} == {
         "bin-sums-to-arbiter",
         "edge-count-to-arbiter",
-        "loss-to-arbiter",
+        "loss-verdict-to-parties",
     }
-    assert len(run.to("arbiter", HeldOutLoss)) == TREES
+    assert len(run.to("arbiter", HeldOutSign)) == TREES - 1  # of the first loss there is nothing to compare
     assert len(run.to("arbiter", EdgeShare)) == 2 * TREES  # of gradients, and of losses
 
 

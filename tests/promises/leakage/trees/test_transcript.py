@@ -34,7 +34,7 @@ PRESCRIBED = {
     "open": {"BinSums", "OwnWins", "Directions", "NodeRows", "AllDirections"},
     "sealed": {
         *("RootSums", "MaskedSums", "Owners", "Wins", "EdgeShare", "HelpOrder", "RowTags", "OpenedScores"),
-        *("TargetScale", "HeldOutLoss", "MoreRounds", "RoundsKept"),  # with weights and early stopping
+        *("TargetScale", "HeldOutSign", "LowerLoss", "MoreRounds", "RoundsKept"),  # with weights and early stopping
     },
 }
 TO_HOST = {
@@ -65,7 +65,7 @@ TO_ARBITER = {
         "MaskedSums",
         "MaskedMembership",
     ),
-    *("DealtLeaves", "TargetScale", "HeldOutLoss", "RoundingPads"),
+    *("DealtLeaves", "TargetScale", "HeldOutSign", "RoundingPads"),
 }
 
 

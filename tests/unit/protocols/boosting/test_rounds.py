@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from protocols._native import PlainVec
 from protocols.binning.quantile import Binned
 from protocols.boosting import held_out, objective
 from protocols.boosting.params import Params
 from protocols.boosting.prepare import EncryptedPads
 from protocols.boosting.sealed import layout_of
-from protocols.cipher import Identity, Keyring, Paillier, Scheme
+from protocols.cipher import CipherVec, DecryptionKey, Identity, Keyring, Paillier, Scheme
 from protocols.errors import ConfigError, DataError
 from tests.harness import TOY, Recording, Sent
 from tests.unit.protocols.boosting.samples import (
@@ -40,16 +42,50 @@ def params(kind: str = "binary:logistic", **changes: Any) -> Params:
 # -- early stopping
 
 
-def losses_of(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """What the arbiter opens after each round."""
-    found: list[float] = []
-    honest = held_out.arbiter
+@dataclass
+class Losses:
+    """After each round whether the loss is lower than all before, and where it is, what it is: opened by the test."""
 
-    def arbiter(*args: Any) -> float:
-        found.append(honest(*args))
-        return found[-1]
+    lower: list[bool] = field(default_factory=list)
+    encrypted: list[CipherVec] = field(default_factory=list)
+    key: Any = None
+    scale: Any = None
+
+    @property
+    def rounds(self) -> int:
+        return len(self.lower)
+
+    @property
+    def best(self) -> int:
+        """Up to which round it was lowest."""
+        return max(k for k, lower in enumerate(self.lower, 1) if lower)
+
+    def opened(self, rows: int) -> list[float]:
+        """The mean losses that were the lowest so far."""
+        unit = rows * 2.0 ** (self.scale.loss_curve.fraction + held_out.LABEL)
+        first = np.arange(1)
+        return [
+            self.key.open(one.take(first), self.key.public.plain_bits).to_ints()[0] / unit for one in self.encrypted
+        ]
+
+
+def losses_of(monkeypatch: pytest.MonkeyPatch) -> Losses:
+    """What is compared after each round."""
+    found, arbiter_, guest_ = Losses(), held_out.arbiter, held_out.guest
+
+    def arbiter(session: Any, key: Any, *args: Any, first: bool) -> bool:
+        found.key = key
+        found.lower.append(arbiter_(session, key, *args, first=first))
+        return found.lower[-1]
+
+    def guest(session: Any, keys: Any, scale: Any, *args: Any) -> CipherVec:
+        found.scale, lowest = scale, guest_(session, keys, scale, *args)
+        if lowest is not args[-1]:
+            found.encrypted.append(lowest)
+        return lowest
 
     monkeypatch.setattr(held_out, "arbiter", arbiter)
+    monkeypatch.setattr(held_out, "guest", guest)
     return found
 
 
@@ -70,49 +106,56 @@ def loss(p: Params, y: Floats, margin: Floats) -> float:
 
 
 @pytest.mark.parametrize("kind", OBJECTIVES)
-def test_early_stopping_opens_the_loss_and_keeps_the_best_round(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = losses_of(monkeypatch)
+def test_early_stopping_compares_the_loss_and_keeps_the_best_round(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = losses_of(monkeypatch)
     p, blocks, y = stopping(kind)
     trained, trees = sealed_and_its_twin(p, blocks, y, TOY, held_out=HELD)
     kept = len(trees) // p.num_class
-    for rounds in range(1, kept + 1):
-        margin = exact(trained, blocks, trees[: rounds * p.num_class])[HELD]
-        unit = (
-            trained.sealed.margin_unit * 2.0**40 if p.objective == "reg:squarederror" else 1.0
-        )  # the label's power of two
-        assert opened[rounds - 1] * unit**2 == pytest.approx(loss(p, y[HELD], margin), rel=2e-3, abs=2e-4)
-    ended = next((k for k in range(len(opened)) if k - int(np.argmin(opened[: k + 1])) >= 2), len(opened) - 1)
-    assert len(opened) == ended + 1
-    assert kept == int(np.argmin(opened)) + 1
+    unit = trained.sealed.margin_unit * 2.0**40 if p.objective == "reg:squarederror" else 1.0  # the label's
+    margins = (exact(trained, blocks, trees[: rounds * p.num_class])[HELD] for rounds in range(1, kept + 1))
+    expected = [loss(p, y[HELD], margin) for margin in margins]
+    opened = [value * unit**2 for value in compared.opened(int(HELD.sum()) * p.num_class)]
+    assert opened == pytest.approx(
+        [value for value, low in zip(expected, compared.lower[:kept], strict=True) if low], rel=2e-3, abs=2e-4
+    )
+    assert all(later < earlier for earlier, later in itertools.pairwise(opened))
+    assert compared.lower[0]
+    for k, low in enumerate(compared.lower[1:kept], 1):
+        assert low == (expected[k] < min(expected[:k])) or abs(expected[k] - min(expected[:k])) < 1e-3
+    assert compared.rounds == min(compared.best + 2, p.n_estimators)
+    assert kept == compared.best
     assert trained.arbiter is not None
     assert len(trained.arbiter.value) == len(trained.sealed.shape) == trained.hosts[0].trees == len(trees)
     check_scores(trained, blocks, trees, TOY)
 
 
 def test_all_parties_hear_of_every_round_but_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = losses_of(monkeypatch)
     for rounds, ends in ((12, True), (2, False)):
-        opened.clear()
-        p, blocks, y = stopping("binary:logistic", n_estimators=rounds)
-        sent: list[Sent] = []
-        train(blocks, y, p, Identity(1024), taps={"arbiter": [Recording("arbiter", sent)]}, held_out=HELD)
+        with monkeypatch.context() as patch:
+            compared = losses_of(patch)
+            p, blocks, y = stopping("binary:logistic", n_estimators=rounds)
+            sent: list[Sent] = []
+            train(blocks, y, p, Identity(1024), taps={"arbiter": [Recording("arbiter", sent)]}, held_out=HELD)
         for party in ("guest", "host1"):
             told = [s.message(Keyring()).more for s in sent if s.kind is held_out.MoreRounds and s.receiver == party]  # type: ignore[attr-defined]
-            assert told == ([True] * (len(opened) - 1) + [False] if ends else [True])
+            assert told == ([True] * (compared.rounds - 1) + [False] if ends else [True])
             kept = [s.message(Keyring()).rounds for s in sent if s.kind is held_out.RoundsKept and s.receiver == party]  # type: ignore[attr-defined]
-            assert kept == [int(np.argmin(opened)) + 1]
+            assert kept == [compared.best]
+        lower = [s for s in sent if s.kind is held_out.LowerLoss]
+        assert {s.receiver for s in lower} == {"guest"}
+        assert len(lower) == compared.rounds
 
 
 def test_rounds_of_the_guest_alone_are_kept_and_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = losses_of(monkeypatch)
+    compared = losses_of(monkeypatch)
     p, blocks, y = stopping("binary:logistic", guest_only_trees=3, n_estimators=6)
     trained, trees = sealed_and_its_twin(p, blocks, y, Identity(1024), held_out=HELD)
     assert len(trained.sealed.own.trees) == 3
-    assert len(opened) <= 3
+    assert compared.rounds <= 3
     check_scores(trained, blocks, trees, Identity(1024))
-    opened.clear()
+    made = compared.rounds
     alone = train(blocks, y, replace(p, guest_only_trees=6), Identity(1024), held_out=HELD)
-    assert opened == []
+    assert compared.rounds == made
     assert alone.sealed.trees == len(alone.sealed.own.trees)
 
 
@@ -125,11 +168,40 @@ def test_too_few_rows_decide_nothing() -> None:
         train(blocks, y, p, Identity(1024))
 
 
-def test_the_loss_is_opened_on_a_grid(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = losses_of(monkeypatch)
-    p, blocks, y = stopping("binary:logistic", n_estimators=3)
-    train(blocks, y, p, Identity(1024), held_out=HELD)
-    assert [value * 2**held_out.GRID % 1 for value in opened] == [0.0] * len(opened)
+def test_the_arbiter_opens_no_loss_but_a_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it opens is longer than a difference of losses can be, by a random factor.  Planted: without it, it
+    opens that difference."""
+
+    def opened(patch: pytest.MonkeyPatch) -> list[int]:
+        found, honest = list[int](), DecryptionKey.open
+
+        def open_(self: DecryptionKey, ciphers: CipherVec, bits: int) -> PlainVec:
+            values = honest(self, ciphers, bits)
+            found.extend(values.to_ints() if len(ciphers) == 1 else [])
+            return values
+
+        patch.setattr(DecryptionKey, "open", open_)
+        p, blocks, y = stopping("binary:logistic", n_estimators=3)
+        train(blocks, y, p, TOY, held_out=HELD)
+        return found
+
+    with monkeypatch.context() as patch:
+        honest = opened(patch)
+    most = 2 ** held_out.value_bits(losses_scale(monkeypatch), int(HELD.sum()))
+    assert len(honest) == 2
+    assert all(abs(value) > most for value in honest)
+    with monkeypatch.context() as patch:
+        patch.setattr(held_out, "blinded", lambda session, total, *rest: total)
+        assert all(abs(value) < most for value in opened(patch))
+
+
+def losses_scale(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The scale of such a training."""
+    with monkeypatch.context() as patch:
+        compared = losses_of(patch)
+        p, blocks, y = stopping("binary:logistic", n_estimators=1)
+        train(blocks, y, p, Identity(1024), held_out=HELD)
+    return compared.scale
 
 
 # -- continued models

@@ -131,8 +131,8 @@ TRAINING: list[tuple[type[Message], Change, set[str]]] = [
     (leaves.DealtLeaves, short("rest"), {"host1"}),
     (leaves.MaskedMembership, short("u"), {"guest"}),
     (leaves.MaskedLeaves, short("values"), {"arbiter"}),
-    (held_out.HeldOutLoss, lambda m: {"share": PlainVec.zeros(0)}, {"guest"}),
-    (held_out.HeldOutLoss, wide("share"), {"guest"}),
+    (held_out.HeldOutShare, lambda m: {"share": m.share.take(np.zeros(0, np.int64))}, {"arbiter"}),
+    (held_out.HeldOutSign, lambda m: {"value": m.value.take(np.zeros(0, np.int64))}, {"guest"}),
     (held_out.RoundsKept, lambda m: {"rounds": -1}, {"arbiter"}),
     (held_out.RoundsKept, lambda m: {"rounds": 99}, {"arbiter"}),
 ]
@@ -161,7 +161,7 @@ SCORING: list[tuple[type[Message], Change, set[str]]] = [
     (scoring.OpenedScores, short("shares"), {"arbiter"}),
 ]
 
-NOTHING_TO_GET_WRONG = {held_out.MoreRounds}  # one bit
+NOTHING_TO_GET_WRONG = {held_out.MoreRounds, held_out.LowerLoss}  # one bit
 ELSEWHERE = {key_offer.PublicKeyOffer}  # tests/unit/native/test_key_proof.py
 
 

@@ -180,7 +180,7 @@ def test_early_stopping_and_training_rows_go_together() -> None:
     allowed = (
         "bin-sums-to-arbiter",
         "wins-to-owners",
-        "loss-to-arbiter",
+        "loss-verdict-to-parties",
         "edge-count-to-arbiter",
         "scores-to-guest",
         "intersection-to-parties",
