@@ -2,13 +2,14 @@
 prepared and direct, in one run.
 
     python -m benchmarks.glm [--rows N] [--columns GUEST HOST ..] [--bits 2048 3072] [--preparation batched none]
-                             [--direct-passes N] [--repeat N] [--cores N] [--out FILE]
+                             [--direct-passes N] [--repeat N] [--cores N] [--out FILE] [--beside FOLDER]
 
 All parties share the cores given (default: one).  A training of prepared iterations has one chunk, and another has two:
 the difference is one chunk, offline and online; of direct ones it is `--direct-passes`.  Ciphers take turns, `--repeat`
 times; seconds are the medians of the turns.  Printed and written: seconds and CPU seconds per iteration, milliseconds
 per row and iteration, products modulo n^2 by operation (counted, noise-free) and the share of the CPU time that they
-explain at the measured time of one product, and bytes.
+explain at the measured time of one product, and bytes.  --beside: commit 1582fb9, built in FOLDER, takes turns with
+this one, and the CPU time of its iterations is divided by that of these (columns 5 + 18).
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ import argparse
 import json
 import os
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -193,6 +197,28 @@ def show(job: Job, row: dict[str, Any], results: dict[Job, dict[str, Any]]) -> N
         print(f"{'':>26} {name:<16} {count / rows:7.1f} products")
 
 
+def earlier(folder: Path, rows: int, bits: Sequence[int]) -> dict[tuple[bool, int], float]:
+    """CPU seconds per iteration of the commit in `folder`: by whether it is in the clear, and by bits of the key."""
+    with tempfile.TemporaryDirectory() as name:
+        out = Path(name) / "glm.json"
+        asked = [f"--rows={rows}", "--bits", *map(str, bits), f"--out={out}"]
+        environment = {**os.environ, "PYTHONPATH": str(folder)}
+        command = [sys.executable, "-m", "benchmarks.glm", *asked]
+        subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, check=True)
+        found = json.loads(out.read_text())["rows"]
+    return {(row["cipher"] == "identity", row["bits"]): row["cpu_seconds_a_pass"] for row in found}
+
+
+def compare(turns: dict[Job, list[dict[str, Any]]], others: Sequence[dict[tuple[bool, int], float]]) -> None:
+    """Prints the CPU time of the earlier commit over that of each job, the median over the turns."""
+    for job, own in turns.items():
+        key = (job.clear, 0 if job.clear else job.bits)
+        pairs = list(zip(own, others, strict=True))
+        ratio = statistics.median(other[key] / turn["cpu_seconds_a_pass"] for turn, other in pairs)
+        before = statistics.median(other[key] for other in others)
+        print(f"{job.name:<26} {1e3 * before:9.2f} CPU ms per iteration before, over this one's {ratio:6.1f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=4000)
@@ -202,6 +228,7 @@ def main() -> None:
     parser.add_argument("--direct-passes", type=int, default=4)
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--cores", type=int, default=1)
+    parser.add_argument("--beside", type=Path)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "glm.json")
     options = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
@@ -231,12 +258,16 @@ def main() -> None:
         f"for all parties, {options.repeat} turn(s); per row and iteration, all parties together:"
     )
     turns: dict[Job, list[dict[str, Any]]] = {job: [] for job in jobs}
+    others = list[dict[tuple[bool, int], float]]()
     for _ in range(options.repeat):
+        others += [earlier(options.beside, options.rows, options.bits)] if options.beside else []
         for job in jobs:
             turns[job].append(measure(job, data, meter))
     results = {job: summed(job, turns[job], options.rows) for job in jobs}
     for job, row in results.items():
         show(job, row, results)
+    if options.beside:
+        compare(turns, others)
     options.out.parent.mkdir(exist_ok=True)
     written = {"machine": machine(), "columns": options.columns, "rows": list(results.values())}
     options.out.write_text(json.dumps(written, indent=1) + "\n")

@@ -2,9 +2,9 @@
 
     python -m benchmarks.memory [--kind KIND] [--rows N ...] [--columns GUEST HOST] [--bits N] [--iterations N]
 
-Generated tables, all rows common; three processes from CSV files to reports.  KIND: of a model, "open-trees", or
-"alignment" for `vfl align` alone (of two processes).  Printed by party: the most memory that its process has held, in
-MiB, and the prediction.
+Generated tables, all rows common; three processes from CSV files to reports.  KIND: of a model, "open-trees",
+"direct-regression", or "alignment" for `vfl align` alone (of two processes).  Printed by party: the most memory that
+its process has held, in MiB, and the prediction.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from vfl.demo.run import ARBITER, free_ports
 from vfl.job import load_job, starter_job
 from vfl.job.setup import init_party, trust_peer
 
-OPEN, ALIGNMENT = "open-trees", "alignment"
+OPEN, ALIGNMENT, DIRECT = "open-trees", "alignment", "direct-regression"
 NAMES: dict[str, Role] = {"bank": "guest", "telecom": "host", ARBITER: "arbiter"}
 
 
@@ -47,7 +47,8 @@ def lay_out(folder: Path, frames: dict[str, pd.DataFrame], kind: str, bits: int,
         {"n_estimators": iterations} if kind in (OPEN, "boosted-trees") else {"max_iter": iterations}
     )
     given |= {"membership": "open"} if kind == OPEN else {}
-    kind = {OPEN: "boosted-trees", ALIGNMENT: "logistic-regression"}.get(kind, kind)
+    given |= {"preparation": "none"} if kind == DIRECT else {}
+    kind = {OPEN: "boosted-trees", ALIGNMENT: "logistic-regression", DIRECT: "logistic-regression"}.get(kind, kind)
     listening = [name for name, role in NAMES.items() if role != "host"]
     addresses = {n: f"127.0.0.1:{p}" for n, p in zip(listening, free_ports(len(listening)), strict=True)}
     for name, role in NAMES.items():

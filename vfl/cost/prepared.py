@@ -2,8 +2,8 @@
 slots.
 
 No coefficient is fitted.  Each message's work is counted as the protocol does it, by the core's own plans of powers and
-matrix products; a decryption was counted on vectors of thousands.  What a training
-costs before its first iteration, and the work of an iteration in the clear, are those of the direct protocol.
+matrix products; a decryption was counted on vectors of thousands.  What the key costs, and the work of an iteration in
+the clear, are those of the direct protocol.
 """
 
 from __future__ import annotations
@@ -119,21 +119,42 @@ def counts(chunks: Sequence[Slots], work: Workload, key_bits: int, batches: int 
 def seconds(
     chunks: Sequence[Slots], work: Workload, key_bits: int, machine: Machine, network: Network, cores: int, batches: int
 ) -> float:
-    """As `cost.part_seconds`, of a training: what comes before its iterations, and these."""
-    made, losses = counts(chunks, work, key_bits, batches), evaluations(chunks, work, key_bits)
-    count = Counts(*(getattr(made, name) + getattr(losses, name) for name in Counts.__dataclass_fields__))
-    return seconds_of(count, work, key_bits, machine, network, cores)
+    """As `cost.part_seconds`, of a training: its key, and its iterations."""
+    return seconds_of(_all(chunks, work, key_bits, batches), work, key_bits, machine, network, cores)
 
 
 def seconds_of(count: Counts, clear: Workload, key_bits: int, machine: Machine, network: Network, cores: int) -> float:
-    """What comes before the iterations of a training, these counts, and the work of `clear` in the clear."""
-    before, formulas = replace(clear, passes=0), cost.fitted()["formulas"]
-    work = cost.counted(clear, key_bits, formulas)["other"] - cost.counted(before, key_bits, formulas)["other"]
+    """The key of a training, these counts, and the work of `clear` in the clear."""
+    begin, work = _beside(clear, key_bits)
     serial = count.path_products / count.products
     return (
-        cost.part_seconds(before, key_bits, machine, network, cores)
+        begin["paced"] * machine.product_s
+        + begin["other"] * machine.clear_s
         + count.path_products * machine.product_s / cores
         + work * serial * machine.clear_s
-        + 8 * count.path_bytes / network.bits_per_second
-        + count.round_trips * network.round_trip_s
+        + 8 * (begin["path_bytes"] + count.path_bytes) / network.bits_per_second
+        + (begin["round_trips"] + count.round_trips) * network.round_trip_s
     )
+
+
+def one_core_s(chunks: Sequence[Slots], work: Workload, key_bits: int, machine: Machine) -> tuple[float, float]:
+    """CPU seconds of all parties together: until the iterations are prepared (`vfl prepare`), and from then on; without
+    the alignment."""
+    count, (begin, clear) = _all(chunks, work, key_bits, 1), _beside(work, key_bits)
+    ahead = (begin["paced"] + count.products) * machine.product_s + begin["other"] * machine.clear_s
+    return ahead, clear * machine.clear_s
+
+
+def _all(chunks: Sequence[Slots], work: Workload, key_bits: int, batches: int) -> Counts:
+    """What the chunks and the evaluations of the loss take."""
+    made, losses = counts(chunks, work, key_bits, batches), evaluations(chunks, work, key_bits)
+    return Counts(*(getattr(made, name) + getattr(losses, name) for name in Counts.__dataclass_fields__))
+
+
+def _beside(work: Workload, key_bits: int) -> tuple[Mapping[str, float], float]:
+    """What the key of a training takes, which does not depend on its rows, and its iterations in the clear, in
+    units of clear_s."""
+    formulas = cost.fitted()["formulas"]
+    begin = cost.counted(replace(work, passes=0, rows=0), key_bits, formulas)
+    without = cost.counted(replace(work, passes=0), key_bits, formulas)
+    return begin, cost.counted(work, key_bits, formulas)["other"] - without["other"]
