@@ -45,6 +45,8 @@ def test_workers_die_the_command_dies_and_others_go_on(cluster: Cluster, tmp_pat
     expected = sorted(set(tables(ROWS)["telecom"][KEY]))
     with institutions(tmp_path) as there:
         there.lay_out(tables(ROWS), reconnect=40)
+        tables(ROWS)["bank"].to_parquet(there.folder / "bank" / "customers.parquet")  # so that workers have the ids
+        there.change("bank", 'source = "customers.csv"', 'source = "customers.parquet"')
         section(there, cluster.section(2))
         telecom = there.start("telecom", command="align", timeout=90)
         bank = there.start("bank", command="align", timeout=90, environment=ALONE)
