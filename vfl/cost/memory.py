@@ -37,6 +37,7 @@ LIBRARIES = 165 * MIB  # of a party's process that has done nothing
 REPORT = 105 * MIB  # what the guest's own measures and charts take
 ROW = 120  # bytes of a row of a table besides its values: its id as text, and its place
 VALUE = 8
+CELL = 46  # bytes of a cell of a table that is only aligned: as a text
 KEPT = 2  # copies of a value outside a training: as it was read, and of the rows that are common
 USED = 5  # of a regression: standardised, as an integer, preconditioned, and what is between these
 BINNED = 4  # of trees: as a code, as a bin, and what is between these
@@ -82,7 +83,8 @@ def own_bytes(job: Matching, role: Role, size: Size, *, trains: bool = True) -> 
     """Of this party's process without workers, if its partners' lists are as long as its own.  trains: or aligns
     alone."""
     hosts = len(job.parties.hosts)
-    table = 0 if role == "arbiter" else size.rows * (ROW + KEPT * VALUE * size.columns)
+    value = KEPT * VALUE if trains and isinstance(job, Job) else CELL
+    table = 0 if role == "arbiter" else size.rows * (ROW + value * size.columns)
     needs = [0 if role == "arbiter" and hosts == 1 else _aligning(size.rows, size.rows * hosts)]
     if trains and isinstance(job, Job):
         needs += [REPORT if role == "guest" else 0, *(_trained(one, role, size) for one in job.candidates)]

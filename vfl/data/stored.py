@@ -33,6 +33,11 @@ class Stored(ABC):
     @abstractmethod
     def __len__(self) -> int: ...
 
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """How many columns it has."""
+
     @abstractmethod
     def frame(self, only: Sequence[str] | None = None) -> pd.DataFrame:
         """As `read_source` would have it, its cells of texts as they are written; only: the columns that are wanted, if
@@ -56,6 +61,10 @@ class StoredFrame(Stored):
 
     def __len__(self) -> int:
         return len(self.cells)
+
+    @property
+    def width(self) -> int:
+        return self.cells.shape[1]
 
     def frame(self, only: Sequence[str] | None = None) -> pd.DataFrame:
         """As `Stored.frame`."""
@@ -86,6 +95,10 @@ class StoredArrow(Stored):
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
+
+    @property
+    def width(self) -> int:
+        return int(self.table.num_columns)
 
     @classmethod
     def of(cls, schema: Any, column: Any, rows: NDArray[np.bool_] | None) -> StoredArrow:

@@ -71,7 +71,7 @@ class Aligning(Ready[Matching]):
 
     @property
     def size(self) -> tuple[int, int]:
-        return (0, 0) if self.ids is None else (len(self.ids[0]), 0)
+        return (0, 0) if self.ids is None else (len(self.ids[0]), 0 if self.stored is None else self.stored.width)
 
     def input_digest(self) -> bytes:
         """What this party's randomness is bound to: the job and its own ids."""
