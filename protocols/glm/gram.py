@@ -158,9 +158,9 @@ class Part:
 
 
 def may(terms: Terms, hosts: int) -> bool:
-    """Whether what the job says allows it: a linear link, rows that weigh the same, steps over all rows, no loss that
-    is evaluated, one host, and iterations that are prepared."""
-    alike = terms.prepared and isinstance(terms.link, Linear) and not terms.weighted
+    """Whether the job asks for it and it is possible: a linear link, rows that weigh the same, steps over all rows, no
+    loss that is evaluated, and one host."""
+    alike = terms.gram and isinstance(terms.link, Linear) and not terms.weighted
     return alike and terms.sgd is None and terms.stopping is None and hosts == 1
 
 

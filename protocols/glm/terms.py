@@ -39,7 +39,7 @@ class Terms:
     sgd: None for steps over all rows.  settles: all parties learn whether the weights have settled, which ends training
     (settling.py).  reveal: whose final weights are revealed to their owner, out of "guest" and
     "hosts"; the others' stay shared with the arbiter.  prepared: iterations are prepared in chunks
-    (preparation.py)."""
+    (preparation.py).  gram: where that is allowed and cheaper, they are made on shares of Gram matrices (gram.py)."""
 
     link: Link
     penalty: Penalty
@@ -53,6 +53,7 @@ class Terms:
     reveal: tuple[str, ...] = ()
     settles: bool = False
     prepared: bool = False
+    gram: bool = False
 
     def __post_init__(self) -> None:
         if self.settles and (self.sgd is not None or self.stopping is not None):

@@ -158,11 +158,11 @@ class Federation:
         convergence : bool, default True
             Whether all parties learn, every ten iterations of a regression or scorecard, whether the weights have settled, which ends training.
             If False, all iterations of `max_iter` are made, and nobody learns whether they were enough.
-        preparation : {"batched", "none"}, default None
+        preparation : {"batched", "gram", "none"}, default None
             How regressions and scorecards are trained. With "batched" what several iterations need of encryption is made at once, before them,
             by a fraction of the work; with "none" each iteration computes with ciphertexts. The models are equal within the error of the
-            protocol (docs/protocols/glm.md). With a linear link and one host, "batched" computes once what iterations take from the rows, where
-            that is cheaper. None is "batched" wherever the estimator has such iterations. Nothing is stored for a later fit:
+            protocol (docs/protocols/glm.md). With a linear link and one host, "gram" computes once what iterations take from the rows, where
+            that is cheaper; a guest that deviates from the protocol can then make scores show a column of the host (docs/threat-model.md). None is "batched" wherever the estimator has such iterations. Nothing is stored for a later fit:
             that is for parties that wait for each other (`vfl prepare`).
 
         Returns
@@ -209,7 +209,7 @@ class Federation:
             warn_user(sentence)
         told = tuple(who for who in WHO if who in reveal)
         watched = flag("convergence", convergence)
-        ways = None if preparation is None else one_of("preparation", preparation, ("none", "batched"))
+        ways = None if preparation is None else one_of("preparation", preparation, ("none", "batched", "gram"))
         return cls(
             tables,
             keys,
@@ -294,6 +294,7 @@ class Federation:
                     "reveal": self._reveal,
                     "convergence": self._convergence,
                     "prepared": request.spec.prepares and self._preparation != "none",
+                    "gram": request.spec.prepares and self._preparation == "gram",
                 },
                 watched=given,
             )
@@ -317,10 +318,10 @@ class Federation:
         spec = grid.estimator if grid is not None else estimator
         if not isinstance(spec, Spec):
             raise no_estimator(spec)
-        if self._preparation == "batched" and not spec.prepares:
+        if self._preparation in ("batched", "gram") and not spec.prepares:
             raise ConfigError(
                 f"{type(spec).__name__} has no iterations that can be prepared",
-                remedy='Make a federation without preparation = "batched" for it',
+                remedy="Make a federation without preparation for it",
             )
         if init_model is not None and not isinstance(init_model, FederatedTrees):
             raise ConfigError(

@@ -14,7 +14,7 @@ from vfl.storage.pad_store import DAYS
 def in_words(job: Job, table: tuple[int, int] | None) -> str:
     """table: rows and columns of this party's, None at the arbiter; "" where nothing of the job can be prepared
     ahead."""
-    if not job.model.prepares or job.crypto.preparation != "batched" or job.search is not None:
+    if not job.model.prepares or job.crypto.preparation == "none" or job.search is not None:
         return ""
     work = workload(job, *(table or (ROWS, COLUMNS)))
     if work is not None and gram_of(job, work) is not None:

@@ -160,15 +160,16 @@ class Crypto(Section):
         description="the size of the Paillier key; 2048 gives a warning (112-bit security by NIST SP 800-57; "
         "3072 gives 128)",
     )
-    preparation: Literal["none", "batched"] | None = Field(
+    preparation: Literal["none", "batched", "gram"] | None = Field(
         default=None,
         exclude_if=lambda preparation: preparation is None,
         description=(
             'regressions and scorecards; "batched": the encryption for several iterations is done at once, before '
             "these iterations, with a fraction of the work. If a party dies, up to that many iterations are "
-            "repeated, and the model equals that of an undisturbed run except for the last digits. With a linear link "
-            "(taylor, numbers) and one host, what iterations take from the rows is computed once where that is "
-            "cheaper, and they no longer depend on the number of rows. "
+            "repeated, and the model equals that of an undisturbed run except for the last digits. "
+            '"gram": with a linear link (taylor, numbers) and one host, what iterations take from the rows is computed '
+            "once where that is cheaper, and they no longer depend on the number of rows; elsewhere as batched. A "
+            "guest that deviates from the protocol can then move a weight of the host, and scores show it that column. "
             '"none": each iteration computes with ciphertexts; absent: "batched"'
         ),
     )
@@ -374,8 +375,8 @@ class Job(Matching):
         asked, kept = self.crypto.preparation, None
         if self.model.prepares:
             kept = asked or "batched"
-        elif asked == "batched":
-            what = f'is "batched", and a model of kind {self.model.kind} has no iterations that can be prepared'
+        elif asked not in (None, "none"):
+            what = f'is "{asked}", and a model of kind {self.model.kind} has no iterations that can be prepared'
             raise Complaint(what, "Remove the key", "crypto.preparation")
         object.__setattr__(self, "crypto", self.crypto.model_copy(update={"preparation": kept}))
 

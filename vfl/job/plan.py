@@ -23,7 +23,8 @@ def plan_of(job: Job) -> Plan[Spec]:
         preprocess=job.preprocess,
         open_names=job.preprocess is not None and job.preprocess.open_names,
         reveal=job.reveal,
-        prepared=job.crypto.preparation == "batched",
+        prepared=job.crypto.preparation in ("batched", "gram"),
+        gram=job.crypto.preparation == "gram",
         convergence=CONVERGENCE in job.disclosure.allow,
         noise=None if job.privacy is None else job.privacy.on_counts(len(job.parties.hosts)),
     )

@@ -40,6 +40,7 @@ class Plan(Generic[S]):
     open_names: bool = False  # where columns are binned by the label: whether hosts name them
     reveal: tuple[str, ...] = ()  # whose final weights their owner learns, of "guest" and "hosts"
     prepared: bool = False  # iterations of a regression are prepared, several at once
+    gram: bool = False  # or made on shares of Gram matrices, where that is cheaper
     convergence: bool = False  # all parties learn whether weights have settled, where the spec has any that may
     noise: CountNoise | None = None  # on events of bins that hosts learn
 

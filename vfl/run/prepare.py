@@ -45,7 +45,7 @@ def check_prepares(job: Job) -> None:
             f"a model of kind {kind} has no iterations that can be prepared: vfl prepare does nothing for it",
             remedy="Give vfl run; regressions and scorecards can be prepared",
         )
-    if job.crypto.preparation != "batched":
+    if job.crypto.preparation == "none":
         raise ConfigError(
             'the job says preparation = "none": none of its iterations are prepared',
             remedy='Give vfl run, or agree on preparation = "batched" in [crypto]',

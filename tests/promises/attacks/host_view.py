@@ -107,10 +107,11 @@ def record(
     sgd: glm.Sgd | None = None,
     ends: glm.Stopping | None = None,
     prepared: bool = False,
+    gram: bool = False,
 ) -> tuple[View, list[Sent]]:
     """Trains; the view of the only host, and the whole transcript."""
     roles, transcript, public = Roles("guest", ("host",), "arbiter"), list[Sent](), Keyring()
-    terms = glm.Terms(link, penalty or glm.Penalty(1.0), passes, sgd=sgd, stopping=ends, prepared=prepared)
+    terms = glm.Terms(link, penalty or glm.Penalty(1.0), passes, sgd=sgd, stopping=ends, prepared=prepared, gram=gram)
 
     def arbiter(session: Session) -> bytes:
         key = scheme.generate("arbiter", session.seed("key"))

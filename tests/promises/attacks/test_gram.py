@@ -72,7 +72,7 @@ def trained(passes: int = PASSES) -> Seen:
     _, blocks, y = problem("taylor")
     blocks = [blocks[0], blocks[1][:, :4]]
     scheme = Escrow(TOY)
-    view, transcript = record(blocks, y, LINK, passes, scheme, prepared=True)
+    view, transcript = record(blocks, y, LINK, passes, scheme, prepared=True, gram=True)
     keys = {key.public.holder: key for key in scheme.keys}
     for key in keys.values():
         view.keys.add(key.public)
@@ -241,7 +241,7 @@ def test_arbiter_and_host_receive_nothing_of_a_row_but_what_the_guest_alone_can_
     assert rows_seen(seen.transcript, len(seen.view.y), seen.view.keys, sealed=True) == set()
     monkeypatch.setattr(Layout, "pays", lambda self, plan: False)
     _, blocks, y = problem("taylor")
-    view, transcript = record(blocks, y, LINK, 4, TOY, prepared=True)
+    view, transcript = record(blocks, y, LINK, 4, TOY, prepared=True, gram=True)
     assert "ResidualLessPad" in rows_seen(transcript, len(y), view.keys, sealed=False)
 
 
@@ -255,14 +255,14 @@ def test_a_guest_that_deviates_moves_a_weight_of_the_host_by_a_number_of_its_cho
     only change residuals of rows: what this moves the weights by depends on the host's columns, which it lacks."""
     _, (own, theirs), y = problem("taylor")
     blocks, honest = [own, theirs[:, :4]], HandedOver.__init__
-    before = train(blocks, y, 6, TOY, prepared=True)[1]
+    before = train(blocks, y, 6, TOY, prepared=True, gram=True)[1]
 
     def planted(self: HandedOver, share: PlainVec, move: bytes) -> None:
         guests = len(share) == 4 and threading.current_thread().name == "vfl-guest"
         honest(self, share + PlainVec.from_ints([0, guests << WEIGHT, 0, 0]), move)
 
     monkeypatch.setattr(HandedOver, "__init__", planted)
-    moved = train(blocks, y, 6, TOY, prepared=True)[1] - before
+    moved = train(blocks, y, 6, TOY, prepared=True, gram=True)[1] - before
     assert moved.tolist() == [0, 1, 0, 0]
     assert np.corrcoef(blocks[1] @ moved, blocks[1][:, 1])[0, 1] ** 2 > 0.999
     plan = LINK.plan(rows_log2(len(y)), Penalty(1.0), 6, 2, TOY.bits - 41)

@@ -87,7 +87,7 @@ def count(only: str = "") -> dict[str, Any]:
         spec = (
             LogisticRegression(max_iter=5, solver="sgd", batch_size=32) if name == "logistic in mini-batches" else None
         )
-        way = "none" if name.endswith(DIRECT) else None
+        way = "none" if name.endswith(DIRECT) else "gram" if name.endswith(GRAM) else None
         Layout.pays = (lambda self, plan: self.fits) if name.endswith(GRAM) else pays  # type: ignore[method-assign]
         meters = run(work, Paillier(2048), repeatable=True, spec=spec, preparation=way).meters
         links: dict[str, list[int]] = {}

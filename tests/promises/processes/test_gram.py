@@ -31,7 +31,7 @@ def agree(parties: Institutions, ended: dict[str, object]) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_vfl_prepare_finds_nothing_to_prepare_and_vfl_run_resumes_from_there(parties: Institutions) -> None:
-    parties.lay_out(tables(ROWS), max_iter=40)
+    parties.lay_out(tables(ROWS), max_iter=40, preparation="gram")
     expected = weights(parties, parties.done())
     assert {"GramColumns", "GramProducts"} <= set(kinds(parties, "bank"))
     assert "GramProducts" not in kinds(parties, "trustco")
@@ -51,7 +51,7 @@ def test_vfl_prepare_finds_nothing_to_prepare_and_vfl_run_resumes_from_there(par
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("victim", "messages"), [("bank", 22), ("telecom", 22), ("trustco", 14)])
 def test_a_party_that_is_killed_comes_back(parties: Institutions, victim: str, messages: int) -> None:
-    parties.lay_out(tables(ROWS), reconnect=60, max_iter=40)
+    parties.lay_out(tables(ROWS), reconnect=60, max_iter=40, preparation="gram")
     started = {name: start(parties, name) for name in parties.roles}
     until_sent(parties, victim, messages)
     started[victim].kill(signal.SIGKILL)

@@ -29,7 +29,7 @@ def shares(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def regression(passes: int = 12, models: int = 1, *, settles: bool = False) -> Interrupted:
     rng = np.random.default_rng(5)
-    terms = glm.Terms(LOGISTIC_LINKS["taylor"], Penalty(1.0), passes, prepared=True, settles=settles)
+    terms = glm.Terms(LOGISTIC_LINKS["taylor"], Penalty(1.0), passes, prepared=True, gram=True, settles=settles)
     x, y = rng.normal(size=(2, ROWS, 2)).clip(-3, 3), rng.integers(0, 2, size=(models, ROWS)).astype(float)
 
     def guest(session: Session) -> bytes:

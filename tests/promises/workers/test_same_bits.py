@@ -85,7 +85,7 @@ TRAININGS: dict[str, Callable[[], Callable[[Scheme], list[bytes]]]] = {
     "direct": lambda: regression(glm.TAYLOR, 2),
     "direct, sealed link": lambda: regression(glm.EXACT, 2),
     "prepared": lambda: regression(glm.EXACT, 3, prepared=True),
-    "shares of Gram matrices": lambda: regression(glm.TAYLOR, 3, (3, 2), prepared=True),
+    "shares of Gram matrices": lambda: regression(glm.TAYLOR, 3, (3, 2), prepared=True, gram=True),
     "sealed trees": lambda: trees(membership="sealed", gradient_bits=4),
     "open trees": lambda: trees(membership="open"),
 }

@@ -44,6 +44,7 @@ def terms_of(plan: Plan[Regression]) -> glm.Terms:
         reveal=plan.reveal,
         settles=plan.settles,
         prepared=plan.prepared,
+        gram=plan.gram,
         stopping=stopping_of(spec.tol, spec.n_iter_no_change, validation=spec.early_stopping),
     )
 

@@ -39,6 +39,7 @@ def terms_of(plan: Plan[Scorecard]) -> glm.Terms:
         reveal=plan.reveal,
         settles=plan.settles,
         prepared=plan.prepared,
+        gram=plan.gram,
     )
 
 

@@ -64,7 +64,7 @@ def test_the_gradient_of_every_iteration_bit_for_bit(
 
     monkeypatch.setattr(gram_steps, "gradient", recorded)
     blocks, y = problem(n=61, widths=widths)
-    train(blocks, y, 12, TOY, link=link, prepared=True)
+    train(blocks, y, 12, TOY, link=link, prepared=True, gram=True)
     plan = link.plan(rows_log2(61), Penalty(1.0), 12, 2, TOY.bits - 41)
     gradient, wrap = in_the_clear(plan, link, blocks, y), 1 << Layout.of(plan, 1, 1, 1).g_bits
     assert len(seen["guest"]) == len(seen["host1"]) == 12
@@ -80,7 +80,7 @@ def test_within_the_documented_bound_of_the_plaintext_arithmetic(scheme: Any) ->
     blocks, y = problem(n=60)
     plan = TAYLOR.plan(rows_log2(60), Penalty(1.0), 30, 2, 2007)
     plain = [w / 2**WEIGHT for w in unshared(plan, blocks, y, Batches(60))]
-    assert apart(plain, train(blocks, y, 30, scheme, prepared=True)) <= UNITS * 30
+    assert apart(plain, train(blocks, y, 30, scheme, prepared=True, gram=True)) <= UNITS * 30
 
 
 @pytest.mark.usefixtures("shares")
@@ -90,7 +90,9 @@ def test_the_coefficients_of_ridge(alpha: float) -> None:
     y = np.hstack(blocks) @ np.arange(1, 6) / 3 + np.random.default_rng(2).normal(size=200)
     y = (y - y.mean()) / y.std()
     best = Ridge(alpha=alpha).fit(np.hstack(blocks), y)
-    found = joined(train(blocks, y, 150, Identity(), fixed=False, link=IDENTITY, penalty=Penalty(alpha), prepared=True))
+    found = joined(
+        train(blocks, y, 150, Identity(), fixed=False, link=IDENTITY, penalty=Penalty(alpha), prepared=True, gram=True)
+    )
     wanted = np.r_[best.coef_, best.intercept_]
     assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max()
 
@@ -101,7 +103,9 @@ def test_one_against_the_rest_verdicts_and_no_intercept() -> None:
     blocks, y = problem(n=60)
     targets = np.stack([y, np.arange(60) % 3 == 0]).astype(float)
     for passes, changes in ((3, {"intercept": False}), (22, {"settles": True})):
-        direct, found = (train(blocks, targets, passes, TOY, link=TAYLOR, prepared=p, **changes) for p in (False, True))
+        direct, found = (
+            train(blocks, targets, passes, TOY, link=TAYLOR, prepared=p, gram=p, **changes) for p in (False, True)
+        )
         assert apart(direct, found) <= UNITS * passes
 
 
@@ -115,7 +119,7 @@ def kinds(monkeypatch: pytest.MonkeyPatch, blocks: list[Matrix], y: Matrix, link
 
     with monkeypatch.context() as patch:
         patch.setattr(gram, "guest", seen)
-        train(blocks, y, 3, Identity(2048), link=link, **{"prepared": True, **changes})
+        train(blocks, y, 3, Identity(2048), link=link, **{"prepared": True, "gram": True, **changes})
     return bool(asked)
 
 
@@ -125,7 +129,7 @@ def test_which_trainings_take_them(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kinds(monkeypatch, blocks, y, TAYLOR)
     assert kinds(monkeypatch, blocks, y, IDENTITY)
     assert not kinds(monkeypatch, blocks, y, EXACT)
-    assert not kinds(monkeypatch, blocks, y, TAYLOR, prepared=False)
+    assert not kinds(monkeypatch, blocks, y, TAYLOR, gram=False)
     assert not kinds(monkeypatch, blocks, y, TAYLOR, weights=np.linspace(0.5, 2.0, 100))
     assert not kinds(monkeypatch, blocks, y, TAYLOR, sgd=glm.Sgd(32))
     assert not kinds(monkeypatch, blocks, y, TAYLOR, stopping=glm.Stopping(1e-2, 3))
@@ -185,9 +189,9 @@ def test_shares_of_another_attempt_are_refused(monkeypatch: pytest.MonkeyPatch) 
         return honest(layout, crossed, *rest, guest=guest)
 
     monkeypatch.setattr(gram.Part, "of", keeping)
-    train(blocks, y, 2, TOY, prepared=True, fixed=False)
+    train(blocks, y, 2, TOY, prepared=True, gram=True, fixed=False)
     with pytest.raises(RemoteProtocolError, match="do not belong together"):
-        train(blocks, y, 2, TOY, prepared=True, fixed=False)
+        train(blocks, y, 2, TOY, prepared=True, gram=True, fixed=False)
 
 
 @pytest.mark.usefixtures("shares")
@@ -214,7 +218,7 @@ def test_numbers_under_the_arbiters_key_are_refused(kind: Any, monkeypatch: pyte
     monkeypatch.setattr(kind, "__init__", planted)
     blocks, y = problem(n=60)
     with pytest.raises(RemoteProtocolError, match="under another key"):
-        train(blocks, y, 2, TOY, prepared=True)
+        train(blocks, y, 2, TOY, prepared=True, gram=True)
 
 
 @pytest.mark.usefixtures("shares")
@@ -224,7 +228,7 @@ def test_weights_beyond_the_head_room_are_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Layout, "of", lambda *given: replace(found := honest(*given), share_bits=found.share_bits - 40))
     blocks, y = problem(n=60)
     with pytest.raises(PlaintextOverflow):
-        train(blocks, y, 6, TOY, prepared=True)
+        train(blocks, y, 6, TOY, prepared=True, gram=True)
 
 
 @pytest.mark.usefixtures("shares")
@@ -242,8 +246,8 @@ def test_long_tables_travel_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
     gram_shares(monkeypatch)
     blocks, y = problem(n=150, widths=(3, 2))
-    whole = train(blocks, y, 4, TOY, prepared=True)
+    whole = train(blocks, y, 4, TOY, prepared=True, gram=True)
     small_blocks(monkeypatch)
-    assert apart(whole, train(blocks, y, 4, TOY, prepared=True)) <= UNITS * 4
+    assert apart(whole, train(blocks, y, 4, TOY, prepared=True, gram=True)) <= UNITS * 4
     plan = TAYLOR.plan(rows_log2(150), Penalty(1.0), 4, 2, TOY.bits - 41)
     assert len(Layout.of(plan, 4, 2, 1).groups) > 1

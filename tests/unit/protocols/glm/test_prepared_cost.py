@@ -48,13 +48,14 @@ def total(
     prepared: bool,
     link: str = "exact",
     ends: glm.Stopping | None = None,
+    gram: bool = False,
 ) -> tuple[float, float]:
     """Products and bytes of a training."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(rows, sum(columns))).clip(-6, 6)
     y = (0.3 * x.sum(axis=1) + rng.logistic(size=rows) > 0).astype(float)
     blocks = np.split(x, np.cumsum(columns)[:-1], axis=1)
-    terms = glm.Terms(LOGISTIC_LINKS[link], Penalty(1.0), passes, prepared=prepared, stopping=ends)
+    terms = glm.Terms(LOGISTIC_LINKS[link], Penalty(1.0), passes, prepared=prepared, stopping=ends, gram=gram)
     scheme, hosts = Counted(Paillier(bits)), tuple(f"host{k}" for k in range(1, len(columns)))
     roles = Roles("guest", hosts, "arbiter")
     taps = {p: [CountingTap()] for p in roles.all}

@@ -35,11 +35,11 @@ CASES: dict[str, tuple[str, Any, dict[str, Any]]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_coefficients_are_those_of_the_direct_protocol(case: str) -> None:
     label, estimator, more = CASES[case]
-    sent = {"none": list[Sent](), None: list[Sent]()}
+    sent = {"none": list[Sent](), "gram": list[Sent]()}
     found = {way: fitted(label, estimator, way, told, **more) for way, told in sent.items()}
     kinds = {way: {s.kind for s in told} for way, told in sent.items()}
-    assert GramBlocks in kinds[None] - kinds["none"]
-    assert WeightsLessPad not in kinds[None]
+    assert GramBlocks in kinds["gram"] - kinds["none"]
+    assert WeightsLessPad not in kinds["gram"]
     weights = [np.concatenate([np.ravel(v) for v in model.coef_.values()]) for model in found.values()]
     assert np.abs(weights[0] - weights[1]).max() <= 2e-5 * np.abs(weights[0]).max()
     if "split" in more:
@@ -51,15 +51,15 @@ def test_coefficients_are_those_of_the_direct_protocol(case: str) -> None:
 def test_a_search_and_a_model_that_stays_shared() -> None:
     """Three trainings of a run have one key of each party; shares of the last one score new rows."""
     grid = vfl.GridSearchCV(vfl.LogisticRegression(link="taylor", max_iter=10), {"C": [0.1, 1.0]}, cv=2)
-    found = [fitted("default", grid, way) for way in ("none", None)]
+    found = [fitted("default", grid, way) for way in ("none", "gram")]
     assert found[0].best_params_ == found[1].best_params_
     scores = list[Any]()
-    for way in ("none", None):
+    for way in ("none", "gram"):
         given, sent = tables(), list[Sent]()
         given["guest"] = given["guest"][["id", "age", "limit", "amount"]]
         fed = vfl.Federation.local(**given, label="amount", cipher=Identity(), preparation=way, convergence=False)
         model = fed.fit(vfl.LinearRegression(max_iter=40), taps={p: [Recording(p, sent)] for p in fed.roles.all})
-        assert (GramBlocks in {s.kind for s in sent}) == (way is None)
+        assert (GramBlocks in {s.kind for s in sent}) == (way == "gram")
         scores.append(np.asarray(model.predict(given["guest"], given["hosts"]), float))
     assert np.abs(scores[0] - scores[1]).max() <= 1e-2 * np.abs(scores[0]).max()
 
@@ -71,7 +71,14 @@ def test_motor_with_one_host_is_ridges(data_folder: Path) -> None:
     guest, *hosts = (pd.read_csv(data_folder / f"motor_hetero_{side}.csv") for side in ("guest", "host_1", "host_2"))
     host, sent = hosts[0].merge(hosts[1], on="idx"), list[Sent]()
     fed = vfl.Federation.local(
-        guest, {"host": host}, on="idx", label="motor_speed", cipher=Paillier(2048), reveal=KNOWN, convergence=False
+        guest,
+        {"host": host},
+        on="idx",
+        label="motor_speed",
+        cipher=Paillier(2048),
+        reveal=KNOWN,
+        convergence=False,
+        preparation="gram",
     )
     taps = {p: [Recording(p, sent)] for p in fed.roles.all}
     model = fed.fit(vfl.LinearRegression(alpha=1.0, max_iter=400, weight_bits=20), taps=taps)
@@ -89,7 +96,14 @@ def test_breast_cancer_to_a_ten_thousandth_of_the_largest_coefficient(data_folde
     """The closed form of the expanded loss, under keys of 2048 bits."""
     guest, host = (pd.read_csv(f"{data_folder}/breast_hetero_{side}.csv") for side in ("guest", "host"))
     sent = list[Sent]()
-    given = {"on": "id", "label": "y", "reveal": KNOWN, "convergence": False, "cipher": Paillier(2048)}
+    given = {
+        "on": "id",
+        "label": "y",
+        "reveal": KNOWN,
+        "convergence": False,
+        "cipher": Paillier(2048),
+        "preparation": "gram",
+    }
     fed = vfl.Federation.local(guest, {"host": host}, **given)
     taps = {p: [Recording(p, sent)] for p in fed.roles.all}
     model = fed.fit(vfl.LogisticRegression(link="taylor", max_iter=400, weight_bits=24), taps=taps)

@@ -20,11 +20,11 @@ from vfl.models.workload import Workload
 
 TAYLOR = with_key("model", 'link = "taylor"', with_key("model", "max_iter = 60", MINIMAL))
 SIZES = '"intersection-sizes-to-arbiter"'
-UNWATCHED = TAYLOR.replace('"edge-count-to-arbiter", ', "")
+UNWATCHED = with_key("crypto", 'preparation = "gram"', TAYLOR.replace('"edge-count-to-arbiter", ', ""))
 
 
 def layout_of(work: Workload, bits: int = 2048) -> Layout | None:
-    plan = Plan(LogisticRegression(max_iter=work.passes, link="taylor"), prepared=True)
+    plan = Plan(LogisticRegression(max_iter=work.passes, link="taylor"), prepared=True, gram=True)
     return gram_of(terms_of(plan), work, bits)
 
 
@@ -45,7 +45,7 @@ def test_products_and_bytes_as_they_are_counted(
 ) -> None:
     """Once per row at most `once` products modulo n^2, and per iteration at most `each`, whatever the rows."""
     gram_shares(monkeypatch)
-    (few, sent), (many, more) = (total(rows, columns, bits, passes, True, "taylor") for passes in (5, 15))
+    (few, sent), (many, more) = (total(rows, columns, bits, passes, True, "taylor", gram=True) for passes in (5, 15))
     product, size = (many - few) / 10, (more - sent) / 10
     before = (few - 5 * product) / rows
     print(
@@ -71,7 +71,7 @@ def test_the_rule_takes_them_where_they_cost_less(columns: tuple[int, int]) -> N
     said = set()
     for rows in (1 << k for k in range(9, 20)):
         work = Workload("logistic", rows, *columns, passes=40, link="taylor")
-        plan = Plan(LogisticRegression(max_iter=40, link="taylor"), prepared=True)
+        plan = Plan(LogisticRegression(max_iter=40, link="taylor"), prepared=True, gram=True)
         other = prepared.counts(chunks_of(terms_of(plan), 2, rows, 40, 2048), work, 2048).products
         with pytest.MonkeyPatch.context() as patch:
             gram_shares(patch)
@@ -105,7 +105,7 @@ def test_what_vfl_check_says(write) -> None:
     assert seconds[0] < seconds[1] < 2 * seconds[0]
     longer = load_job(write(with_key("model", "max_iter = 600", UNWATCHED)))
     assert min(estimate.times(longer, 8_000, 12).values()) < 3 * seconds[0]
-    direct = load_job(write(with_key("crypto", 'preparation = "none"', UNWATCHED)))
+    direct = load_job(write(UNWATCHED.replace('preparation = "gram"', 'preparation = "none"')))
     assert min(estimate.times(direct, 8_000, 12).values()) > 5 * seconds[0]
     more = UNWATCHED.replace('["telecom"]', '["telecom", "shop"]').replace("allow = [", f"allow = [{SIZES}, ")
     hosts = load_job(write(more))
