@@ -121,7 +121,7 @@ class RunStore:
 
     def keep(self, mark: Checkpoint, heard: Mapping[str, Sequence[bytes]]) -> None:
         self.ledger = self.before() or self.ledger
-        packed = save({name: np.ascontiguousarray(array) for name, array in mark.arrays.items()})
+        packed = save({name: np.asarray(array, order="C") for name, array in mark.arrays.items()})
         counts = json.dumps(
             {peer: (c.sent, c.received, c.consumed.hex(), c.produced.hex()) for peer, c in mark.counts.items()}
         )

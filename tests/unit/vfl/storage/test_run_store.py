@@ -45,6 +45,17 @@ def test_a_mark_comes_back_as_it_was(tmp_path: Path) -> None:
     assert "s" * 32 not in repr(again.facts)
 
 
+def test_a_number_comes_back_as_a_number(tmp_path: Path) -> None:
+    """Not as an array of one, which `int` refuses: a run that was killed while it aligned could not resume."""
+    store = RunStore(tmp_path, FACTS)
+    arrays = {"left": np.array(3), "columns": np.arange(6).reshape(2, 3).T}
+    store.keep(Checkpoint(Position(1, 0), 0, {}, arrays, False), {})
+    found = store.at(Position(1, 0)).arrays
+    assert int(found["left"]) == 3
+    assert found["columns"].tolist() == arrays["columns"].tolist()
+    store.close()
+
+
 def test_it_keeps_the_last_mark_of_each_stage_and_those_of_the_last_two_counts(tmp_path: Path) -> None:
     store = RunStore(tmp_path, FACTS)
     for stage, item, messages, last in [
