@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter as Tally
+from collections.abc import Callable
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -21,7 +22,8 @@ from vfl.node.table import STATES
 from vfl.node.telling import last_event
 from vfl.transport.identity import load_certificate
 
-disable_created_metrics()  # the counters below are made for each answer
+without_times: Callable[[], None] = disable_created_metrics  # which has no types
+without_times()  # the counters below are made for each answer
 TYPE: str = CONTENT_TYPE_LATEST
 
 
