@@ -24,8 +24,17 @@ NEVER_CLOSED = "never closed: the run was killed, or is still running"
 
 
 def ledger_path(run: Path) -> Path:
-    """The ledger of a run's folder; a ledger's own path is fine too."""
-    return run / "ledger.jsonl" if run.is_dir() else run
+    """The ledger of a run's folder; a ledger's own path is fine too.  Raises ConfigError where the folder has none."""
+    if not run.is_dir():
+        return run
+    path = run / "ledger.jsonl"
+    if not path.exists():
+        raise ConfigError(
+            f"{run} holds no ledger",
+            remedy="It is no run's folder, or a prediction of a member, which sends nothing. vfl runs PARTY.toml lists "
+            "the runs of a party",
+        )
+    return path
 
 
 def ledger_shown(run: Path, messages: bool) -> LedgerShow:

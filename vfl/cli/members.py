@@ -53,15 +53,17 @@ def described(job: MembersJob) -> dict[str, str]:
     model, parties = job.model, job.parties
     drawn = "" if model.fraction == 1 else f", {100 * model.fraction:g} % of them drawn for each"
     batch = "all rows at once" if model.batch_size is None else f"{number(model.batch_size)} rows at a time"
-    own = f"{model.local_epochs} times through its own rows, {batch}, learning rate {model.learning_rate:g}"
+    often = "once" if model.local_epochs == 1 else f"{model.local_epochs} times"
+    own = f"{often} through its own rows, {batch}, learning rate {model.learning_rate:g}"
     prox = f", held near the common model by mu = {model.mu:g}" if model.mu else ""
     bits = "" if model.update_bits is None else f"; updates have {model.update_bits} bits"
     compared = "of this run" if model.window == "run" else "among the last four"
+    names, plural = job.table.columns, "s" if len(job.table.columns) > 1 else ""
     least = f"is about fewer than {model.min_members} members"
     return {
         "who": f"{listed(parties.members, 'and')} hold the same columns of different customers; {parties.arbiter} adds "
         "up, and has no data",
-        "table": f"label {job.table.label}; {len(job.table.columns)} columns: {', '.join(job.table.columns)}",
+        "table": f"label {job.table.label}; {len(names)} column{plural}: {', '.join(names)}",
         "hold out": f"{100 * job.split.test:g} % of each member's rows, drawn by seed {job.split.seed}"
         if job.split.test
         else "no rows",

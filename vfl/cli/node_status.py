@@ -12,7 +12,7 @@ from vfl.screen.tables import facts, say
 
 def print_status(told: NodeStatus, console: Console) -> None:
     """The node, a line per job, and what each job that waits or has failed needs."""
-    running = "runs" if told.runs else "does not run: give vfl node PARTY.toml"
+    running = "runs" if told.runs else "does not run: give vfl node start PARTY.toml"
     facts(console, {"node": f"of {escape(told.party)}, {running}", "folder": escape(told.folder)})
     if not told.jobs:
         say(console, "no job yet")

@@ -456,7 +456,8 @@ def with_peer(text: str, name: str, certificate: str, address: str | None = None
     if _name(name) in peers:
         raise ConfigError(
             f"the party file already has [peers.{name}]",
-            remedy="If the peer renews its certificate, give --add (both are accepted) or --replace",
+            remedy="Change its address there by hand. If the peer renews its certificate, give --add (both are "
+            "accepted) or --replace",
         )
     line = f"address = {_toml(address)}\n" if address else ""
     return text.rstrip("\n") + f"\n\n[peers.{name}]\ncertificate = {_toml(certificate)}\n{line}"

@@ -69,7 +69,7 @@ class Service:
         self._lock = locked(self.node.directory / LOCK)
         if self._lock is None:
             raise ConfigError(
-                f"another node of {self.party.name} runs in {self.node.directory}", remedy="Stop it before"
+                f"another node of {self.party.name} runs in {self.node.directory}", remedy="Stop it first"
             )
         self.inbox = Inbox(self.table, self.party)
         self.processes = Processes(self.node.directory, command or command_of(party_file.resolve()))

@@ -29,6 +29,7 @@ from vfl.report.words import (
     of_members,
     outcome_of,
     percent,
+    promised,
     rows_by_party,
     size,
 )
@@ -56,6 +57,8 @@ def print_summary(
     _phases(result, console)
     for caution in all_cautions(result):
         console.print(f"[yellow]caution[/]: {escape(caution)}\n", highlight=False)
+    if promise := promised(result):
+        console.print(f"{escape(promise)}\n", highlight=False)
     _disclosure([result, *others], console)
     # Plain and unwrapped, for scripts read this line.
     console.print(f"report: {Path(folder) / 'report.json'}", markup=False, highlight=False, soft_wrap=True)

@@ -18,14 +18,16 @@ from vfl.schema.arguments import path
 from vfl.screen import html
 
 
-def features(frame: pd.DataFrame, columns: tuple[str, ...], party: str) -> Floats:
-    """(n, columns) the columns of a table in this order, as numbers.  Raises DataError, which names columns and no
-    value."""
+def features(frame: pd.DataFrame, columns: tuple[str, ...], party: str, new: bool = False) -> Floats:
+    """(n, columns) the columns of a table in this order, as numbers.  new: the model exists, and its columns are what
+    they are.  Raises DataError, which names columns and no value."""
     missing = [name for name in columns if name not in frame.columns]
     if missing:
         raise DataError(
             f"{party}: the table has no column {', '.join(missing)}",
-            remedy="All members have the same columns: add it, or take it out of the other tables",
+            remedy="The model was trained on it: add it, or use another model"
+            if new
+            else "All members have the same columns: add it, or take it out of the other tables",
             party=party,
         )
     for name in columns:
@@ -33,7 +35,9 @@ def features(frame: pd.DataFrame, columns: tuple[str, ...], party: str) -> Float
         if not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
             raise DataError(
                 f"{party}: column '{name}' does not hold numbers",
-                remedy="Encode categories as numbers, and take ids out of all tables",
+                remedy="Encode it as in the table of the training"
+                if new
+                else "Encode categories as numbers, and take ids out of all tables",
                 party=party,
             )
         if not np.isfinite(column.to_numpy(np.float64, na_value=np.nan)).all():
@@ -148,7 +152,7 @@ class AveragedModel:
     def predict_score(self, table: pd.DataFrame) -> pd.Series:
         """Predictions of new rows, in their order: probabilities of the event, numbers, or counts.  Raises
         DataError."""
-        x = self.scaling.columns(features(table, self.feature_names_in_, "the table"))
+        x = self.scaling.columns(features(table, self.feature_names_in_, "new rows", new=True))
         means = self._family.mean(self.weights_, x)
         if self.estimator.label == "numeric":
             means = means * self.scaling.label_deviation + self.scaling.label_mean

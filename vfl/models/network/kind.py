@@ -44,12 +44,13 @@ class NetworkKind(Kind[Network, NetworkPart]):
         model, dealer = plan.spec, roles.hosts[0]
         units = " and ".join(map(str, model.hidden_layer_sizes))
         size = "200 rows" if isinstance(model.batch_size, str) else f"{model.batch_size:,} rows"
+        epochs = "1 epoch" if model.max_iter == 1 else f"{model.max_iter:,} epochs"
         nesterov = "Nesterov's momentum" if model.nesterovs_momentum else "momentum"
         return {
             **preprocessed(plan),  # type: ignore[arg-type]
-            "train": f"{model.kind}: {units} hidden units ({model.activation}), {model.max_iter:,} epochs in "
-            f"mini-batches of at most {size}, rate {model.learning_rate_init:g}, {nesterov} {model.momentum:g}, "
-            f"alpha = {model.alpha:g}, values limited to {model.clip:g}",
+            "train": f"{model.kind}: {units} hidden units ({model.activation}), {epochs} in mini-batches of at most "
+            f"{size}, rate {model.learning_rate_init:g}, {nesterov} {model.momentum:g}, alpha = {model.alpha:g}, "
+            f"values limited to {model.clip:g}",
             "weights": f"every weight stays in two shares, of a data party and {roles.arbiter} or of {roles.guest} and "
             f"{roles.arbiter}, without which no row can be scored",
             "rows": "nobody sees a sum, an activation or a gradient of a row",

@@ -113,7 +113,7 @@ def _scores(model: AveragedModel, table: pd.DataFrame, party: str) -> np.ndarray
     columns = list(model.feature_names_in_)
     missing = [name for name in columns if name not in table.columns]
     there = table[[]] if missing else table[columns].dropna()
-    features(table if missing else there, model.feature_names_in_, party)  # raises what is wrong with them
+    features(table if missing else there, model.feature_names_in_, party, new=True)  # raises what is wrong with them
     scores = np.full(len(table), np.nan)
     scores[table.index.isin(there.index)] = model.predict_score(there).to_numpy(np.float64)
     return scores

@@ -52,6 +52,24 @@ def test_a_label_that_does_not_fit(changed: pd.DataFrame, estimator: str, match:
     assert raised.value.party == "z"
 
 
+@pytest.mark.filterwarnings("ignore:one member that drops out", "ignore:all members. column 'b'")
+@pytest.mark.parametrize(
+    ("changed", "match"),
+    [
+        (TABLE.drop(columns="b"), "^new rows: the table has no column b. The model was trained on it: add it"),
+        (
+            TABLE.assign(b="text"),
+            "^new rows: column 'b' does not hold numbers. Encode it as in the table of the training",
+        ),
+    ],
+)
+def test_new_rows_that_do_not_fit_the_model(changed: pd.DataFrame, match: str) -> None:
+    """The other members' tables, which a training's errors name, have no part in it."""
+    model = vfl.Members.local(THREE, label="event").fit(FEW)
+    with pytest.raises(DataError, match=match):
+        model.predict_score(changed)
+
+
 def test_a_split_that_leaves_no_row() -> None:
     with pytest.raises(DataError, match="z: the split leaves no row to train on"):
         vfl.Members.local(THREE | {"z": TABLE.iloc[:1]}, label="event").fit(FEW, split=vfl.Split(test=0.9))

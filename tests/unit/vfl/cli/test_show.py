@@ -8,6 +8,7 @@ import pytest
 
 from protocols.alignment.ecdh import BlindedIds, IntersectionSize
 from protocols.cipher import CipherVec
+from protocols.errors import ConfigError
 from protocols.glm.training import Columns
 from protocols.message import Disclosure, registry
 from vfl.cli.ledgers import ledger_shown, print_ledger
@@ -36,6 +37,12 @@ def test_every_kind_of_message_says_what_its_receiver_learns(
     assert "how many ids all parties have in common" in shown["IntersectionSize"]
     assert "what the job says" in shown["Columns"]
     assert "nothing: it has no key" in shown[sealed.kind]
+
+
+def test_a_folder_without_a_ledger_is_named_with_the_cause(tmp_path: Path) -> None:
+    """`runs/latest` can be a prediction of a member, which sends nothing."""
+    with pytest.raises(ConfigError, match=r"holds no ledger\. .*a prediction of a member.*vfl runs PARTY\.toml lists"):
+        ledger_shown(tmp_path, messages=False)
 
 
 def test_what_came_and_interruptions_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

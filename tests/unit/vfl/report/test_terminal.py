@@ -127,6 +127,16 @@ def test_a_change_has_a_colour_only_if_its_interval_leaves_out_0(guest_result, n
     assert [code for code in ("31", "32") if f"\x1b[{code}m" in line] == ([colour] if colour else [])
 
 
+def test_what_noise_promises_is_said_on_the_terminal(guest_result):
+    told = {"unit": "row", "epsilon": 2.0, "delta": 1e-6, "multiplier": 7.9, "sums": 11}
+    lines = " ".join(" ".join(printed(guest_result | {"privacy": told})).split())
+    assert (
+        "All sums carry noise. Whatever anybody learns of this run is at most exp(2.0000) times as likely, plus 1e-06"
+        in lines
+    )
+    assert "carry noise" not in " ".join(printed(guest_result))
+
+
 def test_memory_is_said_on_the_terminal_and_on_the_page(guest_result):
     result = guest_result | {"peak_memory": 412_000_000}
     assert "Memory: this process held at most 412 MB" in printed(result)

@@ -19,7 +19,9 @@ from protocols.errors import ConfigError, DataError
 from protocols.network import Terms
 from tests.harness import ContextFree
 from vfl.job import load_job, needed_permits, starter_job
+from vfl.job.plan import plan_of, roles_of
 from vfl.models.network.plaintext import Network, activated, mean
+from vfl.models.registry import kind_of
 
 SMALL: dict[str, Any] = {"hidden_layer_sizes": 3, "max_iter": 4, "batch_size": 60}
 
@@ -183,3 +185,11 @@ def test_a_job_of_several_hosts_needs_a_permission(tmp_path: Path) -> None:
     (tmp_path / "job.toml").write_text(text.replace('  "dealer-collusion",\n', ""))
     with pytest.raises(ConfigError, match="dealer-collusion"):
         load_job(tmp_path / "job.toml")
+
+
+@pytest.mark.parametrize(("max_iter", "told"), [(1, "1 epoch in mini-batches"), (20, "20 epochs in mini-batches")])
+def test_the_description_counts_epochs(tmp_path: Path, max_iter: int, told: str) -> None:
+    text = starter_job(kind="mlp-classifier").replace("max_iter = 100", f"max_iter = {max_iter}")
+    (tmp_path / "job.toml").write_text(text)
+    job = load_job(tmp_path / "job.toml")
+    assert told in kind_of(job.model).described(plan_of(job), roles_of(job))["train"]
