@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -53,20 +54,33 @@ def job_new(
     from vfl.job.starter import AVERAGING
 
     if kind == AVERAGING:
+        _unused(kind, {"--key": key, "--host": host, "--guest": guest != "bank"})
         _needed("--member", member, "averaging needs the names of its members", 2)
         _needed("--column", column, "members train on columns other than the label")
         new_job(job, kind, members=member, arbiter=arbiter, label=label, columns=column)
     else:
+        _unused(kind, {"--member": member, "--column": column, "--label": label != "default"})
         _needed("--key", key, "customers are matched by an id column")
         new_job(job, kind, keys=key, guest=guest, hosts=host or ["telecom"], arbiter=arbiter)
     what = "read it, change what your parties agreed on differently, and give the same file to all"
     answer(JobNew(job=str(job)), as_json, lambda: say(f"{job}: {what}"))
 
 
+def _unused(kind: str, given: Mapping[str, object]) -> None:
+    """Raises ConfigError where an option was given that a job of this kind has no place for."""
+    from vfl.schema.section import listed
+
+    if unused := [option for option, value in given.items() if value]:
+        raise ConfigError(
+            f"a job of kind {kind} does not use {listed(unused, 'and')}",
+            remedy="Leave it out, or choose another --kind: only an averaging has members, and these match no ids",
+        )
+
+
 def _needed(option: str, given: list[str] | None, why: str, least: int = 1) -> None:
     """Raises ConfigError unless an option is given often enough."""
     if len(given or ()) < least:
-        often = "once" if least == 1 else f"{least} times or more"
+        often = "once or more" if least == 1 else f"{least} times or more"
         raise ConfigError(f"{option} is missing: {why}", remedy=f"Give it {often}")
 
 
