@@ -152,8 +152,12 @@ class Service:
                 self.processes.stop(entry.digest)
             return
         self._stopped.discard(entry.digest)
-        end, told = self.processes.end(entry.digest), dict[str, object]()
+        end = self.processes.end(entry.digest)
         after: State = "done"
+        told: dict[str, object] = {
+            "code": None,
+            "message": None,
+        }  # an earlier try's error is none of a job that is done
         if end.exit != 0:
             told = {"code": end.code, "message": end.message}
             after = "cancelled" if entry.state == "cancelling" else "approved" if self._again(entry, end) else "failed"

@@ -102,6 +102,7 @@ def test_what_resumes_is_started_again_and_what_does_not_has_failed(
     node.table.approve(digest, "jane", "command")
     bank.end(4, again=True, error="peer-absent")
     until(node, lambda: node.table.get(digest).tries >= 2)
+    assert node.table.get(digest).code == "peer-absent"
     bank.end(3, error="data")
     until(node, lambda: node.table.get(digest).state == "failed")
     assert node.table.get(digest).code == "data"
@@ -110,6 +111,18 @@ def test_what_resumes_is_started_again_and_what_does_not_has_failed(
     node.table.approve(digest, "jane", "command")  # repaired, and given again
     bank.end(0)
     until(node, lambda: node.table.get(digest).state == "done")
+
+
+def test_a_job_that_is_done_has_no_error_of_an_earlier_try(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "pause", lambda tries: 0.0)
+    node = bank.service()
+    digest = put(bank, node)
+    node.table.approve(digest, "jane", "command")
+    bank.end(4, again=True, error="peer-absent")
+    until(node, lambda: node.table.get(digest).code == "peer-absent")
+    bank.end(0)
+    until(node, lambda: node.table.get(digest).state == "done")
+    assert (node.table.get(digest).code, node.table.get(digest).message) == (None, None)
 
 
 def test_a_job_that_does_not_resume_is_not_started_again(bank: Bank) -> None:
