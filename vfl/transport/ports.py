@@ -2,7 +2,7 @@
 
 A process that a node has started, or of a party whose node runs, opens no port.  It tells the node, over a Unix socket
 in the node's folder, which session it waits for and whom; the node passes every connection whose knock fits, unread,
-and this process does all the rest.  (docs/adr/0025-node.md)
+and this process does all the rest.  (docs/adr/0026-node.md)
 """
 
 from __future__ import annotations

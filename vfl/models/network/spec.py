@@ -119,6 +119,17 @@ class Network(Spec):
         """Whether with several hosts the one that deals could, together with the guest, learn the others' columns."""
         return True
 
+    def check_hosts(self, hosts: int) -> None:
+        """With two hidden layers, the arbiter and a host that does not deal would read from repeated scorings how the
+        second layer's sums change (tests/promises/attacks/test_network_coalition.py)."""
+        if hosts > 1 and len(self.hidden_layer_sizes) > 1:
+            raise Complaint(
+                f"has {len(self.hidden_layer_sizes)} layers, and with {hosts} hosts the arbiter and one of them could "
+                "learn sums of the second one together",
+                "Use one hidden layer, or one host",
+                "hidden_layer_sizes",
+            )
+
     @property
     def scores_by_table(self) -> bool:
         """Whether rows are scored by a look-up in a table, whose edge is watched."""

@@ -3,6 +3,7 @@ and refuse what cannot be before anything is sent."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +76,13 @@ def test_several_hosts() -> None:
     """A score of all three parties' columns, the same whenever it is scored."""
     hosts = {"shop": HOST[["id", "c"]], "other": HOST[["id", "d"]]}
     fed = vfl.Federation.local(GUEST, hosts, on="id", label="bad", cipher=Identity())
-    fitted = fed.fit(vfl.MLPClassifier(**SMALL | {"hidden_layer_sizes": (2, 2)}))
+    fitted = fed.fit(vfl.MLPClassifier(**SMALL | {"hidden_layer_sizes": (2,)}))
     every = fitted.decision_function(GUEST, hosts)
     assert fitted.decision_function(GUEST.iloc[5:9], hosts).equals(every.iloc[5:9])
     less = {**hosts, "other": HOST[["id", "d"]].assign(d=0.0)}
     assert not fitted.decision_function(GUEST, less).equals(every)
+    with pytest.raises(ConfigError, match="has 2 layers, and with 2 hosts the arbiter"):
+        fed.fit(vfl.MLPClassifier(**SMALL | {"hidden_layer_sizes": (2, 2)}))
 
 
 def test_numbers_and_a_search() -> None:
@@ -182,6 +185,9 @@ def test_a_job_of_several_hosts_needs_a_permission(tmp_path: Path) -> None:
     assert "dealer-collusion" not in starter_job(kind="mlp-classifier", hosts=("shop",))
     (tmp_path / "job.toml").write_text(text)
     assert "dealer-collusion" in needed_permits(load_job(tmp_path / "job.toml"))
+    (tmp_path / "job.toml").write_text(re.sub("hidden_layer_sizes = .*", "hidden_layer_sizes = [4, 2]", text))
+    with pytest.raises(ConfigError, match=r"hidden_layer_sizes.* has 2 layers, and with 2 hosts"):
+        load_job(tmp_path / "job.toml")
     (tmp_path / "job.toml").write_text(text.replace('  "dealer-collusion",\n', ""))
     with pytest.raises(ConfigError, match="dealer-collusion"):
         load_job(tmp_path / "job.toml")
