@@ -162,8 +162,9 @@ class Federation:
             How regressions and scorecards are trained. With "batched" what several iterations need of encryption is made at once, before them,
             by a fraction of the work; with "none" each iteration computes with ciphertexts. The models are equal within the error of the
             protocol (docs/protocols/glm.md). With a linear link and one host, "gram" computes once what iterations take from the rows, where
-            that is cheaper; a guest that deviates from the protocol can then make scores show a column of the host (docs/threat-model.md). None is "batched" wherever the estimator has such iterations. Nothing is stored for a later fit:
-            that is for parties that wait for each other (`vfl prepare`).
+            that is cheaper; a guest that deviates from the protocol can then make scores show a column of the host (docs/threat-model.md).
+            None is "batched" wherever the estimator has such iterations. Nothing is stored for a later fit: that is for parties that wait
+            for each other (`vfl prepare`).
 
         Returns
         -------

@@ -273,7 +273,7 @@ def test_a_sum_is_kept_before_the_shares_that_open_it_leave(tmp_path: Path) -> N
     world = lay_out(tmp_path, rounds=1)
     tap = Kept(world, "north")
     world.done(taps={"north": [tap]})
-    assert tap.known == [1, 1, 1]  # of one group of members
+    assert tap.known == [1, 1, 1, 1]  # of one group of members
 
 
 # -- who leaves

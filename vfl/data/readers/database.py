@@ -142,7 +142,7 @@ def _connected(address: str, *, reading: bool = False) -> Iterator[Any]:
         raise DataError(
             f"the database did not answer the query ({failed})",
             remedy="Try source and query of [data] with the database's own tools",
-        )
+        ) from None  # a context manager's exit runs while the driver's error is handled
 
 
 def _known(address: str) -> Any:

@@ -46,7 +46,7 @@ class Measured(NamedTuple):
 def recorded() -> list[Measured]:
     """The table of docs/benchmarks.md."""
     text = PAGE.read_text(encoding="utf-8")
-    table = text[text.index("<!-- measured memory -->") : text.index("<!-- until here -->")]
+    table = text[text.index("<!-- measured memory -->") : text.index("<!-- end of measured memory -->")]
     found = []
     for line in re.findall(r"^\| (\w.*) \|$", table, re.M)[1:]:
         kind, rows, columns, *cells = (cell.replace(",", "") if k else cell for k, cell in enumerate(line.split(" | ")))

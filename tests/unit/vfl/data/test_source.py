@@ -137,7 +137,7 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(csv, monkeyp
 def test_extras_are_those_of_the_distribution():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = {
-        re.split(r"[<>=\[]", library)[0]: extra
+        re.split(r"[<>=\[]", library)[0].replace("-", "_"): extra
         for extra, libraries in project["optional-dependencies"].items()
         for library in libraries
         if extra not in ("dev", "docs", "oracles")  # of developers
