@@ -24,11 +24,14 @@ NEVER_CLOSED = "never closed: the run was killed, or is still running"
 
 
 def ledger_path(run: Path) -> Path:
-    """The ledger of a run's folder; a ledger's own path is fine too.  Raises ConfigError where the folder has none."""
-    if not run.is_dir():
-        return run
-    path = run / "ledger.jsonl"
-    if not path.exists():
+    """The ledger of a run's folder; a ledger's own path is fine too."""
+    return run / "ledger.jsonl" if run.is_dir() else run
+
+
+def own_ledger(run: Path) -> Path:
+    """As `ledger_path`.  Raises ConfigError where the folder has none."""
+    path = ledger_path(run)
+    if run.is_dir() and not path.exists():
         raise ConfigError(
             f"{run} holds no ledger",
             remedy="It is no run's folder, or a prediction of a member, which sends nothing. vfl runs PARTY.toml lists "
@@ -39,7 +42,7 @@ def ledger_path(run: Path) -> Path:
 
 def ledger_shown(run: Path, messages: bool) -> LedgerShow:
     """What left and came in this run, in sum and, if asked, message by message.  Raises ConfigError, LedgerBroken."""
-    path = ledger_path(run)
+    path = own_ledger(run)
     lines = list(read_ledger(path))
     kinds = {line.get("type") for line in lines}
     if "start" not in kinds:
@@ -155,7 +158,7 @@ def verified(run: Path, certificate: Path | None) -> LedgerVerify:
         raise ConfigError(
             f"{certificate} cannot be read ({error.strerror})", remedy="Name the certificate of the ledger's party"
         ) from None
-    return LedgerVerify(**asdict(verify_ledger(ledger_path(run), pem)))
+    return LedgerVerify(**asdict(verify_ledger(own_ledger(run), pem)))
 
 
 def print_verified(found: LedgerVerify, certificate: Path | None, console: Console) -> None:
