@@ -63,7 +63,7 @@ def twice(run: Interrupted) -> list[str]:
     return sorted({kind for (kind, _), count in seen.items() if count > 1})
 
 
-@pytest.mark.parametrize("every", [1000, pytest.param(9, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [pytest.param(1000, marks=pytest.mark.slow), pytest.param(9, marks=pytest.mark.slow)])
 def test_a_party_stopped_within_a_chunk_repeats_it_with_other_pads(every: int) -> None:
     """The network within the error of the table, per step and unit of the rate."""
     whole = training()

@@ -49,7 +49,7 @@ def federation(guest: pd.DataFrame = GUEST, label: str = "bad") -> vfl.Federatio
 
 @pytest.fixture(scope="module")
 def model() -> vfl.FederatedNetwork:
-    estimator = vfl.MLPClassifier(hidden_layer_sizes=(4, 2), max_iter=25, learning_rate_init=0.2, batch_size=40)
+    estimator = vfl.MLPClassifier(hidden_layer_sizes=(4, 2), max_iter=12, learning_rate_init=1.5, batch_size=60)
     return federation().fit(estimator, split=vfl.Split(test=0.25), randomness=drawn())
 
 
@@ -59,7 +59,7 @@ def test_it_learns(model: vfl.FederatedNetwork) -> None:
     assert (
         model.reports_["guest"].metrics.loc["auc", "joint"] > model.reports_["guest"].metrics.loc["auc", "guest_alone"]
     )
-    assert (model.n_iter_, list(model.classes_)) == (25, [0, 1])
+    assert (model.n_iter_, list(model.classes_)) == (12, [0, 1])
     assert not hasattr(model, "coef_")
 
 
@@ -85,6 +85,7 @@ def test_several_hosts() -> None:
         fed.fit(vfl.MLPClassifier(**SMALL | {"hidden_layer_sizes": (2, 2)}))
 
 
+@pytest.mark.slow
 def test_numbers_and_a_search() -> None:
     numeric = GUEST.assign(spend=3 + GUEST["a"] + HOST["c"] ** 2)
     own = federation(numeric.drop(columns="bad"), "spend")
