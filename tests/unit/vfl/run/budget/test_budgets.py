@@ -24,10 +24,17 @@ from vfl.run.budget import disclosed as disclosures
 from vfl.run.budget.disclosed import RunAllowance
 from vfl.run.budget.labels import paired
 
-NOW = datetime.datetime.now(datetime.UTC)
-MONTH = f"{NOW:%Y-%m}"
 LABELS = table()
 COLUMNS = ("a", "b", "c", "d")
+
+
+def now() -> datetime.datetime:
+    """Not of the import: a suite may run over the end of a month."""
+    return datetime.datetime.now(datetime.UTC)
+
+
+def month() -> str:
+    return f"{now():%Y-%m}"
 
 
 @pytest.fixture
@@ -71,21 +78,21 @@ def refused(call: Callable[..., object], *arguments: object) -> DisclosureRefuse
 def test_runs_and_predictions_have_a_budget_each(party: Callable[..., Party]) -> None:
     bank = party(runs_per_partner_per_month=2, predictions_per_partner_per_month=1)
     for number, purpose in enumerate(["run", "align", "predict"]):
-        Budget(bank, purpose).charge(["telecom", "shop"], named(number), NOW)
+        Budget(bank, purpose).charge(["telecom", "shop"], named(number), now())
     before = stored(bank)
     assert before == [
-        ("predictions_per_partner_per_month", "shop", MONTH, 1, 1),
-        ("predictions_per_partner_per_month", "telecom", MONTH, 1, 1),
-        ("runs_per_partner_per_month", "shop", MONTH, 2, 2),
-        ("runs_per_partner_per_month", "telecom", MONTH, 2, 2),
+        ("predictions_per_partner_per_month", "shop", month(), 1, 1),
+        ("predictions_per_partner_per_month", "telecom", month(), 1, 1),
+        ("runs_per_partner_per_month", "shop", month(), 2, 2),
+        ("runs_per_partner_per_month", "telecom", month(), 2, 2),
     ]
     for purpose, key in (("run", "runs"), ("align", "runs"), ("predict", "predictions")):
         error = refused(Budget(bank, purpose).check, ["telecom"])
         assert f"with telecom this month, and policy.{key}_per_partner_per_month is" in error.what
         assert error.remedy.startswith("Wait for the next month")
-        refused(Budget(bank, purpose).charge, ["telecom", "other"], named(9), NOW)
+        refused(Budget(bank, purpose).charge, ["telecom", "other"], named(9), now())
     assert stored(bank) == before  # nothing was counted with the other one
-    Budget(bank, "run").charge(["other"], named(9), NOW)
+    Budget(bank, "run").charge(["other"], named(9), now())
 
 
 def test_nothing_is_made_where_nothing_was_counted(party: Callable[..., Party]) -> None:
@@ -181,13 +188,15 @@ def test_a_row_is_scored_as_often_as_agreed_by_each_model_in_a_month(
     twice = party("host", scores_per_row=2)
     at_host(twice, 4).rows_scored(named(1), "new rows", rows[:3])
     refused(at_host(twice, 5).rows_scored, named(1), "new rows", rows[2:3])
-    assert ("scores_per_row", "bank", MONTH, 2, 2) in stored(telecom)
+    assert ("scores_per_row", "bank", month(), 2, 2) in stored(telecom)
     assert b"canary" not in (telecom.run.directory / "budget.sqlite").read_bytes()
+
+    later = (now() + datetime.timedelta(days=32)).timestamp()
 
     class Later(datetime.datetime):
         @classmethod
         def now(cls, tz: Any = None) -> Later:
-            return cls.fromtimestamp((NOW + datetime.timedelta(days=32)).timestamp(), tz)
+            return cls.fromtimestamp(later, tz)
 
     monkeypatch.setattr(disclosures.datetime, "datetime", Later)
     at_host(telecom, 6).rows_scored(named(1), "new rows", rows)
@@ -216,9 +225,9 @@ def earlier_release(path: Path, key: bytes) -> None:
     """As release 0.1.0 before 'budget' wrote it: three runs and a prediction, of which one is of another month, and two
     models."""
     rows = [
-        (f"{MONTH}-03T10:00:00+00:00", "telecom", "risk", "run"),
-        (f"{MONTH}-04T10:00:00+00:00", "telecom", "risk", "align"),
-        (f"{MONTH}-05T10:00:00+00:00", "telecom", "risk", "predict"),
+        (f"{month()}-03T10:00:00+00:00", "telecom", "risk", "run"),
+        (f"{month()}-04T10:00:00+00:00", "telecom", "risk", "align"),
+        (f"{month()}-05T10:00:00+00:00", "telecom", "risk", "predict"),
         ("2001-01-01T10:00:00+00:00", "telecom", "risk", "run"),
     ]
     sketch = paired(LABELS, key)
@@ -244,7 +253,7 @@ def test_what_an_earlier_release_counted_goes_on_to_count(party: Callable[..., P
     assert Budget(bank).used("telecom") == 2
     refused(Budget(bank, "predict").check, ["telecom"])
     for run, used in ((1, 2), (2, 3)):  # the first was counted under this name
-        Budget(bank, "run", LABELS).charge(["telecom"], named(run), NOW)
+        Budget(bank, "run", LABELS).charge(["telecom"], named(run), now())
         at_guest(bank, run).training({}, 0)
         assert Budget(bank).used("telecom") == used
     more = party(runs_per_partner_per_month=9, models_per_label=3)
@@ -263,7 +272,7 @@ def counted(party: Party) -> dict[str, int]:
 
 def test_a_training_counts_models_and_numbers_once_and_its_preparation_none(party: Callable[..., Party]) -> None:
     bank = party()
-    Budget(bank, "run", LABELS).charge(["telecom"], named(1), NOW)
+    Budget(bank, "run", LABELS).charge(["telecom"], named(1), now())
     runs = {"runs_per_partner_per_month": 1}
     at_guest(bank, 1).training(TOLD, ROWS, begins=False)
     assert counted(bank) == runs
@@ -307,7 +316,7 @@ def test_a_file_that_is_not_understood_stops_the_run(party: Callable[..., Party]
 
 def test_each_budget_is_explained_in_a_sentence(party: Callable[..., Party]) -> None:
     bank, telecom = party(), party("host")
-    Budget(bank, "run", LABELS).charge(["telecom"], named(1), NOW)
+    Budget(bank, "run", LABELS).charge(["telecom"], named(1), now())
     at_guest(bank, 1).training({"weights": {"telecom": 9}}, ROWS)
     at_host(telecom, 1).score_vectors(named(1), 1, ("age",))
     said = "\n".join(Budget(bank, "run", LABELS).explained(["telecom", "shop"], LABELS))
@@ -343,7 +352,7 @@ def test_predictions_go_by_the_table_that_the_model_was_trained_on(party: Callab
     telecom, columns = party("host"), tuple("abcdefgh")
     alike = Budget(telecom, opened=Opened(0, columns, spread=Spread(1, 0.4)), guest="bank")
     alike.check(["bank"])
-    alike.charge(["bank"], named(1), NOW)
+    alike.charge(["bank"], named(1), now())
     at_host(telecom, 1).score_vectors(named(1), 1, columns[:6])
     error = refused(at_host(telecom, 2).score_vectors, named(2), 1, columns[:6])
     assert "policy.score_vectors is 1" in error.what
@@ -352,7 +361,7 @@ def test_predictions_go_by_the_table_that_the_model_was_trained_on(party: Callab
     apart = Budget(
         party("host"), opened=Opened(1, columns, spread=Spread(3, 0.2)), guest="bank"
     )  # the table has changed since
-    apart.charge(["bank"], named(4), NOW)
+    apart.charge(["bank"], named(4), now())
     apart.allowance(named(4)).score_vectors(named(4), 1, columns)
     assert any("policy.score_vectors is 3 for these" in line for line in apart.explained(["bank"], EIGHT))
 
@@ -371,4 +380,4 @@ def test_a_file_of_the_format_before_is_taken_over(party: Callable[..., Party]) 
         store.execute("ALTER TABLE columns DROP COLUMN most")
         store.execute("PRAGMA user_version = 2")
     refused(at_host(telecom, 2).score_vectors, named(2), 1, COLUMNS)
-    Budget(telecom, opened=Opened(0, COLUMNS, spread=Spread(1, 0.4)), guest="bank").charge(["bank"], named(3), NOW)
+    Budget(telecom, opened=Opened(0, COLUMNS, spread=Spread(1, 0.4)), guest="bank").charge(["bank"], named(3), now())
