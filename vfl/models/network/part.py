@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from protocols.allowance import own_name
 from protocols.glm.block import fixed_point
 from protocols.glm.shares import WeightShares
 from protocols.network import Activation, Family
@@ -20,13 +19,15 @@ from protocols.network.rows import Layers, Own, row_draws
 from vfl.data.schema import Schema
 from vfl.models import shared_weights as shared
 from vfl.models.content import Body, Head, Tensors, check, tensors_of
+from vfl.models.regression.part import means
+from vfl.models.standardised import StandardisedPart
 from vfl.preprocessing import Preprocessor, Standardiser
 
 KINDS: dict[Family, str] = {"logistic": "mlp-classifier", "linear": "mlp-regressor"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class NetworkPart:
+class NetworkPart(StandardisedPart):
     """A data party's own part: its shares of the weights of its columns and at the guest those of all further layers,
     and the standardisation that they belong to.
 
@@ -48,29 +49,6 @@ class NetworkPart:
     label_scale: float = 1.0
     schema: Schema = Schema()  # noqa: RUF009
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self.party}: {len(self.columns)} columns>"
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The party's own columns as they are standardised, in the order of the weights."""
-        return self.standardiser.columns
-
-    @property
-    def own_name(self) -> bytes:
-        """The name under which a host counts what the model opens."""
-        return own_name(self.model_id, self.score_key)
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """The columns that a table to be scored must have."""
-        return self.standardiser.inputs
-
-    @property
-    def categories(self) -> Mapping[str, Collection[str]]:
-        """Of each of them that holds categories, those that training saw."""
-        return self.standardiser.categories
-
     def own(self, features: pd.DataFrame, ids: Iterable[bytes]) -> Own:
         """What this party brings to the scores of its rows."""
         x = fixed_point(self.standardiser.transform(features, self.party), self.is_guests)
@@ -79,9 +57,7 @@ class NetworkPart:
 
     def means(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """At the guest, from scores (n, 1): probabilities of the larger class (n,), or expected values."""
-        if self.family == "linear":
-            return self.label_mean + self.label_scale * scores[:, 0]
-        return np.asarray(0.5 * (1.0 + np.tanh(scores[:, 0] / 2)))
+        return means(self.family, scores, self.label_mean, self.label_scale)
 
 
 class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from protocols.allowance import own_name
 from protocols.errors import ModelError
 from protocols.glm import LOGISTIC_LINKS
 from protocols.glm.block import fixed_point
@@ -22,6 +21,7 @@ from protocols.glm.shares import WeightShares
 from vfl.data.schema import Schema
 from vfl.models import shared_weights as shared
 from vfl.models.content import Body, Head, Tensors, check, tensors_of
+from vfl.models.standardised import StandardisedPart
 from vfl.preprocessing import Preprocessor, Standardiser
 
 
@@ -90,7 +90,7 @@ def unknown_weights(party: str, *, guest: bool) -> ModelError:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class GlmPart:
+class GlmPart(StandardisedPart):
     """A data party's own part of one regression or, one-vs-rest, of one a class: its shares of the coefficients
     (standardised scale), or these themselves where they were revealed to it, and the standardisation that they belong
     to.
@@ -115,29 +115,6 @@ class GlmPart:
     label_mean: float = 0.0
     label_scale: float = 1.0
     schema: Schema = Schema()  # noqa: RUF009
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self.party}: {len(self.columns)} columns>"
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The party's own columns as they are standardised, in the order of the weights."""
-        return self.standardiser.columns
-
-    @property
-    def own_name(self) -> bytes:
-        """The name under which a host counts what the model opens."""
-        return own_name(self.model_id, self.score_key)
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """The columns that a table to be scored must have."""
-        return self.standardiser.inputs
-
-    @property
-    def categories(self) -> Mapping[str, Collection[str]]:
-        """Of each of them that holds categories, those that training saw."""
-        return self.standardiser.categories
 
     @property
     def models(self) -> int:
