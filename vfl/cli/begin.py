@@ -9,7 +9,7 @@ import typer
 
 from protocols.errors import ConfigError
 from vfl.screen.answer import AsJson, answer
-from vfl.screen.arguments import ConnectTimeout, JobFile, ModelKind, PartyFile, Role, say
+from vfl.screen.arguments import ConnectTimeout, JobFile, PartyFile, Role, say
 from vfl.screen.console import Console
 from vfl.screen.examples import examples
 
@@ -87,7 +87,15 @@ def init(
             show_default=False,
         ),
     ],
-    kind: ModelKind = "logistic-regression",
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="Kind of model, as in docs/file-formats.md; by default averaging of a member, logistic-regression "
+            "of all others.",
+            show_default=False,
+        ),
+    ] = None,
     hosts: Annotated[
         int,
         typer.Option(
@@ -104,7 +112,6 @@ def init(
     from vfl.cli.results import Init
     from vfl.job.setup import init_party
 
-    kind = "averaging" if role is Role.member else kind  # members take part in nothing else
     identity = init_party(folder, role.value, name, encrypt=encrypt_key, kind=kind, hosts=hosts)
     party_file, certificate, fingerprint = folder / "party.toml", identity.certificate_path, identity.fingerprint()
 

@@ -336,7 +336,7 @@ def starter_party(
     columns: Sequence[str] | None = None,
     min_intersection: int = 100,
     allow: Sequence[str] | None = None,
-    kind: str = "logistic-regression",
+    kind: str | None = None,
     hosts: int = 1,
     policy: Mapping[str, int] | None = None,
     directory: str = "runs",
@@ -344,10 +344,17 @@ def starter_party(
     """A commented party.toml for `role`, with no peer yet (`with_peer` adds one); without `allow` its policy allows
     what jobs of `kind` with this number of `hosts` reveal.
 
-    policy: other keys of [policy], [policy.at_least] and [policy.at_most] than the defaults, by name.
+    policy: other keys of [policy], [policy.at_least] and [policy.at_most] than the defaults, by name.  kind: None for
+    "averaging" of a member, and "logistic-regression" of all others.
 
-    Raises ConfigError: not a name, no such kind.
+    Raises ConfigError: not a name, no such kind, a kind that has no such role.
     """
+    kind = kind or (AVERAGING if role == "member" else "logistic-regression")
+    if role != "arbiter" and (kind == AVERAGING) != (role == "member"):
+        raise ConfigError(
+            f"a job of the kind {kind!r} has no {role}",
+            remedy=f"Members take part in jobs of the kind {AVERAGING!r} alone, guests and hosts in all others",
+        )
     allow, bounded = (
         starter_permits(kind, hosts) if allow is None else allow,
         _policy({"min_intersection": min_intersection} | dict(policy or {})),

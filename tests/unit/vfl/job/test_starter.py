@@ -91,6 +91,14 @@ def test_a_party_made_for_a_kind_agrees_to_a_job_of_that_kind(load, job, kind):
         cross_check(job(kind=other), load(with_peer(text, "trustco", "peers/trustco.pem")))
 
 
+@pytest.mark.parametrize(("role", "kind"), [("member", "scorecard"), ("guest", "averaging"), ("host", "averaging")])
+def test_a_kind_that_has_no_such_role(role, kind):
+    with pytest.raises(ConfigError, match=f"a job of the kind '{kind}' has no {role}. Members take part"):
+        starter_party(role, "bank", kind=kind)
+    assert 'role = "member"' in starter_party("member", "bank")
+    starter_party("arbiter", "bank", kind="averaging")  # the aggregator
+
+
 def test_a_kind_that_there_is_not():
     for make in (lambda: starter_party("guest", "bank", kind="oracle"), lambda: starter_job(kind="oracle")):
         with pytest.raises(ConfigError, match=r"the kind 'oracle' is not known\. Use 'logistic-regression', "):
