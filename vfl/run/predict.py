@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from protocols.channel import Tap, broadcast
+from protocols.channel import Channel, Tap, broadcast
 from protocols.errors import ConfigError, ModelError
 from protocols.glm.scoring import ModelName
 from protocols.glm.shares import WeightShares
@@ -130,20 +130,29 @@ def _names(part: Part | ArbiterPart | None, of: str) -> tuple[bytes, ...]:
 
 def same_model(session: Session, model_id: bytes, *, arbiter: bool) -> None:
     """The guest and everybody else who holds a part tell each other which model it is of, before any id is sent.
-    Raises ModelError unless it is the same."""
-    channels = (
-        [session.guest]
-        if session.me != session.roles.guest
-        else [*session.hosts, *([session.arbiter] if arbiter else [])]
-    )
-    broadcast(channels, ModelName(model_id))
-    for channel in channels:
-        if channel.recv(ModelName).model_id != model_id:
-            raise ModelError(
-                f"{channel.peer} holds a part of another model than {session.me}",
-                remedy="Give every party the model folder of the same run",
-                party=channel.peer,
-            )
+    Raises ModelError unless it is the same.
+
+    The guest answers last, and where one differs that one alone: so both name each other, before either hears that the
+    other gave up.
+    """
+    own = ModelName(model_id)
+    if session.me != session.roles.guest:
+        session.guest.send(own)
+        differs = _of_another(own, [session.guest])
+    else:
+        channels = [*session.hosts, *([session.arbiter] if arbiter else [])]
+        differs = _of_another(own, channels)
+        broadcast(channels if differs is None else [differs], own)
+    if differs is not None:
+        raise ModelError(
+            f"{differs.peer} holds a part of another model than {session.me}",
+            remedy="Give every party the model folder of the same run",
+            party=differs.peer,
+        )
+
+
+def _of_another(own: ModelName, channels: Sequence[Channel]) -> Channel | None:
+    return next((channel for channel in channels if channel.recv(ModelName).model_id != own.model_id), None)
 
 
 def _write_scores(scoring: Scoring, meeting: RunSession, rows: NDArray[np.int64], scores: NDArray[np.float64]) -> None:

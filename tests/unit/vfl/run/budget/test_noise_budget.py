@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.vfl.run.budget.test_budgets import COLUMNS, LABELS, NOW, named, party, refused, stored
+from tests.unit.vfl.run.budget.test_budgets import COLUMNS, LABELS, named, now, party, refused, stored
 from tests.unit.vfl.run.budget.test_label_budget import ROWS, table
 from vfl.job import Party
 from vfl.models import accounting
@@ -68,10 +68,10 @@ def test_a_smaller_delta_costs_more(party: Made) -> None:
 def test_labels_of_the_same_customers_are_one_budget(party: Made) -> None:
     bank = party(epsilon=1.2 * accounting.epsilon(RELEASES[:1], 1e-5))
     made = lambda labels: NoiseBudget(bank, ("telecom",), OfLabels(labels), RELEASES[0])  # noqa: E731
-    Budget(bank, "run", LABELS, guest="bank", noise=made(LABELS)).charge(["telecom"], named(1), NOW)
+    Budget(bank, "run", LABELS, guest="bank", noise=made(LABELS)).charge(["telecom"], named(1), now())
     again = Budget(bank, "run", LABELS, guest="bank", noise=made(LABELS))
     refused(again.check, ["telecom"])
-    refused(again.charge, ["telecom"], named(2), NOW)
+    refused(again.charge, ["telecom"], named(2), now())
     assert [one[3] for one in stored(bank) if one[0] != "epsilon"] == [1]  # the first run alone
     made(table(slice(ROWS, 2 * ROWS))).check()  # other customers
     (sentence,) = [one for one in again.explained(["telecom"], LABELS) if one.startswith("policy.epsilon")]

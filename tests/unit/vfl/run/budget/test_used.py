@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from protocols.alignment.ecdh import BlindedIds, IntersectionSize
-from tests.unit.vfl.run.budget.test_budgets import LABELS, MONTH, NOW, named, party
+from tests.unit.vfl.run.budget.test_budgets import LABELS, month, named, now, party
 from vfl.job import Party
 from vfl.ledger import LedgerTap, LedgerWriter
 from vfl.run.budget import Budget
@@ -19,11 +19,11 @@ def test_what_is_used_and_left(party: Callable[..., Party]) -> None:
     bank = party("guest", runs_per_partner_per_month=3)
     for run in range(2):
         budget = Budget(bank, "run", LABELS, guest="bank")
-        budget.charge(["telecom"], named(run), NOW)
+        budget.charge(["telecom"], named(run), now())
         budget.allowance(named(run), ["telecom"]).training({}, 0)
     found = {(one.budget, one.partner): one for one in budgets_used(bank)}
     monthly = found["runs_per_partner_per_month", "telecom"]
-    assert (monthly.period, monthly.used, monthly.limit, monthly.left) == (MONTH, 2, 3, 1)
+    assert (monthly.period, monthly.used, monthly.limit, monthly.left) == (month(), 2, 3, 1)
     models = found["models_per_label", "telecom"]
     assert (models.used, models.left) == (2, 18)
     assert models.period.startswith("labels ")
