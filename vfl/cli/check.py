@@ -13,7 +13,7 @@ from rich.table import Table as Grid
 from protocols.alignment.outcome import most_common
 from protocols.errors import ConfigError
 from vfl.cli import members
-from vfl.cli.jobs import disclosed_by, print_disclosed
+from vfl.cli.jobs import print_disclosed
 from vfl.cli.results import Check, Memory
 from vfl.cost import ahead, estimate
 from vfl.data import Table
@@ -23,6 +23,7 @@ from vfl.job import AlignmentJob, Job, MembersJob, Party, cautions, searched
 from vfl.job.opened import rows_taken
 from vfl.job.plan import plan_of, roles_of
 from vfl.job.policy import bounds_told
+from vfl.job.shown import disclosed_by
 from vfl.models.registry import kind_of
 from vfl.run import align as alignment_run
 from vfl.run import own_memory

@@ -87,12 +87,11 @@ def _needed(option: str, given: list[str] | None, why: str, least: int = 1) -> N
 @job_app.command("show", epilog=examples("job show"))
 def job_show(job: JobFile, as_json: AsJson = False) -> None:
     """Explain what a job asks of its parties."""
-    from vfl.cli import members
-    from vfl.cli.jobs import job_shown, print_job
-    from vfl.job import MembersJob, load_agreement
+    from vfl.cli.jobs import print_job
+    from vfl.job import load_agreement
+    from vfl.job.shown import job_shown
 
-    agreed = load_agreement(job)
-    told = members.job_shown(agreed) if isinstance(agreed, MembersJob) else job_shown(agreed)
+    told = job_shown(load_agreement(job))
     answer(told, as_json, lambda: print_job(told, Console()))
 
 
@@ -123,7 +122,8 @@ def ledger_show(
     as_json: AsJson = False,
 ) -> None:
     """Show what left, to whom, and what was learnt."""
-    from vfl.cli.ledgers import ledger_shown, print_ledger
+    from vfl.cli.ledgers import print_ledger
+    from vfl.run.ledger_shown import ledger_shown
 
     told = ledger_shown(run, messages)
     answer(told, as_json, lambda: print_ledger(told, Console()))

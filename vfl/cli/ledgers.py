@@ -10,90 +10,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from protocols.errors import ConfigError
-from vfl.cli.results import Kind, LedgerReconcile, LedgerShow, LedgerVerify, Pair, Received, Sent
-from vfl.ledger import LedgerBroken, read_ledger, reconcile, summarise, verify_ledger
-from vfl.ledger.writing import Line
-from vfl.report.words import CLASSES, class_of, number, size
+from vfl.cli.results import LedgerReconcile, LedgerVerify, Pair
+from vfl.ledger import reconcile, verify_ledger
+from vfl.report.words import CLASSES, number, size
+from vfl.run.ledger_shown import Kind, LedgerShow, Sent, ledger_path, own_ledger
 from vfl.screen.console import Console
 from vfl.screen.tables import facts, grid, say
 
-LEARNT = {"public": "what the job says", "blinded": "nothing: random numbers", "sealed": "nothing: it has no key"}
 WIDE = 200  # columns, where there is no terminal
 HASH = 12  # characters of a digest that are shown
 NEVER_CLOSED = "never closed: the run was killed, or is still running"
-
-
-def ledger_path(run: Path) -> Path:
-    """The ledger of a run's folder; a ledger's own path is fine too."""
-    return run / "ledger.jsonl" if run.is_dir() else run
-
-
-def own_ledger(run: Path) -> Path:
-    """As `ledger_path`.  Raises ConfigError where the folder has none."""
-    path = ledger_path(run)
-    if run.is_dir() and not path.exists():
-        raise ConfigError(
-            f"{run} holds no ledger",
-            remedy="It is no run's folder, or a prediction of a member, which sends nothing. vfl runs PARTY.toml lists "
-            "the runs of a party",
-        )
-    return path
-
-
-def ledger_shown(run: Path, messages: bool) -> LedgerShow:
-    """What left and came in this run, in sum and, if asked, message by message.  Raises ConfigError, LedgerBroken."""
-    path = own_ledger(run)
-    lines = list(read_ledger(path))
-    kinds = {line.get("type") for line in lines}
-    if "start" not in kinds:
-        raise ConfigError(f"{path} is no ledger", remedy="Name a run's folder, or the ledger.jsonl in it")
-    start, sent = lines[0], [line for line in lines if line.get("type") == "message"]
-    end = lines[-1] if "end" in kinds else {}
-    return LedgerShow(
-        party=str(start.get("party")),
-        job=str(start.get("job")),
-        job_digest=str(start.get("job_digest")),
-        started=str(start.get("time")),
-        started_by=_text(start.get("started_by")),
-        approved_by=_text(start.get("approved_by")),
-        job_approved=_job_approved(start.get("approval")),
-        ended=_text(end.get("time")),
-        outcome=_text(end.get("outcome")),
-        fault=fault(path),
-        messages=len(sent),
-        bytes=sum(int(line["bytes"]) for line in sent),
-        kinds=[_kind(row) for row in summarise(lines)],
-        received=_received(lines),
-        resumed=[str(line["time"]) for line in lines if line.get("type") == "resumed"],
-        each=[_sent(line) for line in sent] if messages else None,
-    )
-
-
-def _job_approved(found: object) -> str | None:
-    """Who let this party's node start the job, when and how."""
-    return f"{found.get('by')}, {found.get('at')}, by {found.get('how')}" if isinstance(found, dict) else None
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
-
-
-def _kind(row: Line) -> Kind:
-    learns = str(LEARNT.get(class_of(row), row["learns"]))
-    return Kind(to=row["to"], message=row["message"], disclosure=class_of(row), learns=learns, count=row["count"], bytes=row["bytes"])  # fmt: skip  # noqa: E501
-
-
-def _sent(line: Line) -> Sent:
-    what = {name: str(line[name]) for name in ("time", "to", "message", "sha256")}
-    return Sent(disclosure=class_of(line), bytes=int(line["bytes"]), **what)
-
-
-def _received(lines: Sequence[Line]) -> list[Received]:
-    sizes = dict[str, list[int]]()
-    for line in lines:
-        if line.get("type") == "received":
-            sizes.setdefault(str(line["from"]), []).append(int(line["bytes"]))
-    return [Received(peer=peer, messages=len(each), bytes=sum(each)) for peer, each in sizes.items()]
 
 
 def print_ledger(told: LedgerShow, console: Console) -> None:
@@ -121,17 +47,6 @@ def print_ledger(told: LedgerShow, console: Console) -> None:
         say(console, f"received from {escape(one.peer)}: {number(one.messages)} messages, {size(one.bytes)}")
     if told.resumed:
         say(console, f"resumed after an interruption or vfl prepare: {', '.join(map(escape, told.resumed))}")
-
-
-def fault(path: Path) -> str | None:
-    """What is wrong with a ledger that was closed; None if it is sound, or of a run that never came to its end."""
-    if not any(line.get("type") == "end" for line in read_ledger(path)):
-        return None
-    try:
-        verify_ledger(path)
-    except LedgerBroken as error:
-        return str(error)
-    return None
 
 
 def _each(sent: Sequence[Sent]) -> Table:

@@ -1,25 +1,23 @@
-"""What `vfl check`, `job show` and `model show` say of an averaging of members."""
+"""What `vfl check` and `model show` say of an averaging of members."""
 
 from __future__ import annotations
 
 import datetime
 from pathlib import Path
 
-from vfl.cli.results import Check, JobShow, Memory, ModelShow, Reveals, permits_of
+from vfl.cli.results import Check, Memory, ModelShow
 from vfl.compute.memory import memory_left, resident
 from vfl.cost.memory import LIBRARIES, REPORT, VALUE
 from vfl.job import MembersJob, Party, cautions
 from vfl.job.policy import bounds_told
+from vfl.job.shown import averaged, disclosed_by
 from vfl.models.averaging import files
 from vfl.models.averaging.joint import AveragedModel
-from vfl.models.privacy import Privacy
-from vfl.report.coalitions import coalitions
 from vfl.report.words import number, size
 from vfl.run.budget.runs import month
 from vfl.run.members.ready import MemberReady, prepare
 from vfl.run.members.sums import MemberBudget
 from vfl.run.readiness import ready_to_connect
-from vfl.schema.section import listed
 from vfl.screen.shown import Cell, Heading, Shown, Table
 
 WORK = 4  # arrays of the table's size that local training holds at once
@@ -31,7 +29,7 @@ def checked(job: MembersJob, party: Party) -> tuple[Check, MemberReady]:
     told = cautions(job, party) + list(ready.cautions) + ready_to_connect(ready, "run")
     bounds = bounds_told(job, party) + MemberBudget(job, party).explained(month(datetime.datetime.now(datetime.UTC)))
     memory = _memory(ready)
-    facts = described(job) | _of_table(ready) | _cost(job, ready)
+    facts = averaged(job) | _of_table(ready) | _cost(job, ready)
     facts |= {"memory": f"about {size(memory.needs)}, of {size(memory.left)} that this process can get"}
     check = Check(
         job=job.name,
@@ -39,47 +37,13 @@ def checked(job: MembersJob, party: Party) -> tuple[Check, MemberReady]:
         party=party.name,
         role=party.role,
         facts=facts,
-        disclosed=disclosed(job),
+        disclosed=disclosed_by(job),
         bounds=bounds,
         cautions=told,
         memory=memory,
         met=[],
     )
     return check, ready
-
-
-def described(job: MembersJob) -> dict[str, str]:
-    """The job in plain words."""
-    model, parties = job.model, job.parties
-    drawn = "" if model.fraction == 1 else f", {100 * model.fraction:g} % of them drawn for each"
-    batch = "all rows at once" if model.batch_size is None else f"{number(model.batch_size)} rows at a time"
-    often = "once" if model.local_epochs == 1 else f"{model.local_epochs} times"
-    own = f"{often} through its own rows, {batch}, learning rate {model.learning_rate:g}"
-    prox = f", held near the common model by mu = {model.mu:g}" if model.mu else ""
-    bits = "" if model.update_bits is None else f"; updates have {model.update_bits} bits"
-    compared = "of this run" if model.window == "run" else "among the last four"
-    names, plural = job.table.columns, "s" if len(job.table.columns) > 1 else ""
-    least = f"is about fewer than {model.min_members} members"
-    return {
-        "who": f"{listed(parties.members, 'and')} hold the same columns of different customers; {parties.arbiter} adds "
-        "up, and has no data",
-        "table": f"label {job.table.label}; {len(names)} column{plural}: {', '.join(names)}",
-        "hold out": f"{100 * job.split.test:g} % of each member's rows, drawn by seed {job.split.seed}"
-        if job.split.test
-        else "no rows",
-        "model": f"averaging, {model.estimator}",
-        "training": f"{number(model.rounds)} rounds{drawn}; in each a member goes {own}{prox}{bits}",
-        **({} if job.privacy is None else {"privacy": _promised(job.privacy)}),
-        "sums": f"no combination of sums {compared}, or of earlier runs, {least}",
-    }
-
-
-def _promised(privacy: Privacy) -> str:
-    what = "each row of each member" if privacy.unit == "row" else "everything that a member holds"
-    return (
-        f"all sums carry noise that hides {what}: epsilon = {privacy.epsilon:g}, delta = {privacy.delta:g}, clipped to "
-        f"{privacy.clip:g}"
-    )
 
 
 def _of_table(ready: MemberReady) -> dict[str, str]:
@@ -102,30 +66,6 @@ def _memory(ready: MemberReady) -> Memory:
     rows, columns = ready.size
     needs = LIBRARIES + (REPORT if rows else 0) + VALUE * rows * (columns + 1) * WORK
     return Memory(needs=needs, least=needs, left=resident() + memory_left())
-
-
-def disclosed(job: MembersJob) -> Reveals:
-    """What a job reveals."""
-    model = {"kind": job.model.kind, "min_members": job.model.min_members}
-    rows = coalitions({"model": model, "parties": {"members": job.parties.members}})
-    return Reveals(
-        permits=permits_of([p for p in job.disclosure.allow if p in job.permits]),
-        rounded=[],
-        sizes=[f"{job.parties.arbiter} and all members learn which members take part in each sum"],
-        together=[f"{who}: {what}" for who, what in rows],
-        unused=[p for p in job.disclosure.allow if p not in job.permits],
-    )
-
-
-def job_shown(job: MembersJob) -> JobShow:
-    """What a job asks of its parties."""
-    return JobShow(
-        job=job.name,
-        job_digest=job.digest.hex(),
-        facts=described(job),
-        disclosed=disclosed(job),
-        cautions=cautions(job),
-    )
 
 
 def model_shown(folder: Path) -> ModelShow:

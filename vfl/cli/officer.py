@@ -34,8 +34,9 @@ def budget(party: PartyFile, as_json: AsJson = False) -> None:
 
     By partner and period: of a month, or of a set of labels or columns for good.
     """
-    from vfl.cli.officers import budget_shown, print_budget
+    from vfl.cli.officers import print_budget
     from vfl.job import load_party
+    from vfl.run.budget.shown import budget_shown
 
     told = budget_shown(load_party(party))
     answer(told, as_json, lambda: print_budget(told, Console()))

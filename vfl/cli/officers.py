@@ -9,27 +9,13 @@ from rich.markup import escape
 
 from protocols.errors import ConfigError
 from vfl.cli.ledgers import WIDE
-from vfl.cli.results import Budget, Limit, Partner, Purge
+from vfl.cli.results import Purge
 from vfl.job import Party
 from vfl.report.words import number, size
-from vfl.run.budget.used import budgets_used, told_by_partner
+from vfl.run.budget.shown import Budget
 from vfl.run.purge import Purged, purge_budgets, purge_customer, purge_pads, purge_runs, rules_of
 from vfl.screen.console import Console
 from vfl.screen.tables import grid, say
-
-
-def budget_shown(party: Party) -> Budget:
-    """Every budget, and the sums by partner.  Raises ConfigError."""
-    partners, broken = told_by_partner(party.run.directory)
-    return Budget(
-        party=party.name,
-        limits=[
-            Limit(budget=b.budget, partner=b.partner, period=b.period, used=b.used, limit=b.limit, left=b.left)
-            for b in budgets_used(party)
-        ],
-        partners=[Partner(**vars(one)) for one in partners],
-        unreadable=broken,
-    )
 
 
 def print_budget(told: Budget, console: Console) -> None:

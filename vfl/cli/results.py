@@ -7,37 +7,23 @@ from typing import Annotated, Any, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from vfl.job import PERMITS
+from vfl.job.shown import JobShow, Reveals
 from vfl.node.telling import NodeJob
 from vfl.report.schema import Report
 from vfl.report.schema.whole import Disclosed, Phase
+from vfl.run.budget.shown import Budget
+from vfl.run.ledger_shown import LedgerShow
 from vfl.screen.result import Result
 from vfl.screen.shown import Shown
 from vfl.storage.runs import Listed
 
 Text = dict[str, str]
 Number: TypeAlias = Annotated[int, Meta(ge=0)]
-Amount: TypeAlias = Annotated[int, Meta(ge=0)] | float
 Content: TypeAlias = dict[str, Any]
 
 
 class Part(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Base of what stands within a result."""
-
-
-class Permit(Part):
-    permit: str
-    discloses: str
-
-
-class Reveals(Part):
-    """Everything that a job reveals."""
-
-    permits: list[Permit]
-    rounded: Annotated[list[str], Meta(description="how coarsely opened numbers are rounded, a sentence each")]
-    sizes: Annotated[list[str], Meta(description="what the arbiter learns without a permission, a sentence each")]
-    together: Annotated[list[str], Meta(description="what conspiring parties could learn, a sentence each")]
-    unused: Annotated[list[str], Meta(description="permissions that none of the job's messages needs")]
 
 
 class Demo(Result, tag="demo"):
@@ -176,65 +162,8 @@ class JobNew(Result, tag="job new"):
     job: str
 
 
-class JobShow(Result, tag="job show"):
-    job: str
-    job_digest: str
-    facts: Text
-    disclosed: Reveals
-    cautions: list[str]
-
-
 class JobDigest(Result, tag="job digest"):
     job_digest: str
-
-
-class Kind(Part):
-    """All messages of one kind that left for one peer."""
-
-    to: str
-    message: str
-    disclosure: str
-    learns: str
-    count: Number
-    bytes: Number
-
-
-class Sent(Part):
-    time: str
-    to: str
-    message: str
-    disclosure: str
-    sha256: str
-    bytes: Number
-
-
-class Received(Part):
-    peer: str
-    messages: Number
-    bytes: Number
-
-
-class LedgerShow(Result, tag="ledger show"):
-    party: str
-    job: str
-    job_digest: str
-    started: str
-    started_by: Annotated[str | None, Meta(description="the account of the operating system; null for an old ledger")]
-    approved_by: Annotated[str | None, Meta(description="policy.approved_by when the run began")]
-    job_approved: Annotated[
-        str | None, Meta(description="who let vfl node start the job, when and how; null for another command")
-    ]
-    ended: str | None
-    outcome: Annotated[
-        str | None, Meta(description="done, prepared or an error's code; null for a ledger that was never closed")
-    ]
-    fault: Annotated[str | None, Meta(description="why not to rely on it; null if it is sound or was never closed")]
-    messages: Number
-    bytes: Number
-    kinds: list[Kind]
-    received: list[Received]
-    resumed: Annotated[list[str], Meta(description="when the run resumed, after an interruption or vfl prepare")]
-    each: Annotated[list[Sent] | None, Meta(description="every message, with --messages")] = None
 
 
 class LedgerVerify(Result, tag="ledger verify"):
@@ -265,36 +194,6 @@ class ModelShow(Result, tag="model show"):
     model_id: str
     job_digest: str
     part: Shown
-
-
-class Limit(Part):
-    """One budget with one partner, in a month or, of labels and columns, for good."""
-
-    budget: str
-    partner: str
-    period: str
-    used: Amount
-    limit: Amount | None
-    left: Amount | None
-
-
-class Partner(Part):
-    """The sum over all runs with one partner, by this party's ledgers."""
-
-    partner: str
-    runs: Number
-    messages: Number
-    bytes: Number
-    received_messages: Number
-    received_bytes: Number
-    revealed: Annotated[dict[str, Number], Meta(description="by what the partner learnt, the number of such messages")]
-
-
-class Budget(Result, tag="budget"):
-    party: str
-    limits: list[Limit]
-    partners: list[Partner]
-    unreadable: Annotated[list[str], Meta(description="ledgers that are in no sum")]
 
 
 class Purge(Result, tag="purge"):
@@ -342,9 +241,8 @@ class Bench(Result, tag="bench"):
     overhead: Annotated[Content, Meta(description="of overhead.json")]
 
 
-RESULTS: dict[str, type[Result]] = {str(one.__struct_config__.tag): one for one in Result.__subclasses__()}
-
-
-def permits_of(names: list[str]) -> list[Permit]:
-    """Each with what it discloses."""
-    return [Permit(permit=name, discloses=PERMITS[name]) for name in names]
+SHARED = (Budget, JobShow, LedgerShow)  # declared where a node shows them too
+RESULTS: dict[str, type[Result]] = {
+    str(one.__struct_config__.tag): one
+    for one in sorted(Result.__subclasses__(), key=lambda one: str(one.__struct_config__.tag))
+}

@@ -34,7 +34,7 @@ from tests.parts import guests
 from tests.unit.vfl.transport.test_client_hello import client_hello
 from tools.leakage_page import declared
 from vfl.api.federation import Federation
-from vfl.cli.ledgers import ledger_shown, print_ledger
+from vfl.cli.ledgers import print_ledger
 from vfl.cli.show import show_report
 from vfl.data import read_source
 from vfl.job import load_agreement, load_party, starter_job, starter_party
@@ -54,6 +54,7 @@ from vfl.models.trees.spec import BoostedTrees
 from vfl.preprocessing import Standardiser
 from vfl.run.budget import Budget, Opened
 from vfl.run.budget.table import BudgetFile
+from vfl.run.ledger_shown import ledger_shown
 from vfl.storage.run_store import FILE, RunFacts, RunStore
 from vfl.transport import frames, hello
 from vfl.transport.client_hello import NoKnockError, knock_in

@@ -11,8 +11,9 @@ from protocols.cipher import CipherVec
 from protocols.errors import ConfigError
 from protocols.glm.training import Columns
 from protocols.message import Disclosure, registry
-from vfl.cli.ledgers import ledger_shown, print_ledger
+from vfl.cli.ledgers import print_ledger
 from vfl.ledger import LedgerTap, LedgerWriter, continued
+from vfl.run.ledger_shown import ledger_shown
 from vfl.screen.console import Console
 
 

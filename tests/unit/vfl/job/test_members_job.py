@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from protocols.errors import ConfigError, DisclosureRefused
-from vfl.cli.members import described
 from vfl.job import MembersJob, Party, cautions, cross_check, load_agreement, load_job, load_party, load_training
 from vfl.job.policy import bounds_told
+from vfl.job.shown import averaged
 from vfl.job.starter import starter_members_job, starter_party, with_peer
 
 TEXT = starter_members_job()
@@ -54,11 +54,11 @@ def test_what_a_starter_says(job: Load) -> None:
 
 
 def test_the_description_counts_in_words(job: Load) -> None:
-    assert "a member goes once through its own rows" in described(job(TEXT))["training"]
-    assert "; 2 columns: age, limit" in described(job(TEXT))["table"]
+    assert "a member goes once through its own rows" in averaged(job(TEXT))["training"]
+    assert "; 2 columns: age, limit" in averaged(job(TEXT))["table"]
     other = TEXT.replace("[disclosure]", "local_epochs = 3\n[disclosure]").replace('"age", "limit"', '"limit"')
-    assert "a member goes 3 times through" in described(job(other))["training"]
-    assert "; 1 column: limit" in described(job(other))["table"]
+    assert "a member goes 3 times through" in averaged(job(other))["training"]
+    assert "; 1 column: limit" in averaged(job(other))["table"]
 
 
 def test_the_digest_does_not_depend_on_defaults_that_are_spelt_out(job: Load) -> None:

@@ -17,12 +17,13 @@ from protocols.errors import ConfigError, DataError
 from tests.unit.vfl.job.samples import MINIMAL, with_key
 from tests.unit.vfl.job.test_model_kinds import OPEN, SEALED
 from vfl.cli.check import carried, carries
-from vfl.cli.jobs import disclosed_by, print_disclosed
+from vfl.cli.jobs import print_disclosed
 from vfl.cost import cost, estimate
 from vfl.cost.machine import Machine
 from vfl.data import Table, table_from_frame
 from vfl.job import load_job
 from vfl.job.plan import plan_of, roles_of
+from vfl.job.shown import disclosed_by
 from vfl.models.registry import kind_of
 from vfl.run.preflight import table_cautions
 from vfl.run.result_frame import result_frame
