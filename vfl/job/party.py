@@ -87,6 +87,13 @@ class Run(Section):
             "once too, and the run resumes when all give the command again"
         ),
     )
+    transcript: bool = Field(
+        default=False,
+        description=(
+            "whether to record what this party receives in the run's folder, for vfl audit; the file is as large as "
+            "what was received, and secret"
+        ),
+    )
 
 
 class Party(Section):

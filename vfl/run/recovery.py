@@ -19,6 +19,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from protocols.recovery.finish import confirm
 from protocols.recovery.pad_store import Paused
 from protocols.session import Observer
 from vfl.compute.opening import opened
-from vfl.ledger import LedgerTap, summarise
+from vfl.ledger import LedgerTap, LedgerWriter, summarise
 from vfl.run.announce import announced
 from vfl.run.events import Events
 from vfl.run.own_memory import enough_memory
@@ -55,6 +56,7 @@ from vfl.screen.errors import Stopped
 from vfl.storage.files import sync_tree, written
 from vfl.taps.counting import CountingTap, peak_memory
 from vfl.taps.recorder import Recorder
+from vfl.taps.transcript import TranscriptFile, recording
 from vfl.transport.hello import Command
 
 log = logging.getLogger("vfl.run.recovery")
@@ -220,11 +222,15 @@ def attempt(
         with recorder.phase("connect"):
             goal, heard = run.agree(wires, recorder.counting, *taps)
         events.begun(run.folder)
-        with run.ledger(goal) as writer, interruptible():
+        recorded = recording(run.folder, ready.party.run.transcript)
+        with run.ledger(goal) as writer, recorded as transcript, interruptible():
             for direction, peer, kind, data in heard:
                 (writer.record if direction == "to" else writer.received)(peer, kind, data)
-            session, draft = run.session(wires, goal, recorder, (LedgerTap(writer), *taps)), run.folder / DRAFT
-            run.opened.before = writer.sync
+                if transcript is not None:
+                    transcript.tap.before(direction, peer, kind, data)
+            heard_by = (LedgerTap(writer), *([] if transcript is None else [transcript.tap]), *taps)
+            session, draft = run.session(wires, goal, recorder, heard_by), run.folder / DRAFT
+            run.opened.before = partial(synced, writer, transcript)
             if goal == END:
                 mark = run.opened.at(END)
                 session.course.restore(mark)
@@ -244,6 +250,13 @@ def attempt(
             with recorder.phase("finish"):
                 confirm(session, run.keep, run.witness())
     return result
+
+
+def synced(writer: LedgerWriter, transcript: TranscriptFile | None) -> str:
+    """Returns when ledger and transcript are on the disk: the hash of the ledger's last line."""
+    if transcript is not None:
+        transcript.sync()
+    return writer.sync()
 
 
 class Deadline:

@@ -21,6 +21,7 @@ from rich.console import Console
 
 from protocols import _native
 from protocols._native import DpfKeys, InvalidBytes, PlainVec
+from protocols.alignment.ecdh import SizeOnly
 from protocols.channel import Count
 from protocols.cipher import CipherVec, DecryptionKey, Keyring
 from protocols.codec import Int32s, Int64s, decode
@@ -56,6 +57,8 @@ from vfl.run.budget import Budget, Opened
 from vfl.run.budget.table import BudgetFile
 from vfl.run.ledger_shown import ledger_shown
 from vfl.storage.run_store import FILE, RunFacts, RunStore
+from vfl.taps.transcript import FILE as TRANSCRIPT
+from vfl.taps.transcript import TranscriptFile, read_transcript
 from vfl.transport import frames, hello
 from vfl.transport.client_hello import NoKnockError, knock_in
 from vfl.transport.frames import Assembler, BadFrameError, FrameReader, Kind
@@ -223,8 +226,17 @@ def files(folder: Path) -> list[Target]:
         *_tables(folder),
         *_identity(folder, identity),
         _budget(folder),
+        _transcript(folder),
         *_store(folder / "store"),
     ]
+
+
+def _transcript(folder: Path) -> Target:
+    with TranscriptFile(folder) as file:
+        file.tap.received("telecom", SizeOnly, b"a message")
+        file.tap.sent("telecom", SizeOnly, b"a message")
+    feed = _with(folder / TRANSCRIPT, lambda path: read_transcript(path.parent, "bank"))
+    return Target("transcript.bin", feed, [(folder / TRANSCRIPT).read_bytes()])
 
 
 def _members_file() -> bytes:

@@ -49,6 +49,7 @@ from vfl.screen.errors import Stopped
 from vfl.storage.files import sync_tree, written
 from vfl.taps.counting import CountingTap, peak_memory
 from vfl.taps.recorder import Recorder
+from vfl.taps.transcript import recording
 
 log = logging.getLogger("vfl.run.members")
 STEPS = TRIES * (len(ANSWERED) + 1)  # of other parties, for which a member may wait
@@ -163,11 +164,15 @@ class Attempt:
         about |= {"approved_by": party.policy.approved_by, "approval": ready.approval}
         with (
             LedgerWriter(ended.folder / LEDGER, **about, sign=signing) as writer,
+            recording(ended.folder, party.run.transcript) as transcript,
             interruptible(),
         ):
             for direction, peer, kind, data in said.messages:
                 (writer.record if direction == "to" else writer.received)(peer, kind, data)
-            taps = (self.recorder.counting, LedgerTap(writer), *self.taps)
+                if transcript is not None:
+                    transcript.tap.before(direction, peer, kind, data)
+            recorded = [] if transcript is None else [transcript.tap]
+            taps = (self.recorder.counting, LedgerTap(writer), *recorded, *self.taps)
             channels, keys = open_channels(ready, wires, *taps, steps=STEPS if party.role == "member" else 1)
             session = self._session(channels, keys)
             ended.course = self._averaged(session, ended)

@@ -1,0 +1,65 @@
+"""Transcripts of real runs: every party's holds what its ledger lists, byte for byte what the transport moved, also
+after a kill."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.promises.processes.institutions import Institutions
+from vfl.ledger import read_ledger
+from vfl.taps.transcript import FILE, read_transcript
+
+
+def latest(parties: Institutions, name: str) -> Path:
+    return sorted((parties.folder / name / "runs").glob("[!.]*"))[-1]
+
+
+def lay_out(parties: Institutions, **more: Any) -> None:
+    parties.lay_out(**more)
+    for name in parties.roles:
+        parties.change(name, "message_seconds = 3600", "message_seconds = 3600\ntranscript = true")
+
+
+def check_ledger(folder: Path, name: str) -> dict[str, int]:
+    """Each message once, with the ledger's hash; the sums."""
+    found, lines = read_transcript(folder, name), list(read_ledger(folder / "ledger.jsonl"))
+    listed = [line["sha256"] for line in lines if line["type"] == "received"]
+    assert [hashlib.sha256(entry.data).hexdigest() for entry in found.received()] == listed != []
+    sums = {"to": 0, "from": 0}
+    for (way, _), size in found.totals().items():
+        sums[way] += size
+    for way, kind in (("to", "message"), ("from", "received")):
+        assert sums[way] == sum(line["bytes"] for line in lines if line["type"] == kind)
+    return sums
+
+
+@pytest.mark.slow
+def test_totals_are_those_of_the_transport(parties: Institutions) -> None:
+    lay_out(parties)
+    parties.done()
+    for name in parties.roles:
+        folder = latest(parties, name)
+        sums = check_ledger(folder, name)
+        phases = json.loads((folder / "report.json").read_text())["phases"]
+        assert sums["to"] == sum(phase["bytes_sent"] for phase in phases)
+        assert sums["from"] == sum(phase["bytes_received"] for phase in phases)
+        assert (folder / FILE).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.slow
+def test_a_killed_run_leaves_one_whole_transcript(parties: Institutions) -> None:
+    lay_out(parties, reconnect=30, max_iter=60)
+    processes = {name: parties.start(name) for name in parties.roles}
+    processes["bank"].until(lambda events: any(e["phase"] == "train" and (e["step"] or 0) >= 2 for e in events))
+    processes["bank"].kill()
+    assert processes["bank"].wait().code != 0
+    again = parties.start("bank")
+    assert again.wait().code == 0
+    assert all(processes[name].wait().code == 0 for name in parties.roles if name != "bank")
+    for name in parties.roles:
+        check_ledger(latest(parties, name), name)
