@@ -26,6 +26,7 @@ from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from protocols.errors import ConfigError
 from protocols.values import check_types
@@ -161,22 +162,30 @@ class Terms:
 
 @lru_cache(maxsize=64)
 def fewest(sums: tuple[Members, ...]) -> int:
-    """The fewest members that any linear combination of the sums involves, if it involves any.
+    """The fewest members that any linear combination of the sums involves, if it involves any."""
+    names = sorted(frozenset().union(*sums))
+    inside = np.array([[name in each for name in names] for each in sums])
+    return fewest_involved(inside, np.ones(len(names), np.int64))
+
+
+def fewest_involved(inside: NDArray[np.bool_], counts: NDArray[np.int64]) -> int:
+    """The same of members, or rows, in groups of these counts (groups,); inside (sums, groups): which sums a group is
+    in.
 
     Members with the same history (which of the sums they are in) have the same coefficient in every combination.  A
     combination with the fewest members is 0 at as many histories as determine it but for a factor; all of these are
     tried.
     """
-    names = sorted(frozenset().union(*sums))
     rows: list[list[int]] = []
-    for each in sums:
-        row = [int(name in each) for name in names]
+    for each in inside:
+        row = each.astype(np.int64).tolist()
         if np.linalg.matrix_rank(np.array([*rows, row])) > len(rows):
             rows.append(row)
     if not rows:
         return 0
-    histories, members = np.unique(np.array(rows), axis=1, return_counts=True)
-    least = len(names)
+    histories, of = np.unique(np.array(rows), axis=1, return_inverse=True)
+    members = np.bincount(of.reshape(-1), weights=counts, minlength=histories.shape[1]).astype(np.int64)
+    least = int(members.sum())
     for zeros in combinations(range(histories.shape[1]), len(rows) - 1):
         combination = _orthogonal(histories[:, zeros])
         if combination.any():

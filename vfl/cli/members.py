@@ -27,7 +27,8 @@ def checked(job: MembersJob, party: Party) -> tuple[Check, MemberReady]:
     """Every check that can be made alone.  Raises the error that `vfl run` would raise."""
     ready = prepare(job, party)
     told = cautions(job, party) + list(ready.cautions) + ready_to_connect(ready, "run")
-    bounds = bounds_told(job, party) + MemberBudget(job, party).explained(month(datetime.datetime.now(datetime.UTC)))
+    now = datetime.datetime.now(datetime.UTC)
+    bounds = bounds_told(job, party) + MemberBudget(job, party, ready.own).explained(month(now))
     memory = _memory(ready)
     facts = averaged(job) | _of_table(ready) | _cost(job, ready)
     facts |= {"memory": f"about {size(memory.needs)}, of {size(memory.left)} that this process can get"}

@@ -146,6 +146,13 @@ class Policy(Section):
         le=36_500,
         description="averaging: for how many days opened sums are compared with those of later runs; absent: for good",
     )
+    min_changed_rows: int = Field(
+        default=50,
+        ge=1,
+        le=ROWS,
+        description="averaging: the minimum number of own training rows that tables of several runs differ by, unless "
+        "they are the same: the sums of both runs tell the sum of the rows that changed",
+    )
     max_partner_rows: int | None = Field(
         default=None,
         ge=1,

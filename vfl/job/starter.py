@@ -280,6 +280,10 @@ BUDGETS: dict[str, tuple[tuple[Role, ...], str]] = {
         ("member",),
         "For how many days opened sums are compared with those of later runs; by default for good.",
     ),
+    "min_changed_rows": (
+        ("member",),
+        "Minimum number of own training rows that tables of several runs differ by, unless they are the same.",
+    ),
     "max_partner_rows": (
         ("guest", "host"),
         "Maximum number of rows of a partner's list; by default 5 times as many as this party's own.",

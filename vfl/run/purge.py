@@ -42,7 +42,8 @@ NOT_HERE = {
     "model parts": "they hold no row; but the text of a category that only this customer had stays in model/: if it "
     "says who it was, train again without the row",
     "budget.sqlite": "keyed hashes of customers that were scored this month, and of 256 that stand for a set of "
-    "labels: without them the limits could not be kept; those of the month go with it (--budgets)",
+    "labels, and of a member's training rows: without them the limits could not be kept; those of the month go with it "
+    "(--budgets)",
     "spent.sqlite": "random names of pads that were used: without it what vfl prepare stored is worthless; it "
     "holds no id",
     "ledgers, events, reports": "they hold no id",

@@ -140,6 +140,7 @@ def test_runs_budgets_and_the_model_are_shown(world: MemberFolders, runs: dict[s
     for partner in ("south", "west", SUM):  # also of those with whom it has no channel
         assert used["runs_per_partner_per_month", partner] == 1
         assert used["models_per_label", partner] == 1
+    assert {budget for budget, _ in used} == {"runs_per_partner_per_month", "models_per_label"}  # none of predictions
     shown = model_shown(runs["north"] / "model")
     assert shown.job_digest == world.job.digest.hex()
     assert {row[0] for row in shown.part.tables[0].rows} == {"age", "limit"}

@@ -5,8 +5,8 @@ partner and period.
 labels or columns; limit the policy's limit when the row was last changed.  `labels` and `columns` say what these names
 stand for, and how many score vectors the columns allow (`most`), `charged` what has been counted already, `scored` how
 often each row was scored, under a keyed hash of its id, `sums` of which members a sum of an averaging was opened, by
-set of columns, and on which day at the latest.  No id and no label is stored; but whoever can read the file,
-with its key, can test a guess of one.
+set of columns, and on which day at the latest, and `member_rows` a keyed hash of each row of this party that such sums
+were of.  No id and no label is stored; but whoever can read the file, with its key, can test a guess of one.
 
 A file of an earlier release (tables `runs`, `models`, `counted`) is converted when it is opened first.
 """
@@ -26,7 +26,7 @@ from protocols.randomness import run_seed
 from vfl.data import Table
 from vfl.run.budget.labels import overlaps, paired, sketches_of
 
-FORMAT = 5
+FORMAT = 6
 TABLES = (
     "CREATE TABLE budget (kind TEXT, partner TEXT, period TEXT, used INTEGER NOT NULL CHECK (typeof(used) = "
     "'integer'), \"limit\" INTEGER, PRIMARY KEY (kind, partner, period))",
@@ -36,6 +36,7 @@ TABLES = (
     "CREATE TABLE scored (scope TEXT, row INTEGER, used INTEGER NOT NULL, PRIMARY KEY (scope, row)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS salt (value TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS sums (period TEXT, members TEXT, day TEXT NOT NULL, PRIMARY KEY (period, members))",
+    "CREATE TABLE IF NOT EXISTS member_rows (period TEXT, rows BLOB, day TEXT NOT NULL, PRIMARY KEY (period, rows))",
 )
 RUNS, PREDICTIONS, MODELS = "runs_per_partner_per_month", "predictions_per_partner_per_month", "models_per_label"
 NUMBERS, VECTORS, SCORES = "rows_per_label_number", "score_vectors", "scores_per_row"
@@ -178,6 +179,20 @@ class Counts:
         add = "INSERT OR REPLACE INTO sums VALUES (?, ?, ?)"  # with a new rowid: the latest one is last
         self._store.execute(add, (self.columns(names), json.dumps(sorted(members)), day))
 
+    def tables(self, names: Sequence[str], since: str) -> dict[tuple[str, ...], list[bytes]]:
+        """By set of columns that has one of these: the hashed rows of each table of this party of which sums were
+        opened on this day or later."""
+        query = "SELECT columns.names, rows FROM member_rows JOIN columns USING (period) WHERE day >= ? ORDER BY day"
+        found = dict[tuple[str, ...], list[bytes]]()
+        for others, rows in self._store.execute(query, (since,)):
+            if not set(names).isdisjoint(columns := tuple(json.loads(others))):
+                found.setdefault(columns, []).append(rows)
+        return found
+
+    def add_table(self, names: Sequence[str], rows: bytes, day: str) -> None:
+        """Sums are opened of a table of these hashed rows."""
+        self._store.execute("INSERT OR REPLACE INTO member_rows VALUES (?, ?, ?)", (self.columns(names), rows, day))
+
     def score(self, model: bytes, partner: str, month: str, ids: Iterable[bytes], limit: int) -> tuple[int, int]:
         """Counts one more score of each of these rows by a model in a month, unless some were scored `limit` times
         already.
@@ -211,7 +226,9 @@ def _make(store: sqlite3.Connection) -> None:
     if format_ == 2:
         store.execute("ALTER TABLE columns ADD COLUMN most INTEGER")
     if format_:
-        store.execute(next(table for table in TABLES if "sums" in table))
+        for table in TABLES:
+            if "IF NOT EXISTS" in table and "salt" not in table:
+                store.execute(table)
     if format_ in (2, 3):
         store.execute("ALTER TABLE labels RENAME TO earlier")
         store.execute(next(table for table in TABLES if "TABLE labels" in table))

@@ -60,12 +60,14 @@ class Told:
 
 
 def budgets_used(party: Party) -> list[Used]:
-    """Every budget that was used, and those of this month, used or not.  Raises ConfigError."""
+    """Every budget that was used, and those of this month that can be, used or not: a member predicts alone.  Raises
+    ConfigError."""
     now, policy = month(datetime.datetime.now(datetime.UTC)), party.policy
+    monthly = (RUNS,) if party.role == "member" else (RUNS, PREDICTIONS)
     with BudgetFile(party.run.directory).opened(reading=True) as counts:
         rows = counts.rows()
     known = {(kind, partner, period) for kind, partner, period, *_ in rows}
-    unused = [(kind, p, now) for kind in (RUNS, PREDICTIONS) for p in party.peers if (kind, p, now) not in known]
+    unused = [(kind, p, now) for kind in monthly for p in party.peers if (kind, p, now) not in known]
     found = [*rows, *((*which, 0, None) for which in unused)]
     limits = {(kind, now): getattr(policy, kind) for kind in (RUNS, PREDICTIONS)}  # of earlier months, as they were
     rows = sorted(found, key=lambda row: (row[0], row[2], row[1]))

@@ -52,7 +52,7 @@ def prepare(job: MembersJob, party: Party) -> MemberReady:
         own = read(job, party, party.data)
         told += own.cautions(party.data)
     told += filter(None, [caution(job.model, len(job.parties.members))])
-    if gone := MemberBudget(job, party).check():
+    if gone := MemberBudget(job, party, own).check():
         told.append(
             f"with sums of earlier runs, no sum of this run may have all members: {listed(gone, 'and')} or others are "
             "left out of each"

@@ -65,7 +65,7 @@ def run(
     """Takes part in the job; returns the run's folder.  taps: see every message (tests).  Raises any VFLError, after
     telling the peers its code."""
     with announced(ready.job, ready.party, "run"):
-        MemberBudget(ready.job, ready.party).check()
+        MemberBudget(ready.job, ready.party, ready.own).check()
         new_folder(ready.party.run.directory, f".{ready.job.name}").rmdir()
     for sentence in certificates(ready, "run"):
         log.warning("%s", sentence)
@@ -152,7 +152,7 @@ class Attempt:
 
     def _begun(self, name: bytes) -> Ended:
         job, party, now = self.ready.job, self.ready.party, datetime.datetime.now(datetime.UTC)
-        MemberBudget(job, party).charge(name, now)
+        MemberBudget(job, party, self.ready.own).charge(name, now)
         folder = new_folder(party.run.directory, f"{job.name}-{now:%Y%m%d-%H%M%S}")
         self.events.begun(folder)
         return Ended(name, folder, now)
@@ -196,7 +196,7 @@ class Attempt:
         """This party's program.  Raises TooFewMembers."""
         job, party, ready = self.ready.job, self.ready.party, self.ready
         known = Pinned.of(hashlib.sha256(b"vfl averaging run|" + job.digest + ended.name).digest(), self._pins())
-        sums = MemberBudget(job, party).sums
+        sums = MemberBudget(job, party, ready.own).sums
         if ready.own is not None:
             signing, held = Signing(ready.identity), ready.own.held_out
             more = {"measures": job.measures, "held_out": held, "other_runs": sums}

@@ -3,7 +3,7 @@
 Two runs whose members differ by one give away that member's sums of columns and number of rows.  So each party keeps of
 which members every sum was opened, by the columns of the job.  It compares the sums of a new run with all of these of
 which a column, or the label, is one of the new job's too: jobs without a common column say no more together than the
-numbers of rows.
+numbers of rows.  A member keeps too of which of its rows the sums were (changed.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from vfl.job.members_job import MembersJob
 from vfl.run.budget.disclosed import AGREES, refused
 from vfl.run.budget.noise import NoiseBudget, OfColumns
 from vfl.run.budget.runs import Budget
-from vfl.run.budget.table import MODELS, RUNS, BudgetFile
+from vfl.run.budget.table import MODELS, RUNS, BudgetFile, Counts
+from vfl.run.members import changed
+from vfl.run.members.tables import OwnTable
 
 
 def today() -> datetime.date:
@@ -29,34 +31,59 @@ def today() -> datetime.date:
 class KeptSums(OtherRuns):
     """This party's, for a run of a job."""
 
-    def __init__(self, job: MembersJob, party: Party) -> None:
-        self._file, self._days = BudgetFile(party.run.directory), party.policy.sums_days
-        self._columns = (job.table.label, *job.table.columns)
+    def __init__(self, job: MembersJob, party: Party, own: OwnTable | None = None) -> None:
+        """own: a member's table; its rows are compared and kept unless the sums carry noise."""
+        self._file, self._days, self._party = BudgetFile(party.run.directory), party.policy.sums_days, party
+        self._columns, self._own = (job.table.label, *job.table.columns), own if job.privacy is None else None
         self._new = set[Members]()  # kept by this run, and by none before it
+        self._table_kept = own is None
 
     @property
     def survivors(self) -> tuple[Members, ...]:
         """As they are now: those of runs at the same time among them, without those that only this run has kept."""
         return tuple(each for each in self._read() if each not in self._new)
 
-    def _read(self) -> list[Members]:
+    @property
+    def _since(self) -> str:
         since = datetime.date.min if self._days is None else today() - datetime.timedelta(self._days)
+        return since.isoformat()
+
+    def _read(self) -> list[Members]:
         with self._file.opened(reading=True) as counts:
-            return counts.sums(self._columns, since.isoformat())
+            return counts.sums(self._columns, self._since)
+
+    def check_table(self) -> int | None:
+        """Raises DisclosureRefused if this table differs by too few rows from those of earlier runs; returns by how
+        many it differs, None if it is the same or none is known."""
+        with self._file.opened(reading=True) as counts:
+            return self._checked(counts)
+
+    def _checked(self, counts: Counts) -> int | None:
+        known = {} if self._own is None else counts.tables(self._columns, self._since)
+        if self._own is None or not known:
+            return None
+        return changed.check(self._party, known, counts.key, self._own.training_rows)
 
     def keep(self, survivors: Members) -> None:
+        """Raises DisclosureRefused where another run has meanwhile kept a table that differs by too few rows."""
         if survivors not in self._read():
             self._new.add(survivors)
         with self._file.opened() as counts:
+            if self._own is not None and not self._table_kept:
+                self._checked(counts)
+                columns = tuple(sorted(self._columns))
+                rows = changed.hashed(self._own.training_rows(columns), counts.key)
+                counts.add_table(columns, rows, today().isoformat())
             counts.add_sum(self._columns, survivors, today().isoformat())
+        self._table_kept = True
 
 
 class MemberBudget:
     """What a party of averagings agrees to in number: runs and models with each other party, whether they have a
     channel or not, and which sums."""
 
-    def __init__(self, job: MembersJob, party: Party) -> None:
-        self._job, self._party, self.sums = job, party, KeptSums(job, party)
+    def __init__(self, job: MembersJob, party: Party, own: OwnTable | None) -> None:
+        self._job, self._party, self.sums = job, party, KeptSums(job, party, own)
         self._budget, self._file = Budget(party), BudgetFile(party.run.directory)
         self._partners = [name for name in job.parties.names if name != party.name]
         self._columns, noise = (job.table.label, *job.table.columns), job.noise
@@ -70,6 +97,7 @@ class MemberBudget:
         self._check_models()
         if self._noise is not None:
             self._noise.check()
+        self.sums.check_table()
         return self._left_out()
 
     def charge(self, run: bytes, now: datetime.datetime) -> None:
@@ -130,6 +158,10 @@ class MemberBudget:
         days = "for good" if policy.sums_days is None else f"for {policy.sums_days} days"
         what = "no sum of an earlier run has" if not kept else _said(kept)
         told.append(f"{what} a column of this job; opened sums are compared with those of later runs {days}")
+        if self._party.role == "member" and self._job.privacy is None:
+            found, floor = self.sums.check_table(), policy.min_changed_rows
+            rows = "no training row has changed since earlier runs" if found is None else f"{found} rows have changed"
+            told.append(f"policy.min_changed_rows is {floor}: {rows}; fewer, and the run would be refused")
         return told
 
 

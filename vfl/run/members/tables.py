@@ -27,6 +27,7 @@ class OwnTable:
     """The rows of a member, and which of them it holds out."""
 
     job: MembersJob
+    party: Party
     features: pd.DataFrame  # (n, columns) float64
     labels: Floats  # (n,)
     held: Held  # (n,)
@@ -45,6 +46,23 @@ class OwnTable:
     def _rows(self, chosen: Held) -> Rows:
         names = (*self.job.table.columns, self.job.table.label)
         return Rows(self.features[chosen].to_numpy(np.float64), self.labels[chosen], names)
+
+    def training_rows(self, columns: tuple[str, ...]) -> Floats:
+        """(n, columns) the training rows, of these columns of the same table, which other jobs may have used.  Raises
+        DataError where one is no longer there, or no longer numeric."""
+        known = self.features.assign(**{self.job.table.label: self.labels})
+        if not set(columns) <= set(known.columns):
+            assert self.party.data is not None
+            try:
+                frame = frame_of(self.party, self.party.data, columns)
+                known = pd.DataFrame(features(frame, columns, self.party.name), columns=list(columns))
+            except DataError as error:
+                error.remedy = (
+                    "Sums of an earlier run are of this column too, and are compared with those of this run: put it "
+                    "back, or let policy.sums_days end the comparison"
+                )
+                raise
+        return known.loc[~self.held, list(columns)].to_numpy(np.float64)
 
     def digest(self) -> bytes:
         """Of what the run is given."""
@@ -76,7 +94,7 @@ def read(job: MembersJob, party: Party, data: Data) -> OwnTable:
     if job.privacy is not None:
         held = drawn_alone(np.column_stack([x, y]), split.test, split.seed)
     _check(job, party, held)
-    return OwnTable(job, x, y, held, place)
+    return OwnTable(job, party, x, y, held, place)
 
 
 def _check(job: MembersJob, party: Party, held: Held) -> None:

@@ -300,7 +300,7 @@ def test_a_training_that_is_refused_counts_nothing(
     "statement",
     [
         "DROP TABLE budget",
-        "PRAGMA user_version = 6",
+        "PRAGMA user_version = 7",
         "UPDATE salt SET value = 'no key'",
         "UPDATE labels SET sketch = substr(sketch, 2)",
     ],
