@@ -1,0 +1,348 @@
+"""Publishes an epoch: lists in which a guest can look up the score of one customer, and nobody sees which one.
+
+Source: look-ups by two servers that hold one list, by distributed point functions (Boyle, Gilboa, Ishai, CCS 2016);
+symmetric, since the servers blind their answers by common numbers (Gertner et al., STOC 1998); places by an oblivious
+pseudo-random function (Naor, Reingold, FOCS 1997; as in alignment/ecdh.py).
+Adversary: honest but curious, and a guest that sends any keys that it likes; host and arbiter do not collude.
+
+     guest                                 host P                                     arbiter
+ 1   EpochStart: model, form  ---------->
+     EpochStart  -------------------------------------------------------------------->
+ 2   (two or more hosts: pair_masks.py, relayed by the guest)
+ 3                                         new scalar b; tags of H(id)^b, filled up to a power of two, sorted:
+                                           a row's place in this epoch
+                                           ListStart: length, answer seed  ---------->
+                <------------------------  PublishedTags, and pad seed
+ 4   (weights that stay shared: shares.py, scoring.py, over the rows in their places)
+     a_G; [[b_G]]                          s = X_P a_P - m_P + e_P                     t = X_P b_P + m_P
+     (weights that their owner knows:      s = X_P w_P + e_P                           t = 0)
+ 5                                         PaddedList s + masks + pad  ------------->
+                                           <------------------------  PaddedList t + pad, where weights stay shared
+                <---------------------------------------------------------------------  PadSeed, where weights stay shared
+     both servers hold one list per host, T = z + masks + pads modulo 2^w; the pads are known to the guest, z to no server
+ 6              <------------------------  EpochReady
+                <---------------------------------------------------------------------  EpochReady
+     EpochOpen  ------------------------>
+     EpochOpen  --------------------------------------------------------------------->
+
+e_P is the host's error of scoring.py, so a score is the one of `vfl predict`, bit for bit.  The masks between hosts
+cancel in the sum over all hosts of one id; they are functions of the id under a key of each pair of hosts.
+w is the number of bits of a score: 61, or 21 where scores are whole points.  The lowest 2^(40 - score_bits) values of
+each are its host's error, so w bits hold one rounded score.
+
+Who learns what: guest and arbiter the length of each host's list, rounded up to a power of two.  The guest where its
+own customers stand among the tags, but only one by one, by asking (query.py).  Host and arbiter nothing of each other.
+Guest and arbiter together: z of all places (of several hosts only sums, at places of the same id).  Guest and host
+together: that host's own part of all scores, hence its weights.
+Cost per row: two hashes and scalar products for each host, 16 bytes to the guest, 8 each way between host and arbiter,
+and with shared weights what scoring.py costs.  Rows are those of the padded list.
+"""  # noqa: E501
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.channel import Channel, broadcast
+from protocols.cipher import CipherVec, DecryptionKey
+from protocols.codec import Int64s, check_lengths
+from protocols.errors import DataError, ModelError, RemoteProtocolError
+from protocols.glm import pair_masks, scoring, shares
+from protocols.glm.shares import Moved, WeightShares, Words
+from protocols.message import BLINDED, PUBLIC, Message
+from protocols.online.lists import MOST_BITS, Form, bits_of, pad, placed, row_masks, tags_from
+from protocols.parts import parts
+from protocols.row_blocks import pace, taken
+from protocols.session import Session
+from protocols.tags import TAG_BYTES, Tags
+
+PIECE = 1 << 16  # tags of a message
+NAME = 16  # bytes of an epoch's name
+
+
+class EpochStart(
+    Message,
+    disclosure=PUBLIC,
+    learns="the random names of the model and of the epoch, and how many numbers a score has",
+    most_bytes=128,
+):
+    model_id: bytes  # (16,)
+    epoch: bytes  # (16,)
+    models: int
+    cut: int
+
+
+class ListStart(
+    Message,
+    disclosure=BLINDED,
+    learns="how long the sender's list is, rounded up to a power of two, and a seed that only the two servers know",
+    most_bytes=64,
+):
+    bits: int
+    seed: bytes  # (32,) of what hides the answers
+
+
+class PublishedTags(
+    Message,
+    disclosure=BLINDED,
+    learns=(
+        "how long the sender's list is, rounded up to a power of two; of tags of ids under a secret of the sender's, "
+        "nothing before it asks"
+    ),
+    most_bytes=TAG_BYTES * PIECE + 16,
+):
+    tags: bytes  # a piece of (2^bits, 16), sorted
+    more: int
+
+
+class PadSeed(
+    Message,
+    disclosure=BLINDED,
+    learns="nothing: the seed of numbers that hide a list, which the receiver does not hold",
+    most_bytes=64,
+):
+    seed: bytes  # (32,)
+
+
+class PaddedList(
+    Message,
+    disclosure=BLINDED,
+    learns="nothing: uniform numbers, since it does not know the sender's pad",
+    in_blocks=True,
+):
+    numbers: Int64s  # (rows * models,) modulo 2^w
+
+
+class EpochReady(Message, disclosure=PUBLIC, learns="that the sender has its lists", most_bytes=16):
+    done: bool
+
+
+class EpochOpen(Message, disclosure=PUBLIC, learns="that all parties have their lists", most_bytes=16):
+    done: bool
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Listed:
+    """What a host brings to an epoch.  ids (n,) distinct; x (n, width) and error (n, models): as of `scoring.Own`;
+    whole: whether all parts of scores are whole points."""
+
+    model_id: bytes
+    ids: Sequence[bytes]
+    x: NDArray[np.int64]
+    shares: WeightShares
+    error: NDArray[np.int64] | None
+    form: Form
+
+
+@dataclass(eq=False, repr=False)
+class ServerEpoch:
+    """What a server of look-ups holds of one host: list (2^bits, models) modulo 2^w, and the seed of what hides
+    answers; scalar: at the host itself.  number: of the last query that was answered."""
+
+    name: bytes
+    form: Form
+    bits: int
+    table: Words
+    seed: bytes
+    scalar: bytes = b""
+    number: int = 0
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GuestEpoch:
+    """What the guest holds: of each host the tags and the pads (2^bits, models); own share of its weights (models,
+    width), and where they stay shared the arbiter's, encrypted."""
+
+    name: bytes
+    form: Form
+    tags: tuple[Tags, ...]
+    pads: tuple[Words, ...]
+    words: Words
+    theirs: CipherVec | None
+    moved: Moved | None
+    asked: list[int] = field(default_factory=lambda: [0])  # the number of the last query
+
+
+def guest(session: Session, model_id: bytes, own: WeightShares, form: Form, shared: Sequence[str]) -> GuestEpoch:
+    """The guest's side; shared: whose weights the arbiter holds shares of.  Learns: how long hosts' lists are.
+
+    own: its weights or its share of them.  Raises ProtocolError.
+    """
+    name = session.seed("epoch").secret[:NAME]
+    broadcast([*session.hosts, session.arbiter], EpochStart(model_id, name, form.models, form.cut))  # 1
+    pair_masks.relay(session)  # 2
+    tags, pads = list[Tags](), list[Words]()
+    for channel in session.hosts:
+        tags.append(_tags(channel))  # 3
+        pads.append(pad(_pad_seed(channel), len(tags[-1]), form))
+    theirs, moved, words = None, None, own.latest
+    if not own.whole:  # 4
+        moved = shares.move(session, own)
+        words = moved.words
+        theirs = session.arbiter.recv(scoring.ShiftedWeights).share
+        check_lengths(session.roles.arbiter, words.size, theirs, what="weights")
+    for at, host in enumerate(session.roles.hosts):
+        if host in shared:  # 5
+            pads[at] = form.cut_off(pads[at] + pad(_pad_seed(session.arbiter), len(tags[at]), form))
+    for channel in (*session.hosts, session.arbiter):
+        channel.recv(EpochReady)  # 6
+    broadcast([*session.hosts, session.arbiter], EpochOpen(True))
+    return GuestEpoch(name, form, tuple(tags), tuple(pads), words, theirs, moved)
+
+
+def host(session: Session, start: EpochStart, own: Listed) -> tuple[ServerEpoch, Moved | None]:
+    """A host's side, from the guest's `start` on: what it looks up in, and its share of its weights from then on.
+
+    Raises ModelError for another model, DataError for a list that is too long, ProtocolError.
+    """
+    _check(session, start, own.model_id, own.form)
+    form, bits = own.form, bits_of(len(own.ids))
+    if not len(own.ids) or bits > MOST_BITS:
+        raise DataError(
+            f"a list of {len(own.ids):,} customers cannot be published",
+            expected=f"1 to {2**MOST_BITS:,}",
+            remedy="Publish the customers of one region or product at a time, each under a model of its own",
+            party=session.me,
+        )
+    masks = pair_masks.agree(session, "online")  # 2
+    secret = session.seed("epoch lists", start.epoch)
+    scalar = secret.child("scalar").scalar()
+    tags, rows = placed(own.ids, scalar, secret.child("places"))  # 3
+    pads, seed = secret.child("pad").secret, secret.child("answers").secret
+    session.arbiter.send(ListStart(bits, seed))
+    _send_tags(session.guest, tags)
+    session.guest.send(PadSeed(pads))
+    error = None if own.error is None else own.error[rows]
+    words, moved = scoring.part(session, scoring.Own(own.model_id, own.x[rows], own.shares, True, error))  # 4
+    if error is not None:
+        words = words + error.view(np.uint64)
+    hidden = row_masks(masks.seeds, own.ids, form.models)[rows] if masks.seeds else np.zeros_like(words)
+    words = form.cut_off(form.into(words) + form.cut_off(hidden) + pad(pads, 1 << bits, form))
+    _send_list(session.arbiter, words)  # 5
+    if not own.shares.whole:
+        words = form.cut_off(words + _receive_list(session.arbiter, bits, form))
+    session.guest.send(EpochReady(True))  # 6
+    session.guest.recv(EpochOpen)
+    return ServerEpoch(start.epoch, form, bits, words, seed, scalar), moved
+
+
+def arbiter(
+    session: Session,
+    start: EpochStart,
+    key: DecryptionKey | None,
+    model_id: bytes | None,
+    held: Mapping[str, WeightShares],
+) -> tuple[list[ServerEpoch], dict[str, Moved]]:
+    """The arbiter's side: the lists of all hosts, and its shares of weights from then on.
+
+    key, model_id, held: where weights stay shared; without, it knows no model.  Raises ModelError, ProtocolError.
+    """
+    form = Form(start.models, start.cut)
+    if not (1 <= form.models <= 1 << 10 and form.cut in (0, scoring.UNIT)):
+        raise RemoteProtocolError(
+            f"{session.roles.guest} starts an epoch of an impossible form", party=session.roles.guest
+        )
+    if model_id is not None:
+        _check(session, start, model_id, form)
+    lists, moved = list[ServerEpoch](), dict[str, Moved]()
+    for channel in session.hosts:
+        begun = channel.recv(ListStart)  # 3
+        if not 1 <= begun.bits <= MOST_BITS or len(begun.seed) != 32:
+            raise RemoteProtocolError(f"{channel.peer} publishes a list of impossible length", party=channel.peer)
+        lists.append(ServerEpoch(start.epoch, form, begun.bits, np.zeros(0, np.uint64), begun.seed))
+    if (own := held.get(session.roles.guest)) is not None:
+        assert key is not None
+        moved[session.roles.guest] = scoring.serve(session, key, session.roles.guest, own, 1)  # 4
+    for channel, one in zip(session.hosts, lists, strict=True):
+        _serve_host(session, channel, one, key, held.get(channel.peer), moved)
+    session.guest.send(EpochReady(True))  # 6
+    session.guest.recv(EpochOpen)
+    return lists, moved
+
+
+def _serve_host(
+    session: Session,
+    channel: Channel,
+    one: ServerEpoch,
+    key: DecryptionKey | None,
+    held: WeightShares | None,
+    moved: dict[str, Moved],
+) -> None:
+    """Steps 4 and 5 at the arbiter, with one host."""
+    if held is None:
+        one.table = _receive_list(channel, one.bits, one.form)
+        return
+    assert key is not None
+    moved[channel.peer] = scoring.serve(session, key, channel.peer, held, 1 << one.bits)  # 4
+    opened = scoring.opened(channel, key, moved[channel.peer].words.shape, 1 << one.bits)
+    theirs = _receive_list(channel, one.bits, one.form)  # 5
+    secret = session.seed("epoch pad", one.name + channel.peer.encode()).secret
+    words = one.form.cut_off(one.form.into(opened) + pad(secret, 1 << one.bits, one.form))
+    _send_list(channel, words)
+    session.guest.send(PadSeed(secret))
+    one.table = one.form.cut_off(words + theirs)
+
+
+def _check(session: Session, start: EpochStart, model_id: bytes, form: Form) -> None:
+    if start.model_id != model_id:
+        raise ModelError(
+            f"{session.roles.guest} publishes another model than this party's part belongs to",
+            remedy="Give every party the model folder of the same run",
+            party=session.me,
+        )
+    if (start.models, start.cut) != (form.models, form.cut) or len(start.epoch) != NAME:
+        raise RemoteProtocolError(
+            f"{session.roles.guest} starts an epoch of an impossible form", party=session.roles.guest
+        )
+
+
+def _send_tags(channel: Channel, tags: bytes) -> None:
+    pieces = [tags[at : at + TAG_BYTES * PIECE] for at in range(0, len(tags), TAG_BYTES * PIECE)]
+    for number, piece in enumerate(pieces):
+        channel.send(PublishedTags(piece, len(pieces) - 1 - number))
+
+
+def _tags(channel: Channel) -> Tags:
+    """A host's list of tags.  Raises RemoteProtocolError."""
+    data, left = bytearray(), None
+    most = (1 << MOST_BITS) // PIECE - 1
+    while left != 0:
+        piece = channel.recv(PublishedTags)
+        if not 0 <= piece.more <= most or left not in (None, piece.more + 1) or not piece.tags:
+            raise RemoteProtocolError(f"{channel.peer} lost count of the messages of a list", party=channel.peer)
+        data += piece.tags
+        left = piece.more
+    bits = bits_of(len(data) // TAG_BYTES)
+    tags = tags_from(bytes(data), bits) if bits <= MOST_BITS else None
+    if tags is None:
+        raise RemoteProtocolError(f"{channel.peer} published no sorted list of tags", party=channel.peer)
+    return tags
+
+
+def _pad_seed(channel: Channel) -> bytes:
+    seed = channel.recv(PadSeed).seed
+    check_lengths(channel.peer, 32, seed, what="bytes of a seed")
+    return seed
+
+
+def _send_list(channel: Channel, words: Words) -> None:
+    flat = np.ascontiguousarray(words).view(np.int64).ravel()
+    for block in parts(len(flat)):
+        pace([channel], block)
+        channel.send(PaddedList(flat[block.rows]), block)
+
+
+def _receive_list(channel: Channel, bits: int, form: Form) -> Words:
+    found = list[Words]()
+    for block in parts(form.models << bits):
+        numbers = channel.recv(PaddedList, block).numbers
+        check_lengths(channel.peer, len(block), numbers)
+        found.append(form.cut_off(numbers.view(np.uint64)))
+        taken(channel, block)
+    return np.concatenate(found).reshape(1 << bits, form.models)
+
+
+Meter = Callable[[int], int]  # charges a number of queries; how many more are left, negative where these are refused

@@ -1,0 +1,94 @@
+"""What host and arbiter receive of an online query does not depend on the id: order, sizes, contents and times."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from protocols.cipher import Identity
+from protocols.errors import RemoteProtocolError
+from protocols.message import registry
+from protocols.online import query
+from protocols.online.epoch import GuestEpoch
+from protocols.randomness import Seed
+from protocols.session import Session
+from tests.harness import TOY
+from tests.online import OnlineWorld
+from tests.promises.leakage import online
+
+COUNT = 60
+SORTS: dict[str, Any] = {
+    "known": lambda i: b"id %d" % (1 + i % 28),
+    "the same": lambda i: b"id 7",
+    "unknown": lambda i: b"nobody %d" % i,
+    "malformed": lambda i: None,
+}
+
+
+def queries(asking: Any = query.ask, shared: str = "", scheme: Any = None) -> dict[str, list[online.Steps]]:
+    """Queries of all sorts by turns, so that a slow moment of the machine meets all of them."""
+    world, tap = OnlineWorld(rows=30, shared=shared), online.Guest()
+
+    def asks(session: Session, epoch: GuestEpoch) -> dict[str, list[online.Steps]]:
+        found: dict[str, list[online.Steps]] = {sort: [] for sort in SORTS}
+        asking(session, epoch, [b"id 1"], np.zeros((1, world.width), np.int64))
+        for i in range(COUNT):
+            for sort, of in SORTS.items():
+                tap.taken()
+                asking(session, epoch, [of(i)], np.full((1, world.width), 5, np.int64))
+                found[sort].append(tap.taken())
+        return found
+
+    return world.run(asks, scheme or Identity(), taps={"guest": [tap]})  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("shared", ["", "guest h0"])
+def test_a_transcript_says_nothing_of_the_id(shared: str) -> None:
+    found = queries(shared=shared, scheme=TOY if shared else None)
+    assert online.depends(found) == []
+    kinds = {h.kind for many in found.values() for one in many for h in one}
+    assert kinds <= set(registry().values())
+
+
+def skipping(session: Session, epoch: GuestEpoch, ids: Sequence[bytes | None], x: Any) -> None:
+    """Planted: whoever is unknown costs no second step."""
+    if ids[0] is None or ids[0].startswith(b"nobody"):
+        query._raised(session, session.seed("planted").child, ids)
+    else:
+        query.ask(session, epoch, ids, x)
+
+
+def test_a_skipped_second_step_is_found() -> None:
+    """The host refuses what follows it; and where nobody did, the steps would differ."""
+    with pytest.raises(RemoteProtocolError, match="another message than the protocol prescribes"):
+        queries(skipping)
+    found = queries()
+    assert online.order(found) == []
+    cut = {sort: [one[:1] if sort in ("unknown", "malformed") else one for one in many] for sort, many in found.items()}
+    assert online.order(cut) == [f"{sort}: other messages than of the first query" for sort in ("unknown", "malformed")]
+
+
+def test_a_step_that_takes_longer_for_some_is_found() -> None:
+    def slow(session: Session, epoch: GuestEpoch, ids: Sequence[bytes | None], x: Any) -> None:
+        places = query._places
+
+        def searching(*given: Any) -> Any:
+            if ids[0] is not None and ids[0].startswith(b"nobody"):
+                time.sleep(0.003)
+            return places(*given)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(query, "_places", searching)
+            query.ask(session, epoch, ids, x)
+
+    assert [line for line in online.times(queries(slow)) if line.startswith("unknown: the time between messages")]
+
+
+def test_a_blinding_that_is_used_again_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    scalar = Seed.scalar
+    monkeypatch.setattr(Seed, "scalar", lambda self: scalar(Seed("", b"s" * 32)))
+    assert any("received the same BlindedAsk twice" in line for line in online.contents(queries()))
