@@ -136,7 +136,13 @@ def test_what_cannot_go_on_is_refused_by_check(
 
 @pytest.mark.parametrize(
     ("now", "said"),
-    [((0.2, 7), False), ((0.1, 7), False), ((0.0, 8), False), ((0.3, 7), True), ((0.2, 8), True)],
+    [
+        ((0.2, 7), False),
+        pytest.param((0.1, 7), False, marks=pytest.mark.slow),
+        pytest.param((0.0, 8), False, marks=pytest.mark.slow),
+        pytest.param((0.3, 7), True, marks=pytest.mark.slow),
+        ((0.2, 8), True),
+    ],
     ids=["the same", "fewer", "none", "more", "another draw"],
 )
 def test_measures_on_rows_that_the_earlier_rounds_were_trained_on_are_cautioned_about(

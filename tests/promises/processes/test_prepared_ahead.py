@@ -140,7 +140,7 @@ def models(parties: Institutions) -> list[tuple[str, int]]:
     return [(one["partner"], one["used"]) for one in told if one["budget"] in ("models_per_label", NUMBERS)]
 
 
-@pytest.mark.parametrize("planted", [False, True])
+@pytest.mark.parametrize("planted", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_preparation_counts_no_model(parties: Institutions, monkeypatch: pytest.MonkeyPatch, planted: bool) -> None:
     """The run that trains counts it.  Planted: a build that counts whatever it asks for."""
     if planted:
@@ -153,6 +153,7 @@ def test_a_preparation_counts_no_model(parties: Institutions, monkeypatch: pytes
     assert models(parties) == [("telecom", 1), ("trustco", 1), ("telecom", 1)]  # and the number of iterations
 
 
+@pytest.mark.slow  # tests/unit/vfl/run/budget has the same without processes
 def test_a_command_that_the_label_budget_refuses_counts_no_model(parties: Institutions) -> None:
     """Neither the preparation nor the run; with the budget raised, the run counts its models and numbers."""
     parties.lay_out(max_iter=5)

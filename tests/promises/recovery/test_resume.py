@@ -87,6 +87,9 @@ SLOW = (
     "regressions that stop by their loss",
     "a regression that settles",
     "mini-batches",
+    "bins of two hosts for the guest",
+    "sealed trees with constraints",
+    "open trees with constraints",
 )
 
 
@@ -128,6 +131,12 @@ OFTEN_SLOW = (
     "regressions that stop by their loss",
     "a regression that settles",
     "long lists",
+    "sealed trees of three classes",
+    "sealed trees with constraints",
+    "the guest's open trees that stop early",
+    "open trees that are continued",
+    "open trees with constraints",
+    "bins of two hosts for the guest",
 )
 
 

@@ -84,8 +84,9 @@ def joined(weights: list[Matrix]) -> Matrix:
     return np.concatenate([weights[0][:-1], *weights[1:], weights[0][-1:]])
 
 
-@pytest.mark.parametrize("widths", [(2, 3), (0, 4), (3, 1), (1, 2, 2), (2, 1, 1, 1)])
-@pytest.mark.parametrize("C", [0.05, 1.0, 30.0])
+@pytest.mark.parametrize(
+    ("widths", "C"), [((2, 3), 0.05), ((0, 4), 1.0), ((3, 1), 30.0), ((1, 2, 2), 30.0), ((2, 1, 1, 1), 0.05)]
+)
 def test_reaches_the_closed_form_optimum(widths: tuple[int, ...], C: float) -> None:
     blocks, y = problem(widths=widths)
     best = optimum(blocks, y, C)

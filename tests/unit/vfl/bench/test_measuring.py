@@ -165,7 +165,10 @@ def test_coefficients_are_found_again_and_never_negative() -> None:
             marks=pytest.mark.slow,
         ),
         Workload("trees", 700, guest_columns=4, host_columns=6, trees=1, depth=4),
-        Workload("trees", 700, guest_columns=4, host_columns=6, trees=1, depth=4, membership="open"),
+        pytest.param(
+            Workload("trees", 700, guest_columns=4, host_columns=6, trees=1, depth=4, membership="open"),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["exact", "classes", "linear", "poisson", "scorecard", "sealed", "open"],
 )

@@ -255,7 +255,15 @@ def test_weights_of_rows_are_scikit_learns(measure: str) -> None:
         of(y, p, weight - 1)
 
 
-@pytest.mark.parametrize(("rows", "later"), [(210, 70), (300, 100), (600, 200), (3000, 1000), (60, 20), (2000, 30)])
+@pytest.mark.parametrize(
+    ("rows", "later"),
+    [
+        (210, 70),
+        (60, 20),
+        (2000, 30),
+        *(pytest.param(*size, marks=pytest.mark.slow) for size in ((300, 100), (600, 200), (3000, 1000))),
+    ],
+)
 @pytest.mark.parametrize("kind", ["numbers", "few values", "texts"])
 def test_samples_of_one_population_are_seldom_marked(rows: int, later: int, kind: str) -> None:
     """The index of one population is what `by_chance` says on average, and exceeds its quantile once in twenty."""

@@ -34,7 +34,15 @@ def coef(federation: vfl.Federation, estimator: Any = None) -> float:
 
 
 @pytest.mark.parametrize(
-    ("no", "yes"), [("good", "bad"), ("paid", "default"), (2, 1), (1.5, 0.5), (True, False), ("yes", "no")]
+    ("no", "yes"),
+    [
+        ("good", "bad"),
+        pytest.param("paid", "default", marks=pytest.mark.slow),
+        (2, 1),
+        pytest.param(1.5, 0.5, marks=pytest.mark.slow),
+        (True, False),
+        pytest.param("yes", "no", marks=pytest.mark.slow),
+    ],
 )
 def test_pos_label_is_the_event_whatever_the_order(no: Any, yes: Any) -> None:
     assert coef(fed(no, yes, pos_label=yes)) > 0.3
