@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +13,9 @@ from vfl.screen.answer import AsJson, answer
 from vfl.screen.arguments import ConnectTimeout, JobFile, PartyFile, Role, say
 from vfl.screen.console import Console
 from vfl.screen.examples import examples
+
+if TYPE_CHECKING:
+    from vfl.cli.results import Demo
 
 begin_app = typer.Typer()
 EncryptKey = Annotated[
@@ -51,6 +55,13 @@ def demo(
             "--dir", metavar="FOLDER", help="Where the parties' folders go; an earlier demo there is replaced."
         ),
     ] = Path("demo-run"),
+    board: Annotated[
+        bool,
+        typer.Option(
+            "--board",
+            help="With a node per party, until Ctrl-C: one job done, one running, one to approve in a browser.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """See it work: three parties on this machine.
@@ -58,14 +69,31 @@ def demo(
     Three institutions as three processes: they align, train, score and report, through the same files and commands that
     institutions use.
     """
-    from vfl.cli.results import Demo
     from vfl.demo.run import Options, print_demo, run_demo
 
     columns, console = [c.strip() for c in guest.split(",")] if guest else None, Console(stderr=as_json)
-    runs = run_demo(Options(data, label, columns, rows, key_bits, passes, folder), console)
+    options = Options(data, label, columns, rows, key_bits, passes, folder)
+    if board:
+        from vfl.demo.board import Node, print_board, run_board
+
+        def shown(nodes: list[Node], folder: Path) -> None:
+            runs = {node.name: node.done()[0] for node in nodes}
+            boards = {node.name: node.address for node in nodes}
+            told = _demo(folder, runs, boards)
+            answer(told, as_json, lambda: print_board(nodes, console, opens=console.is_terminal))
+
+        run_board(options, console, shown)
+        return
+    runs = run_demo(options, console)
+    answer(_demo(folder, runs, None), as_json, lambda: print_demo(runs, folder, console))
+
+
+def _demo(folder: Path, runs: Mapping[str, Path], boards: dict[str, str] | None) -> Demo:
+    from vfl.cli.results import Demo
+
     reports = {name: str(run / "report.json") for name, run in runs.items()}
     page = str(next(iter(runs.values())) / "report.html")
-    answer(Demo(folder=str(folder), reports=reports, page=page), as_json, lambda: print_demo(runs, folder, console))
+    return Demo(folder=str(folder), reports=reports, page=page, boards=boards)
 
 
 @begin_app.command(epilog=examples("init"))

@@ -56,7 +56,7 @@ def node_start(party: PartyFile, as_json: AsJson = False) -> None:
         say(f"node of {own.name}: {'opens no port' if own.listen is None else f'listens at {own.listen}'}")
         say(f"inbox: {folder / 'inbox'}")
         if face is not None:
-            say(f"local face: {'https' if face.certificate else 'http'}://{face.listen}/docs")
+            say(f"board: {'https' if face.certificate else 'http'}://{face.listen}/")
 
     answer(told, as_json, show)
     with log_to(console):

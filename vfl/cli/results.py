@@ -30,6 +30,9 @@ class Demo(Result, tag="demo"):
     folder: str
     reports: Annotated[Text, Meta(description="by party, the file of its report")]
     page: str
+    boards: Annotated[
+        Text | None, Meta(description="with --board, by party, the address of its board; it signs in whoever has it")
+    ] = None
 
 
 class Init(Result, tag="init"):

@@ -35,6 +35,7 @@ ARBITER = "trustee"
 
 MARKER = ".vfl-demo"
 START_SECONDS = 120
+LEAST = 100  # common rows
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,7 @@ def run_demo(options: Options, console: Console) -> dict[str, Path]:
     if options.key_bits < MIN_KEY_BITS:
         paillier(options.key_bits)
     demo = load(options)
-    if len(demo.hosts) != 1:
-        raise ConfigError("the demo runs with one host")
-    (host,) = demo.hosts
+    host = one_host(demo)
     folder = fresh_folder(options.folder)
     console.print(f"[bold]{demo.title}[/]\n{demo.sentence}\n", highlight=False)
     lay_out(demo, host, options, folder)
@@ -69,6 +68,13 @@ def run_demo(options: Options, console: Console) -> dict[str, Path]:
     )
     console.print(f"Their folders: {folder}\n", highlight=False, soft_wrap=True)
     return run_parties(names, folder, console)
+
+
+def one_host(demo: Demo) -> str:
+    """Its name.  Raises ConfigError where there are several."""
+    if len(demo.hosts) != 1:
+        raise ConfigError("the demo runs with one host")
+    return next(iter(demo.hosts))
 
 
 def print_demo(runs: Mapping[str, Path], folder: Path, console: Console) -> None:
@@ -123,11 +129,10 @@ def lay_out(demo: Demo, host: str, options: Options, folder: Path) -> None:
     """Three party folders with tables and pinned certificates, and the job."""
     ports = free_ports(2)
     addresses = {demo.guest_name: f"127.0.0.1:{ports[0]}", ARBITER: f"127.0.0.1:{ports[1]}"}
-    least = 100
     tables: dict[str, pd.DataFrame | None] = {demo.guest_name: demo.guest, host: demo.hosts[host], ARBITER: None}
     roles: dict[str, Any] = {demo.guest_name: "guest", host: "host", ARBITER: "arbiter"}
     for name, table in tables.items():
-        settings: dict[str, Any] = {"min_intersection": least}
+        settings: dict[str, Any] = {"min_intersection": LEAST}
         if name in addresses:
             settings["listen"] = addresses[name]
         if roles[name] == "guest":
@@ -140,18 +145,23 @@ def lay_out(demo: Demo, host: str, options: Options, folder: Path) -> None:
             if peer != name:
                 dials = (roles[name], roles[peer]) in {("host", "guest"), ("host", "arbiter"), ("arbiter", "guest")}
                 trust_peer(folder / name, folder / peer / "identity" / "cert.pem", addresses[peer] if dials else None)
-    job = starter_job(
-        name=f"demo-{demo.name}",
+    (folder / "job.toml").write_text(job_text(demo, host, options), encoding="utf-8")
+
+
+def job_text(demo: Demo, host: str, options: Options, *, name: str | None = None, seed: int = 7) -> str:
+    """A job file.  seed: of the held-out rows."""
+    return starter_job(
+        name=name or f"demo-{demo.name}",
         guest=demo.guest_name,
         hosts=[host],
         arbiter=ARBITER,
         keys=[demo.key],
         normalise={demo.key: demo.normalise},
-        min_intersection=least,
+        min_intersection=LEAST,
+        seed=seed,
         max_iter=options.passes,
         key_bits=options.key_bits,
     )
-    (folder / "job.toml").write_text(job, encoding="utf-8")
 
 
 def free_ports(count: int) -> list[int]:

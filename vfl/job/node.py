@@ -20,17 +20,30 @@ RoleName = Literal["read", "approve"]
 
 
 class Access(Section):
-    """One user of the local face, a person or a program."""
+    """One user of the local face, a person or a program: known by a token, or by a certificate."""
 
-    token: Annotated[File, Values('a file, such as token = "tokens/jane"')] = Field(
-        description="a file of this account alone (mode 0600) that holds the user's token, at least 32 characters"
+    token: Annotated[File | None, Values('a file, such as token = "tokens/jane"')] = Field(
+        default=None,
+        description="a file of this account alone (mode 0600) that holds the user's token, at least 32 characters",
+    )
+    certificate: Annotated[File | None, Values('a file, such as certificate = "http/jane.pem"')] = Field(
+        default=None,
+        description="in place of a token: the certificate that the user's program or browser shows (mutual TLS)",
     )
     roles: Annotated[
         Annotated[tuple[RoleName, ...], AfterValidator(distinct)], Values('a list, such as roles = ["read"]')
     ] = Field(
         min_length=1,
-        description='"read": jobs, runs, events and metrics; "approve": to approve and cancel jobs',
+        description='"read": the board, jobs, runs with their events, reports and ledgers, budgets and metrics; '
+        '"approve": to approve and cancel jobs',
     )
+
+    @model_validator(mode="after")
+    def _is_known_by_one(self) -> Access:
+        if (self.token is None) == (self.certificate is None):
+            is_now = "has neither token nor certificate" if self.token is None else "has a token and a certificate"
+            raise Complaint(is_now, "Name one of them; a second one is a user of its own", "node.http.access")
+        return self
 
 
 class Http(Section):
@@ -58,6 +71,13 @@ class Http(Section):
                 "is reached by other machines, and has no TLS",
                 'Add certificate and key, or write listen = "127.0.0.1:7480"',
                 "node.http.listen",
+            )
+        pinned = [name for name, one in self.access.items() if one.certificate is not None]
+        if pinned and self.certificate is None:
+            raise Complaint(
+                "is the certificate of a user, and the node has no TLS to ask for it",
+                "Add node.http.certificate and node.http.key, or give the user a token",
+                f"node.http.access.{pinned[0]}.certificate",
             )
         return self
 

@@ -10,9 +10,12 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from protocols.errors import VFLError
+from vfl.job import Party
 from vfl.node.table import Entry, JobTable
 from vfl.screen.events import Event
 from vfl.storage.run_store import folder_name
+from vfl.transport.identity import load_certificate
 
 MOST_EVENTS = 1000
 TAIL = 16 << 10  # bytes, more than one event has
@@ -52,13 +55,13 @@ def job_told(table: JobTable, entry: Entry) -> NodeJob:
         command=entry.command,
         parties=entry.parties.split(", "),
         state=entry.state,
-        changed=_time(entry.changed),
+        changed=time_text(entry.changed),
         submitted=entry.submitted,
         submitted_by=entry.submitted_by,
         decisions=[Decision(at=a, what=b, who=c, how=d) for a, b, c, d in table.decisions(entry.digest)],
         code=entry.code,
         message=entry.message,
-        called=None if entry.called is None else _time(entry.called),
+        called=None if entry.called is None else time_text(entry.called),
     )
 
 
@@ -75,6 +78,18 @@ def last_event(directory: Path, entry: Entry) -> Event | None:
     return None
 
 
+def certificate_ends(party: Party) -> dict[str, datetime.datetime]:
+    """By name, when the certificate of this party and of each partner expires; without those that cannot be read."""
+    files = [(party.name, party.identity.certificate)]
+    files += [(name, file) for name, peer in party.peers.items() for file in peer.certificate]
+    ends = dict[str, datetime.datetime]()
+    for name, file in files:
+        with contextlib.suppress(OSError, VFLError):
+            end = load_certificate(file.read_bytes(), "The certificate").not_valid_after_utc
+            ends[name] = max(end, ends.get(name, end))  # of several pins, the one that is valid longest
+    return ends
+
+
 def events_after(folder: str, after: int) -> tuple[list[Event], int]:
     """At most `MOST_EVENTS` events of a run after its first `after` lines, and the number of lines up to there."""
     found, number = list[Event](), 0
@@ -89,5 +104,5 @@ def events_after(folder: str, after: int) -> tuple[list[Event], int]:
     return found, max(number, after)
 
 
-def _time(seconds: float) -> str:
+def time_text(seconds: float) -> str:
     return datetime.datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds")

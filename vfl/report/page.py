@@ -31,6 +31,7 @@ from vfl.storage.files import write_private
 FORMAT = 1
 REPORT, PAGE, ALIGNMENT = "report.json", "report.html", "alignment.json"
 COLUMNS = ("section", "part", "item", "measure", "value")
+TEMPLATES = Path(__file__).parent / "templates"
 ITEM = ("party", "column", "class", "bin", "name")  # what tells one line of a list from the next
 
 
@@ -93,7 +94,7 @@ def render(result: Result) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
-    "demo": ("vfl demo", "vfl demo --data credit-sim --rows 5000", "vfl demo --data loans.csv --label default --guest age,limit"),  # noqa: E501
+    "demo": ("vfl demo", "vfl demo --board", "vfl demo --data credit-sim --rows 5000", "vfl demo --data loans.csv --label default --guest age,limit"),  # noqa: E501
     "init": ("vfl init bank/ --role guest --name bank", "vfl init telecom/ --role host --name telecom", "vfl init bank-a/ --role member --name bank-a"),  # noqa: E501
     "trust": ("vfl trust bank/ telecom.pem", "vfl trust telecom/ bank.pem --address 10.0.0.1:7443", "vfl trust telecom/ bank.pem --add"),  # noqa: E501
     "renew": ("vfl renew bank/", "vfl renew bank/ --new-key"),

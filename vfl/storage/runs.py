@@ -53,6 +53,32 @@ def listed(directory: Path) -> list[Listed]:
     return [_listed(folder) for folder in folders(directory)]
 
 
+class Listing:
+    """The runs in a run directory, for whoever asks again and again: reads only what has changed."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory, self._read = directory, dict[Path, tuple[object, Listed]]()
+
+    def runs(self) -> list[Listed]:
+        """The oldest first."""
+        now = dict[Path, tuple[object, Listed]]()
+        for folder in folders(self._directory):
+            state = tuple(_changed(path) for path in (folder, folder / "events.jsonl"))
+            before = self._read.get(folder)
+            known = before is not None and before[0] == state and not before[1].prepared  # which ends with time
+            now[folder] = before if before is not None and known else (state, _listed(folder))
+        self._read = now
+        return [one for _, one in now.values()]
+
+
+def _changed(path: Path) -> int | None:
+    """When, in nanoseconds; None where there is nothing."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
 def _listed(folder: Path) -> Listed:
     first, last, until = *_events(folder), 0.0
     result = next((name for name in RESULTS if (folder / name).exists()), None)

@@ -3,7 +3,12 @@ exists."""
 
 from __future__ import annotations
 
+import re
+import shutil
+import signal
+import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,6 +17,7 @@ from tests.promises.processes.institutions import Institutions
 from tests.promises.processes.test_wire_and_ledger import check_report
 from vfl.cli.results import Demo
 from vfl.demo.run import MARKER, fresh_folder
+from vfl.node.processes import is_locked
 
 SMALL = ("--data", "credit-sim", "--rows", "400", "--key-bits", "2048", "--passes", "5")
 
@@ -38,6 +44,52 @@ def test_the_demo_answers_a_program(parties: Institutions) -> None:
     told = msgspec.json.decode(ended.out, type=Demo)
     assert list(told.reports) == ["bank", "telecom", "trustee"]
     assert Path(told.page).is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_demo_with_a_board(parties: Institutions) -> None:
+    """One job is done, one runs, one waits; a click approves it and its report opens; at the end no process lives."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")
+    if not (chromium := shutil.which("chromium")):
+        pytest.skip("no chromium on PATH")
+    folder = parties.folder / "demo"
+    running = parties.run(["-m", "vfl", "demo", *SMALL, "--board", "--dir", str(folder), "--json"], "board")
+    deadline = time.monotonic() + 200
+    while not running.out.read_text().endswith("\n"):
+        assert time.monotonic() < deadline, running.err.read_text()
+        time.sleep(0.2)
+    told = msgspec.json.decode(running.out.read_text(), type=Demo)
+    assert told.boards is not None
+    assert list(told.boards) == ["bank", "telecom", "trustee"]
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        first, second = (browser.new_context().new_page() for _ in range(2))
+        first.goto(told.boards["bank"])
+        second.goto(told.boards["telecom"])
+
+        def is_shown(locator: Any) -> None:
+            playwright.expect(locator).to_be_visible(timeout=90_000)
+
+        bar = first.locator("#running").get_by_role("progressbar", name=re.compile("demo-credit-sim-long: train"))
+        is_shown(bar)
+        step = int(bar.get_attribute("value"))
+        is_shown(first.locator("#runs").get_by_role("link", name=re.compile("Report of demo-credit-sim-2")))
+        first.get_by_role("button", name="Approve demo-credit-sim-next").click()
+        first.get_by_role("dialog").get_by_role("button", name="Approve").click()
+        is_shown(first.locator("#running").get_by_role("article", name="demo-credit-sim-next"))
+        for page in (first, second):  # the partners had approved it, and their boards see the same
+            is_shown(page.locator("#runs").get_by_role("link", name=re.compile("Report of demo-credit-sim-next")))
+        with first.context.expect_page() as opened:
+            first.get_by_role("link", name=re.compile("Report of demo-credit-sim-next")).click()
+        is_shown(opened.value.get_by_role("heading", name="demo-credit-sim-next", level=1))
+        assert int(bar.get_attribute("value")) > step  # the other one runs meanwhile
+        first.get_by_role("button", name=re.compile("Ledger of demo-credit-sim-next")).click()
+        is_shown(first.get_by_text("you, 2"))  # who approved it, and when
+        browser.close()
+    running.kill(signal.SIGINT)
+    assert running.wait(90).code == 0, running.err.read_text()
+    assert not [lock for lock in folder.glob("*/node/**/*.lock") if is_locked(lock)]
 
 
 def test_the_demo_replaces_no_foreign_folder(parties: Institutions) -> None:

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from vfl.job.shown import JobShow
+from vfl.node.http.board import Board
+from vfl.node.http.part import Answer
 from vfl.node.telling import NodeJob
+from vfl.run.ledger_shown import LedgerShow
 from vfl.screen.events import Event
 from vfl.storage.runs import Listed
-
-
-class Answer(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Base of every answer."""
 
 
 class Health(Answer):
@@ -34,6 +34,7 @@ class OneJob(Answer):
 
     job: NodeJob
     text: Annotated[str, Meta(description="the job file, as it was submitted")]
+    shown: Annotated[JobShow, Meta(description="what it asks and discloses, as vfl job show prints it")]
 
 
 class Runs(Answer):
@@ -61,7 +62,24 @@ class Problem(Answer):
     detail: str
 
 
-ANSWERS: tuple[type[Answer], ...] = (Health, Jobs, OneJob, Runs, OneRun, Events, Problem)
+class Key(Answer):
+    """What a browser gives in place of a token."""
+
+    key: str
+    until: Annotated[str, Meta(description="when it ends, unless the node ends before, ISO 8601")]
+    user: str
+    roles: list[str]
+
+
+class Done(Answer):
+    """It is done."""
+
+    done: bool
+
+
+ANSWERS: tuple[type[msgspec.Struct], ...] = (
+    *(Health, Jobs, OneJob, Runs, OneRun, Events, Key, Done, Board, LedgerShow, Problem),
+)
 
 
 def schemas() -> dict[str, Any]:
@@ -70,13 +88,22 @@ def schemas() -> dict[str, Any]:
     return parts
 
 
-def of(kind: type[Answer], *refusals: int) -> dict[int | str, dict[str, Any]]:
+def of(kind: type[msgspec.Struct], *refusals: int) -> dict[int | str, dict[str, Any]]:
     """What a route may answer, for the OpenAPI document."""
     good = {200: {"description": (kind.__doc__ or "").partition("\n")[0], "content": _content(kind)}}
+    return good | _refusals(*refusals)
+
+
+def text(media: str, what: str, *refusals: int) -> dict[int | str, dict[str, Any]]:
+    """The same for a route that answers no JSON."""
+    return {200: {"description": what, "content": {media: {"schema": {"type": "string"}}}}} | _refusals(*refusals)
+
+
+def _refusals(*refusals: int) -> dict[int | str, dict[str, Any]]:
     why = {401: "no token, or none that is known", 403: "the token's roles do not include it", 404: "there is none"}
-    why |= {409: "not in this state, or the policy forbids it"}
-    return good | {code: {"description": why[code], "content": _content(Problem)} for code in refusals}  # type: ignore[return-value]
+    why |= {409: "not in this state, or the policy forbids it", 503: "too many callers at once"}
+    return {code: {"description": why[code], "content": _content(Problem)} for code in refusals}
 
 
-def _content(kind: type[Answer]) -> dict[str, Any]:
+def _content(kind: type[msgspec.Struct]) -> dict[str, Any]:
     return {"application/json": {"schema": {"$ref": f"#/components/schemas/{kind.__name__}"}}}

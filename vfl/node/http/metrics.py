@@ -3,7 +3,6 @@ or key is."""
 
 from __future__ import annotations
 
-import datetime
 from collections import Counter as Tally
 from collections.abc import Callable
 
@@ -16,11 +15,9 @@ from prometheus_client import (
     generate_latest,
 )
 
-from protocols.errors import VFLError
 from vfl.node.service import Service
 from vfl.node.table import STATES
-from vfl.node.telling import last_event
-from vfl.transport.identity import load_certificate
+from vfl.node.telling import certificate_ends, last_event
 
 without_times: Callable[[], None] = disable_created_metrics  # which has no types
 without_times()  # the counters below are made for each answer
@@ -73,15 +70,5 @@ def _runs(service: Service, registry: CollectorRegistry) -> None:
 
 def _certificates(service: Service, registry: CollectorRegistry) -> None:
     expires = Gauge("vfl_certificate_expires_seconds", "when a certificate expires", ["party"], registry=registry)
-    party = service.party
-    files = [(party.name, party.identity.certificate)]
-    files += [(name, file) for name, peer in party.peers.items() for file in peer.certificate]
-    ends = dict[str, datetime.datetime]()
-    for name, file in files:
-        try:
-            end = load_certificate(file.read_bytes(), "The certificate").not_valid_after_utc
-        except (OSError, VFLError):
-            continue
-        ends[name] = max(end, ends.get(name, end))  # of several pins, the one that is valid longest
-    for name, end in ends.items():
+    for name, end in certificate_ends(service.party).items():
         expires.labels(name).set(end.timestamp())

@@ -7,11 +7,14 @@ import contextlib
 import ssl
 import threading
 from collections.abc import AsyncIterator
+from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from protocols.errors import ConfigError
 from vfl.job.node import Http
+from vfl.node.http.access import Users
 from vfl.node.http.app import make_app
 from vfl.node.service import Service
 from vfl.transport.peers import open_listener
@@ -19,11 +22,24 @@ from vfl.transport.peers import open_listener
 MOST = 64  # requests at once
 
 
+class _Certified(H11Protocol):
+    """Adds the certificate that a caller has shown, if any, to the state of its requests."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        inside = transport.get_extra_info("ssl_object")
+        self.app_state = {**self.app_state, "certificate": None if inside is None else inside.getpeercert(True)}
+
+
 @contextlib.asynccontextmanager
 async def face(service: Service, http: Http) -> AsyncIterator[None]:
     """The face answers inside.  Raises ConfigError, ListenFailed."""
+    users = Users(http.access)
+    app = make_app(service, users)
     config = uvicorn.Config(
-        make_app(service, http),
+        app,
+        http=_Certified,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
@@ -44,6 +60,10 @@ async def face(service: Service, http: Http) -> AsyncIterator[None]:
         ) from None
     if config.ssl is not None:
         config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
+        if users.certificates:
+            config.ssl.load_verify_locations(cadata=users.certificates)
+            config.ssl.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # each is trusted by itself
+            config.ssl.verify_mode = ssl.CERT_OPTIONAL
     listener = open_listener(http.listen)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="vfl node, local face", daemon=True)
@@ -53,6 +73,7 @@ async def face(service: Service, http: Http) -> AsyncIterator[None]:
             await asyncio.sleep(0.01)
         yield
     finally:
+        app.state.ends.set()
         server.should_exit = True
         await asyncio.to_thread(thread.join)
         listener.close()
