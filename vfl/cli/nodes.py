@@ -67,7 +67,8 @@ def node_start(party: PartyFile, as_json: AsJson = False) -> None:
 def node_submit(job: JobFile, party: PartyFile, as_json: AsJson = False) -> None:
     """Give a job to this party's node, where it waits for approval.
 
-    To put the file into the node's folder inbox/ does the same.
+    A job that this party's policy, budgets or table cannot serve is refused.  A file that is put into the node's folder
+    inbox/ is compared with the policy alone.
     """
     from vfl.cli.results import NodeSubmit
     from vfl.job import load_party
@@ -75,7 +76,7 @@ def node_submit(job: JobFile, party: PartyFile, as_json: AsJson = False) -> None
 
     own = load_party(party)
     table = _table(own)
-    entry = submit(table, own, job)
+    entry = submit(table, own, job, reads_table=True)
     told = NodeSubmit(job=_told(table, entry.digest))
     how = "it waits: vfl node approve DIGEST PARTY.toml" if entry.state == "waiting" else f"it is {entry.state}"
     answer(told, as_json, lambda: say(f"{entry.name}, digest {entry.digest}: {how}"))

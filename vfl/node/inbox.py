@@ -2,29 +2,55 @@
 
 from __future__ import annotations
 
+import contextlib
 import stat
 from pathlib import Path
 
 from protocols.errors import ConfigError, VFLError
-from vfl.job import Party, cross_check, load_agreement
+from vfl.job import AlignmentJob, Job, MembersJob, Party, cross_check, load_agreement
 from vfl.job.alignment_job import agreement_in
 from vfl.ledger.account import account
 from vfl.node.table import Entry, How, JobTable
 from vfl.schema.section import read_toml
 
 
-def submit(table: JobTable, party: Party, path: Path) -> Entry:
-    """Adds the job in a file, approved if the party file lists its digest.
+def submit(table: JobTable, party: Party, path: Path, *, reads_table: bool = False) -> Entry:
+    """Adds the job in a file, approved if the party file lists its digest.  reads_table: only if the party's table and
+    budgets allow it too.
 
-    Raises ConfigError for what is no job of this party, DisclosureRefused for one that its policy forbids.
+    Raises ConfigError for what is no job of this party, DisclosureRefused for one that its policy forbids, DataError.
     """
     text, document = read_toml(path)
     job = agreement_in(text, document, str(path))
     cross_check(job, party)
+    if reads_table:
+        check_table(job, party)
     entry = table.submit(job, text.encode(), account())
     if entry.state == "waiting" and party.node is not None and entry.digest in party.node.approved:
         entry = table.approve(entry.digest, party.policy.approved_by or account(), "party file")
     return entry
+
+
+def check_table(job: Job | AlignmentJob | MembersJob, party: Party) -> None:
+    """Raises what a run of the job would raise before it meets anybody, by this party's files, table and budgets:
+    ConfigError, DataError, DisclosureRefused."""
+    from vfl.run import align, train
+    from vfl.run.members import ready as members
+    from vfl.run.preflight import table_cautions
+    from vfl.run.stored_run import budget_of
+
+    if isinstance(job, MembersJob):
+        members.prepare(job, party)  # its budgets too
+        return
+    with contextlib.ExitStack() as stack:
+        if isinstance(job, AlignmentJob):
+            aligning = align.prepare(job, party, stack=stack)
+            budget_of(aligning, "align").check(aligning.peers)
+            return
+        ready = train.prepare(job, party)
+        budget_of(ready, "run").check(job.parties.peers_of(party.name))
+        if ready.table is not None:
+            table_cautions(job, ready.table, len(ready.table))
 
 
 def approve(table: JobTable, party: Party, digest: str, who: str, how: How) -> Entry:

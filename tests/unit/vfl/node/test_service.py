@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -236,3 +237,35 @@ def test_a_lock_is_of_one_process_alone(tmp_path: Path) -> None:
     assert held is not None
     assert locked(tmp_path / "lock") is None
     os.close(held)
+
+
+BREAKS = {  # what is wrong with this party's files, and what vfl node submit says
+    "a value is missing": (lambda text: re.sub(r",[0-9.]+$", ",", text, count=1, flags=re.MULTILINE), None, "missing"),
+    "too few rows": (lambda text: "".join(text.splitlines(keepends=True)[:5]), None, "rows of this party's table"),
+    "a budget is used up": (
+        None,
+        ("[policy]", "[policy]\nruns_per_partner_per_month = 0"),
+        "runs_per_partner_per_month",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_a_job_that_the_own_table_or_budget_breaks_does_not_enter(bank: Bank, name: str) -> None:
+    table, policy, says = BREAKS[name]
+    submit_command = ("node", "submit", bank.job, bank.file)
+    if table is not None:
+        file = Path(load_party(bank.file).data.source)  # type: ignore[union-attr]
+        file.write_text(table(file.read_text()))
+    if policy is not None:
+        bank.file.write_text(bank.file.read_text().replace(*policy, 1))
+    ended = bank.parties.here(*submit_command)
+    assert ended.code in (2, 3, 6), ended.err
+    assert says in ended.err
+    assert JobTable(bank.folder).entries() == []
+    assert not list((bank.folder / "jobs").iterdir())
+
+
+def test_a_job_that_fits_enters(bank: Bank) -> None:
+    assert bank.parties.here("node", "submit", bank.job, bank.file).code == 0
+    assert [entry.state for entry in JobTable(bank.folder).entries()] == ["waiting"]
