@@ -23,7 +23,6 @@ Cost: n encryptions at the guest; n products per column; one decryption per abou
 
 from __future__ import annotations
 
-import hashlib
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,8 +39,8 @@ from protocols.binning.noise import CountNoise, of_both
 from protocols.channel import Channel, broadcast
 from protocols.cipher import CipherVec, EncryptionKey, key_offer
 from protocols.codec import Int32s, check_lengths
-from protocols.errors import LocalProtocolError
 from protocols.message import PUBLIC, REVEALED, SEALED, Message
+from protocols.one_noise import reveal_once
 from protocols.parts import parts
 from protocols.recovery.checkpoint import Arrays
 from protocols.row_blocks import pace, taken
@@ -201,7 +200,8 @@ def _guest(
                 session.allowance.label_numbers(f"bins of {channel.peer}", told, len(y))
             answer = MergedCounts(_joined([m.group for m in columns]), _joined([m.events for m in columns]))
             if noise is not None:
-                _spend(session, channel.peer, answer)
+                content = answer.group.tobytes() + answer.events.tobytes()
+                reveal_once(session, f"events of bins to {channel.peer}", content)
             channel.send(answer)
     for channel in session.hosts if tell else ():
         if channel.recv(BinsReceived).columns != len(theirs[channel.peer]):
@@ -279,22 +279,6 @@ def _noised(session: Session, columns: Counted, noise: CountNoise | None) -> Cou
     noised = noise.added(events, rows, len(columns), session.seed("noise on events", events.tobytes()))
     ends = np.cumsum([len(own) for own, _ in columns])[:-1]
     return [(own, of_both(found, own)) for (own, _), found in zip(columns, np.split(noised, ends), strict=True)]
-
-
-def _spend(session: Session, host: str, answer: MergedCounts) -> None:
-    """Stores what a host learns with noise, before it leaves: in one run it learns nothing else, whatever the parties
-    draw when the run resumes.  Raises LocalProtocolError."""
-    whole = host.encode() + b"|" + answer.group.tobytes() + answer.events.tobytes()
-    told, this = (hashlib.sha256(b"vfl events told|" + text).digest() for text in (host.encode(), whole))
-    if session.course.is_spent(told) and not session.course.is_spent(this):
-        raise LocalProtocolError(
-            f"{host} would learn the same events under other noise; nothing was sent",
-            remedy="A party repeats this run with other numbers than before: start all parties again with --fresh, as "
-            "another run, which counts",
-            party=session.me,
-        )
-    session.course.spend(this)
-    session.course.spend(told)
 
 
 def _joined(parts: Sequence[Ints]) -> NDArray[np.int32]:

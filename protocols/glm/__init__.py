@@ -1,5 +1,6 @@
 """Vertical generalised linear models with weights shared between each data party and the arbiter."""
 
+from protocols.glm.label_noise import LabelNoise
 from protocols.glm.links import IDENTITY, LOGISTIC_LINKS, POISSON, Link
 from protocols.glm.plan import Penalty, Plan, Sgd
 from protocols.glm.progress import End, Stopping
@@ -14,6 +15,7 @@ __all__ = [
     "End",
     "HeldOut",
     "Kept",
+    "LabelNoise",
     "Link",
     "Penalty",
     "Plan",

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from protocols._native import PlainVec
 from protocols.cipher import CipherVec, DecryptionKey
 from protocols.curves import Curve, exp, logistic, softplus
+from protocols.errors import ConfigError
 from protocols.glm import sealed_link
 from protocols.glm.batches import Rows
 from protocols.glm.plan import FEATURE, SCORE, WEIGHT, Penalty, Plan, Sgd
@@ -25,6 +26,7 @@ from protocols.glm.sealed_link import UNIT, Edge
 from protocols.parts import Part
 from protocols.session import Session
 
+LEAST_RATE = 2.0**-6  # that a training on labels with noise starts from
 ROW_WEIGHT = 20  # bits of a row's weight below the announced power of two
 
 
@@ -106,16 +108,31 @@ class Link(ABC):
         """The link for labels whose mean is at most 2^mean_log2."""
         return self
 
+    def noisy(self, noise_log2: int) -> Link:
+        """The link for labels of 0 and 1 with noise, which are at most 2^noise_log2.  Raises ConfigError where it is
+        for other labels."""
+        raise ConfigError(
+            "noise on labels is for a logistic regression: other labels have no bound",
+            remedy="Train a logistic regression, or leave out the noise",
+        )
+
+
+def within(mean: float) -> float:
+    """The mean of labels with noise, from which a training starts, as if of 0 and 1."""
+    return min(max(mean, LEAST_RATE), 1 - LEAST_RATE)
+
 
 @dataclass(frozen=True)
 class Linear(Link):
     """d = z / 2^slope_log2 + middle - y, re-randomised by the guest: nobody learns anything.
 
     slope 1, middle 0: least squares.  slope 1/4, middle 1/2: the second-order expansion of the logistic loss around 0.
+    noise_log2: labels with noise are at most 2^noise_log2 (label_noise.py).
     """
 
     slope_log2: int = 0
     middle: float = 0.0
+    noise_log2: int | None = None
     fresh = False
 
     @property
@@ -124,14 +141,18 @@ class Linear(Link):
 
     @property
     def residual_log2(self) -> int:  # type: ignore[override]
-        return SCORE - self.slope_log2 + 1
+        return max(SCORE - self.slope_log2 + 1, 0 if self.noise_log2 is None else self.noise_log2 + 2)
 
     @property
     def curvature(self) -> float:  # type: ignore[override]
         return float(0.5**self.slope_log2)
 
     def start(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:
-        return float(np.average(y, weights=weights) - self.middle) * 2.0**self.slope_log2
+        mean = float(np.average(y, weights=weights))
+        return ((mean if self.noise_log2 is None else within(mean)) - self.middle) * 2.0**self.slope_log2
+
+    def noisy(self, noise_log2: int) -> Link:
+        return replace(self, noise_log2=noise_log2) if self.middle else super().noisy(noise_log2)
 
     def typical(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:
         return self.curvature
@@ -186,14 +207,22 @@ LOGISTIC, SOFTPLUS = Curve(logistic, UNIT), Curve(softplus, UNIT)
 
 @dataclass(frozen=True)
 class ExactLogistic(Sealed):
-    """mean(z) = 1 / (1 + exp(-z)), for labels 0 and 1."""
+    """mean(z) = 1 / (1 + exp(-z)), for labels 0 and 1; with noise of at most 2^noise_log2 (label_noise.py)."""
 
-    residual_log2 = 1
+    noise_log2: int | None = None
     curvature = 0.25
     curve, loss_curve = LOGISTIC, SOFTPLUS
 
+    @property
+    def residual_log2(self) -> int:  # type: ignore[override]
+        return 1 if self.noise_log2 is None else self.noise_log2 + 1
+
+    def noisy(self, noise_log2: int) -> ExactLogistic:
+        return replace(self, noise_log2=noise_log2)
+
     def start(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:
         rate = float(np.average(y, weights=weights))
+        rate = rate if self.noise_log2 is None else within(rate)
         return math.log(rate / (1 - rate))
 
     def typical(self, y: NDArray[np.float64], weights: NDArray[np.float64] | None) -> float:

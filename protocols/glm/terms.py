@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from protocols.channel import broadcast
 from protocols.cipher import EncryptionKey
 from protocols.errors import ConfigError, DataError, RemoteProtocolError
+from protocols.glm.label_noise import LabelNoise
 from protocols.glm.links import Link, Weighted
 from protocols.glm.plan import MOST_STEPS, WEIGHT, Penalty, Plan, Sgd, planned_passes, rows_log2
 from protocols.glm.progress import Stopping
@@ -39,7 +40,8 @@ class Terms:
     sgd: None for steps over all rows.  settles: all parties learn whether the weights have settled, which ends training
     (settling.py).  reveal: whose final weights are revealed to their owner, out of "guest" and
     "hosts"; the others' stay shared with the arbiter.  prepared: iterations are prepared in chunks
-    (preparation.py).  gram: where that is allowed and cheaper, they are made on shares of Gram matrices (gram.py)."""
+    (preparation.py).  gram: where that is allowed and cheaper, they are made on shares of Gram matrices (gram.py).
+    noise: on the guest's labels (label_noise.py)."""
 
     link: Link
     penalty: Penalty
@@ -54,8 +56,20 @@ class Terms:
     settles: bool = False
     prepared: bool = False
     gram: bool = False
+    noise: LabelNoise | None = None
 
     def __post_init__(self) -> None:
+        if self.noise is not None and (self.weighted or self.stopping is not None or self.passes is None):
+            raise ConfigError(
+                "noise on labels does not go with weights of rows, a loss that ends training, or planned iterations, "
+                "which are computed from labels too",
+                remedy="Leave them out, or the noise",
+            )
+        if self.noise is not None and self.models != 1:
+            raise ConfigError(
+                "noise on labels is for one model: another label of a row would change two of several",
+                remedy="Train on a label of two values, or leave out the noise",
+            )
         if self.settles and (self.sgd is not None or self.stopping is not None):
             raise ConfigError(
                 "a verdict on convergence goes with steps over all rows that no loss ends",
@@ -193,6 +207,7 @@ def flatness_log2(link: Link, targets: NDArray[np.float64], weights: NDArray[np.
 
 def scaled(terms: Terms, scale: LabelScale) -> Link:
     link = terms.link.scaled(scale.mean_log2)
+    link = link if terms.noise is None else link.noisy(terms.noise.bound_log2)
     return Weighted(link, scale.weight_log2, prepared=terms.prepared) if terms.weighted else link
 
 

@@ -9,6 +9,7 @@ Adversary: honest but curious; collusions are named in docs/threat-model.md.
   0      checks n                <-----------------------------------------------------------  PublicKeyOffer (key_offer.py)
                                  <----------------------  TrainingStart: ceil(log2 n) -------> for the scale of steps
                                  <----------------------  LabelScale (where needed) ---------> for the curvature's bound, and how many passes
+                                                          (noise: adds it to its labels, label_noise.py)
                                  <----------------------  RowOrder (mini-batches), to hosts    batches.py
          Columns: how many weights it has  (hosts) ->  and  ---------------------------------->
  each model (one, or with one-vs-rest one per class), each step: over all rows, or a batch of them
@@ -67,6 +68,7 @@ from protocols.glm import (
 )
 from protocols.glm.ahead import Ahead
 from protocols.glm.block import Block, Share
+from protocols.glm.label_noise import noisy
 from protocols.glm.links import Linear, Link, Weighted
 from protocols.glm.pair_masks import PairMasks
 from protocols.glm.plan import SCORE, WEIGHT, Plan, Step, rows_log2
@@ -170,7 +172,7 @@ def guest(
     Learns: how many weights each host has, and where terms reveal it its own final weights.  Raises ConfigError
     (head-room), DataError (labels and weights out of bounds), InvalidKey, ProtocolError.
     """
-    key = accepted_key(session)
+    key, targets = accepted_key(session), noisy(session, targets, terms.noise)
     told = announce(session, terms, targets, model_id, weights)
     plan, link = told.plan(key), told.link
     layouts = chunks.layouts(plan, link) if terms.prepared else []
@@ -234,8 +236,11 @@ def first_weights(
 def label_numbers(
     terms: Terms, told: Announced, columns: Mapping[str, int], models: int, model_id: bytes
 ) -> dict[str, dict[str, int]]:
-    """What the training tells each host of the guest's labels, by what it is."""
+    """What the training tells each host of the guest's labels, by what it is; nothing with noise, which is counted as
+    epsilon."""
     found = dict[str, dict[str, int]]()
+    if terms.noise is not None:
+        return found
     if "hosts" in terms.reveal:
         found["weights"] = {name: count * models for name, count in columns.items()}
     if terms.settles or told.stopping is not None:

@@ -249,7 +249,8 @@ class Federation:
         split : Split, default None
             Common rows that are held out; `model.reports_` then has, by party, what they say of the model.
         privacy : Privacy, default None
-            Of a scorecard, or a regression with `encode="woe"`: noise on the events of bins that hosts learn. None adds no noise.
+            Of a scorecard, or a regression with `encode="woe"`: noise on the events of bins that hosts learn; of another logistic regression of
+            two classes, noise on the labels that it is trained on. None adds no noise.
         init_model : FederatedTrees, default None
             Boosted trees to which more are added, on the same or other rows with the same columns; `n_estimators` counts the rounds of both.
         taps, observers, randomness : dict, default None

@@ -6,7 +6,7 @@ import datetime
 import hashlib
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from protocols.cipher import Scheme
@@ -132,7 +132,7 @@ def _promised(request: Request, plan: Plan[Any], hosts: int) -> Plan[Any]:
         return plan
     try:
         label_privacy.check(request.privacy, plan, searched=request.grid is not None)
-        return replace(plan, noise=request.privacy.on_counts(hosts))
+        return label_privacy.with_noise(request.privacy, plan, hosts)
     except Complaint as complaint:
         name = str(complaint.key).rpartition(".")[2]
         advice = {

@@ -23,7 +23,7 @@ from vfl.job import AlignmentJob, Job, MembersJob, Party, cautions, searched
 from vfl.job.opened import rows_taken
 from vfl.job.plan import plan_of, roles_of
 from vfl.job.policy import bounds_told
-from vfl.job.shown import disclosed_by
+from vfl.job.shown import disclosed_by, noise_told
 from vfl.models.registry import kind_of
 from vfl.run import align as alignment_run
 from vfl.run import own_memory
@@ -112,6 +112,7 @@ def _check(job: Job, party: Party) -> tuple[Check, Ready[Any]]:
     told += about + short
     facts = {
         **kind_of(job.model).described(plan_of(job), roles_of(job)),
+        **noise_told(job),
         **searched.described(job),
         "room": f"the key carries sums over up to {most:,} common rows"
         + (", as many as one message can name" if most == most_common() else ""),

@@ -280,7 +280,8 @@ class Job(Matching):
     privacy: Privacy | None = Field(
         default=None,
         exclude_if=lambda privacy: privacy is None,
-        description="a section [privacy]: noise on the events of bins that hosts learn",
+        description="a section [privacy]: noise on the events of bins that hosts learn, or on the labels that a "
+        "logistic regression is trained on",
     )
     crypto: Crypto = Field(default=Crypto(), description="a section [crypto]")
     disclosure: Disclosure = Field(default=Disclosure(), description="a section [disclosure]")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from protocols.session import Roles
 from vfl.job.job import Job
 from vfl.job.permits import CONVERGENCE
+from vfl.models import label_privacy
 from vfl.models.plan import Plan
 from vfl.schema.spec import Spec
 from vfl.steps.search import Search
@@ -12,7 +13,7 @@ from vfl.steps.search import Search
 
 def plan_of(job: Job) -> Plan[Spec]:
     """What the parties agreed on, beyond who they are."""
-    return Plan(
+    plan = Plan(
         job.model,
         min_intersection=job.align.min_intersection,
         keys=len(job.align.keys),
@@ -26,8 +27,8 @@ def plan_of(job: Job) -> Plan[Spec]:
         prepared=job.crypto.preparation in ("batched", "gram"),
         gram=job.crypto.preparation == "gram",
         convergence=CONVERGENCE in job.disclosure.allow,
-        noise=None if job.privacy is None else job.privacy.on_counts(len(job.parties.hosts)),
     )
+    return plan if job.privacy is None else label_privacy.with_noise(job.privacy, plan, len(job.parties.hosts))
 
 
 def search_of(job: Job) -> Search[Plan[Spec]] | None:

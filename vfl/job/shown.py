@@ -14,6 +14,7 @@ from vfl.job.job import Job, needed_permits
 from vfl.job.members_job import MembersJob
 from vfl.job.permits import PERMITS
 from vfl.job.plan import plan_of, roles_of
+from vfl.models import label_privacy
 from vfl.models.privacy import Privacy
 from vfl.models.registry import kind_of
 from vfl.report.coalitions import DEALT, coalitions
@@ -94,8 +95,23 @@ def _trained(job: Job) -> dict[str, str]:
             else {}
         ),
         **kind_of(job.model).described(plan_of(job), roles_of(job)),
+        **noise_told(job),
         **searched.described(job),
     }
+
+
+def noise_told(job: Job) -> dict[str, str]:
+    """What carries noise, and how much; nothing without noise."""
+    if (privacy := job.privacy) is None:
+        return {}
+    of = label_privacy.releases(privacy, plan_of(job), len(job.parties.hosts))
+    what = (
+        "events of bins that hosts learn carry noise"
+        if of.what == label_privacy.BINS
+        else "the model is trained on labels with noise"
+    )
+    times = f"sigma = {number(float(of.multiplier))} times what one label can change"
+    return {"privacy": f"{what}, {times}: epsilon = {privacy.epsilon:g}, delta = {privacy.delta:g}"}
 
 
 def disclosed_by(job: Asked) -> Reveals:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.binning.noise import CountNoise
+from protocols.glm import LabelNoise
 from vfl.data import Table
 from vfl.preprocessing import Preprocessing
 from vfl.schema.spec import Spec
@@ -43,6 +44,7 @@ class Plan(Generic[S]):
     gram: bool = False  # or made on shares of Gram matrices, where that is cheaper
     convergence: bool = False  # all parties learn whether weights have settled, where the spec has any that may
     noise: CountNoise | None = None  # on events of bins that hosts learn
+    label_noise: LabelNoise | None = None  # on labels that a regression is trained on
 
     @property
     def split_seed(self) -> int:

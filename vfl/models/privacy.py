@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from protocols.binning.noise import CountNoise
 from vfl.models import accounting
 from vfl.schema.declared import Declared
 from vfl.schema.described import Values
@@ -30,13 +30,14 @@ class Privacy(Declared):
 
     Of an averaging, members clip what they send, and each adds a part of the noise before it is masked. So nobody ever holds a sum
     without noise. Of a scorecard, or a regression with `encode="woe"`, the guest adds noise to the events of bins before a host
-    learns them. An event is at most exp(`epsilon`) times as likely, plus `delta`, as in the same run without that row or member, or
-    with another label of that row.
+    learns them; of any other logistic regression it adds noise to the labels that are trained on. An event is at most exp(`epsilon`)
+    times as likely, plus `delta`, as in the same run without that row or member, or with another label of that row.
 
     See Also
     --------
     Averaging : Takes `unit="row"` and `unit="member"`.
     Scorecard : Takes `unit="label"`.
+    LogisticRegression : Takes `unit="label"`.
 
     Notes
     -----
@@ -49,9 +50,11 @@ class Privacy(Declared):
     `unit="member"` the whole update of a member is clipped, and all members weigh the same. That protects everything that a
     member holds, and needs many members. docs/protocols/noise.md derives all three.
 
-    With `unit="label"` the promise is about what all hosts together learn of each training row's label. It is refused where a host
-    would learn anything else that is computed from labels: revealed weights, verdicts on weights (`convergence`) or on the loss. It
-    says nothing about what the guest learns, or about a run that stops because predictors left their range.
+    With `unit="label"` the promise is about what all hosts together learn of each training row's label. With bins by the label it is
+    refused where a host would learn anything else that is computed from labels: revealed weights, verdicts on weights (`convergence`) or
+    on the loss. It then says nothing about a run that stops because predictors left their range. A logistic regression of two classes
+    without such bins is trained on labels with noise: then weights may be revealed to hosts and verdicts on weights opened, and the
+    promise holds also if hosts and arbiter deviate and put together what they have. It says nothing about what the guest learns.
 
     Cost: a discrete Gaussian draw for each number that is sent, and for `unit="row"` one gradient per row. The accounting is
     dp-accounting's: `pip install "vfl[dp]"`.
@@ -75,7 +78,7 @@ class Privacy(Declared):
     unit: Literal["row", "member", "label"] = Field(
         default="row",
         description="what is protected: of an averaging each row of each member, or all that a member holds; of bins "
-        "by the label each label, from hosts",
+        "by the label, or of labels that a logistic regression is trained on, each label, from hosts",
     )
     clip: float = Field(
         default=1.0,
@@ -103,9 +106,9 @@ class Privacy(Declared):
                     raise Complaint(what, "Leave it out", f"privacy.{name}")
         return self
 
-    def on_counts(self, hosts: int) -> CountNoise:
-        """The noise on the events of bins that this number of hosts learn.  Raises ConfigError."""
-        return CountNoise(accounting.multiplier(self.epsilon, self.delta, hosts))
+    def multiplier(self, releases: int) -> Fraction:
+        """Of the noise of each of this number of releases.  Raises ConfigError."""
+        return accounting.multiplier(self.epsilon, self.delta, releases)
 
     def of(self, names: Sequence[str]) -> tuple[Bounds, ...]:
         """The bounds of these columns.  Raises Complaint where one has none, or another one has some."""

@@ -22,6 +22,7 @@ from protocols.errors import ConfigError, ModelError
 from vfl.data.cells import guarded
 from vfl.report import plots, words
 from vfl.report.aligning import as_result
+from vfl.report.noise import marked
 from vfl.report.prediction import prediction_numbers
 from vfl.report.schema import checked
 from vfl.report.searching import searching
@@ -42,7 +43,7 @@ def write_report(folder: Path, result: Result) -> Path:
     Each file appears whole or not at all, and only this account can read it.  Raises ConfigError if they cannot be
     written.
     """
-    plain = {"format": FORMAT} | as_plain(result)
+    plain = {"format": FORMAT} | as_plain(marked(result))
     checked(plain)
     text = json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     files = {PAGE: render(plain), "report.csv": as_csv(plain), "report.json": text}

@@ -16,6 +16,7 @@ from vfl.report.averaging import averaging
 from vfl.report.coalitions import coalitions
 from vfl.report.features import binning, coefficients, importance
 from vfl.report.figures import figures
+from vfl.report.noise import promised
 from vfl.report.prediction import prediction
 from vfl.report.searching import searching
 
@@ -30,7 +31,7 @@ ROLES = {
 
 def _of_privacy(result: Result) -> dict[str, Any]:
     """What of sums and noise the page shows."""
-    return {"averaging": averaging(result), "promise": words.promised(result)}
+    return {"averaging": averaging(result), "promise": promised(result)}
 
 
 def context(result: Result) -> dict[str, Any]:

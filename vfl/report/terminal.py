@@ -12,6 +12,7 @@ from rich.table import Table
 
 from vfl.metrics.binary import at_cutoff
 from vfl.report.averaging import averaging
+from vfl.report.noise import marked, promised
 from vfl.report.prediction import prediction
 from vfl.report.searching import searching
 from vfl.report.words import (
@@ -29,7 +30,6 @@ from vfl.report.words import (
     of_members,
     outcome_of,
     percent,
-    promised,
     rows_by_party,
     size,
 )
@@ -59,7 +59,7 @@ def print_summary(
         console.print(f"[yellow]caution[/]: {escape(caution)}\n", highlight=False)
     if promise := promised(result):
         console.print(f"{escape(promise)}\n", highlight=False)
-    _disclosure([result, *others], console)
+    _disclosure([marked(one) for one in (result, *others)], console)
     # Plain and unwrapped, for scripts read this line.
     console.print(f"report: {Path(folder) / 'report.json'}", markup=False, highlight=False, soft_wrap=True)
 
@@ -224,7 +224,7 @@ def _disclosure(results: Sequence[Mapping[str, Any]], console: Console) -> None:
                 line = (
                     escape(str(entry["from"])),
                     escape(joined(entry["to"])),
-                    f"[bold]{escape(str(entry['learns']))}[/]",
+                    f"[bold]{escape(_learns(entry))}[/]",
                 )
             lines.setdefault(line, []).append(entry)
     table = _table("Disclosed", "by", "to", "what the receiver learns", "count", "bytes", text=3)
@@ -234,6 +234,10 @@ def _disclosure(results: Sequence[Mapping[str, Any]], console: Console) -> None:
     for line, group in lines.items():
         table.add_row(*line, number(sum(int(e["count"]) for e in group)), size(sum(e["bytes"] for e in group)))
     _show(table, console)
+
+
+def _learns(entry: Mapping[str, Any]) -> str:
+    return f"{entry['learns']} ({entry['noise']})" if entry.get("noise") else str(entry["learns"])
 
 
 def _who(result: Mapping[str, Any]) -> str:

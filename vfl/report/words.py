@@ -222,21 +222,3 @@ def cautions(model: Mapping[str, Any]) -> list[str]:
 def breakable(name: object) -> Markup:
     """A column's name, which a line can break after an underscore and nowhere else."""
     return Markup("_<wbr>").join(escape(name).split("_"))
-
-
-def promised(result: Mapping[str, Any]) -> str:
-    """What noise promises, in a sentence; nothing without noise."""
-    told = result.get("privacy")
-    if not told:
-        return ""
-    what, whose, other = {
-        "row": ("All sums carry noise", "anybody learns of this run", "without any one row"),
-        "member": ("All sums carry noise", "anybody learns of this run", "if any one member had sent noise alone"),
-        "label": ("Events of bins carry noise", "hosts learn of them", "with another label of any one training row"),
-    }[str(told["unit"])]
-    times, epsilon, count = number(told["multiplier"]), number(told["epsilon"]), told["sums"]
-    return (
-        f"{what}. Whatever {whose} is at most exp({epsilon}) times as likely, plus {told['delta']:g}, as {other}. "
-        f"Noise of {times} times what one {told['unit']} can change, on "
-        f"{'one release' if count == 1 else f'each of {number(count)} releases'}."
-    )

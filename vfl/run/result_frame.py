@@ -13,7 +13,7 @@ from protocols.message import registry
 from vfl.job import PERMITS, Job, Party, needed_permits, searched
 from vfl.job.permits import DEALER, SCORING
 from vfl.job.plan import plan_of, roles_of
-from vfl.models import accounting
+from vfl.models import accounting, label_privacy
 from vfl.models.accounting import Spent
 from vfl.models.registry import kind_of
 from vfl.models.results import Measuring, environment
@@ -57,12 +57,11 @@ def result_frame(job: Job, party: Party, started: datetime.datetime, purpose: st
 
 
 def promised(job: Job) -> dict[str, Any]:
-    """What noise on events of bins costs."""
+    """What noise on labels, or on events of bins, costs."""
     assert job.privacy is not None
-    hosts = len(job.parties.hosts)
-    multiplier, delta = job.privacy.on_counts(hosts).multiplier, job.privacy.delta
-    found = accounting.epsilon([(multiplier, hosts)], delta)
-    return asdict(Spent(job.privacy.unit, found, delta, float(multiplier), hosts))
+    of, delta = label_privacy.releases(job.privacy, plan_of(job), len(job.parties.hosts)), job.privacy.delta
+    found = accounting.epsilon([(of.multiplier, of.times)], delta)
+    return asdict(Spent(job.privacy.unit, found, delta, float(of.multiplier), of.times)) | {"on": of.what}
 
 
 def _needed(job: Job, purpose: str) -> Collection[str]:

@@ -29,8 +29,10 @@ from protocols.session import Session
 from protocols.workers.cluster import Cluster
 from vfl.compute.opening import Pool
 from vfl.compute.shelf import Shelf
+from vfl.job.plan import plan_of
 from vfl.ledger import LedgerBroken, LedgerWriter, Witness, continued
 from vfl.ledger.continuing import read_unfinished
+from vfl.models import label_privacy
 from vfl.run.budget import Budget
 from vfl.run.budget.noise import NoiseBudget, OfLabels
 from vfl.run.session import (
@@ -300,8 +302,8 @@ def budget_of(ready: Ready[Any], purpose: str) -> Budget:
     job, guest, noise = ready.job, ready.job.parties.guest, None
     privacy, table = getattr(job, "privacy", None), ready.table
     if privacy is not None and purpose == "run" and table is not None and table.label is not None:
-        release = (privacy.on_counts(len(job.parties.hosts)).multiplier, len(job.parties.hosts))
-        noise = NoiseBudget(ready.party, job.parties.hosts, OfLabels(table), release)
+        of = label_privacy.releases(privacy, plan_of(job), len(job.parties.hosts))
+        noise = NoiseBudget(ready.party, job.parties.hosts, OfLabels(table), (of.multiplier, of.times))
     return Budget(ready.party, purpose, ready.table, job.models_told, ready.opened, guest, ready.own_rows, noise)
 
 

@@ -85,6 +85,6 @@ def test_a_host_that_begins_again_learns_no_second_noise(monkeypatch: pytest.Mon
 
 
 def test_planted_noise_that_is_drawn_again_averages_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(by_label, "_spend", lambda *_: None)
+    monkeypatch.setattr(by_label, "reveal_once", lambda *_: None)
     found = restarted(monkeypatch, 4)
     assert len(found) == len(set(found)) == 4

@@ -46,6 +46,7 @@ def terms_of(plan: Plan[Regression]) -> glm.Terms:
         prepared=plan.prepared,
         gram=plan.gram,
         stopping=stopping_of(spec.tol, spec.n_iter_no_change, validation=spec.early_stopping),
+        noise=plan.label_noise,
     )
 
 

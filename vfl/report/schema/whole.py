@@ -162,7 +162,11 @@ class Promised(Part, kw_only=True):
     epsilon: Annotated[float, says("what the run costs, for `delta`")]
     delta: Annotated[float, says("as the job says it")]
     multiplier: Annotated[float, says("the noise of a sum or of counts, divided by what one unit can change")]
-    sums: Annotated[int, says("how many sums, or hosts' counts, are opened with noise")]
+    sums: Annotated[int, says("how many sums, or hosts' counts, are opened with noise; of labels 1")]
+    on: Annotated[
+        str | UnsetType,
+        says('what carries the noise: `"sums"`, `"events of bins"` or `"labels that are trained on"`'),
+    ] = UNSET
 
 
 class Averaged(Part, kw_only=True):
@@ -220,6 +224,7 @@ class Disclosed(Part, kw_only=True):
     count: Annotated[int, says("how many")]
     bytes: Annotated[int, says("of all")]
     learns: Annotated[str, says("what the receiver learns")]
+    noise: Annotated[str | UnsetType, says("that it carries noise, and how much")] = UNSET
 
 
 class Environment(Part, kw_only=True):

@@ -94,7 +94,7 @@ def report_of(ready: MemberReady, ended: Ended) -> dict[str, Any]:
     result = frame(ready.job, ready.party, ended.started, "run")
     result["model"] |= {"model_id": ended.model_id, **_weights(model)}
     result["averaging"] = _averaging(ready, ended, course)
-    result |= {} if model.privacy_ is None else {"privacy": asdict(model.privacy_)}
+    result |= {} if model.privacy_ is None else {"privacy": {**asdict(model.privacy_), "on": "sums"}}
     result |= {"inputs": ready.inputs_told} if ready.own is not None else {}
     result |= {"cautions": list(ready.cautions)} if ready.cautions else {}
     if ready.own is not None:

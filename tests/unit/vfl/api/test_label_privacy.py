@@ -75,6 +75,38 @@ def test_models_whose_hosts_learn_no_events_are_refused(estimator: Any, more: An
         federation().fit(estimator, privacy=promise(), **more)
 
 
+REVEALS: dict[str, Any] = {"reveal": ("guest", "hosts"), "convergence": True}
+
+
+def test_revealed_weights_are_of_labels_with_noise() -> None:
+    found = [
+        federation(**REVEALS)
+        .fit(vfl.LogisticRegression(max_iter=20, link="taylor", C=0.1), privacy=each)
+        .parts["shop"]
+        .shares.weights()
+        for each in (None, promise(epsilon=0.1), promise(epsilon=100))
+    ]
+    assert np.abs(found[1] - found[0]).max() > 0.2
+    assert np.abs(found[2] - found[0]).max() < 0.2
+
+
+@pytest.mark.parametrize(
+    ("estimator", "steps", "what"),
+    [
+        (vfl.LogisticRegression(tol=1e-3), None, "loss-verdict-to-parties"),
+        (vfl.LogisticRegression(class_weight="balanced"), None, "label-scale-to-parties"),
+        (vfl.LogisticRegression(max_iter="auto"), None, "label-scale-to-parties"),
+        (vfl.LogisticRegression(), vfl.Preprocessing(report_iv=True), "binned by exact labels besides"),
+        (vfl.LinearRegression(), None, "this model's weights have no noise"),
+        (vfl.PoissonRegression(), None, "this model's weights have no noise"),
+        (vfl.GridSearchCV(vfl.LogisticRegression(), {"C": [1.0, 2.0]}), None, "which candidate is best"),
+    ],
+)
+def test_weights_whose_noise_would_not_be_enough_are_refused(estimator: Any, steps: Any, what: str) -> None:
+    with pytest.raises(ConfigError, match=what):
+        federation(**REVEALS).fit(estimator, preprocess=steps, privacy=promise())
+
+
 def test_parameters_of_an_averaging_are_refused() -> None:
     for name, value in (("clip", 2.0), ("bounds", {"own": (0, 1)})):
         with pytest.raises(ConfigError, match=f"{name} is given"):

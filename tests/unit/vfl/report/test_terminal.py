@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from vfl.report import render
+from vfl.report.noise import marked
 from vfl.report.terminal import print_summary
 
 
@@ -135,6 +136,19 @@ def test_what_noise_promises_is_said_on_the_terminal(guest_result):
         in lines
     )
     assert "carry noise" not in " ".join(printed(guest_result))
+
+
+def test_messages_say_that_they_carry_noise(guest_result):
+    sent = {"message": "HostWeights", "class": "REVEALED", "to": "telecom", "count": 1, "bytes": 9, "learns": "weights"}
+    told = {"unit": "label", "epsilon": 2.0, "delta": 1e-6, "multiplier": 2.5, "sums": 1}
+    told["on"] = "labels that are trained on"
+    result = guest_result | {"disclosure": [sent, sent | {"message": "Another"}], "privacy": told}
+    shown = " ".join(" ".join(printed(result)).split())
+    said = "computed from labels that are trained on with noise, sigma = 2.5000 times what one label can change"
+    assert "trained on labels with noise. Whatever hosts and the arbiter learn" in shown
+    assert marked(result)["disclosure"] == [sent | {"noise": said}, sent | {"message": "Another"}]
+    assert said in render(marked(result))
+    assert "with noise" not in render(result | {"privacy": None})
 
 
 def test_memory_is_said_on_the_terminal_and_on_the_page(guest_result):
