@@ -13,7 +13,7 @@ from protocols.cipher import Identity, Scheme, key_offer
 from protocols.cipher.keys import DecryptionKey
 from protocols.glm.plan import FEATURE
 from protocols.glm.scoring import UNIT
-from protocols.glm.shares import NAME, WeightShares
+from protocols.glm.shares import NAME, Moved, WeightShares
 from protocols.local import run_local
 from protocols.online import epoch, query
 from protocols.online.epoch import GuestEpoch, Listed
@@ -25,6 +25,11 @@ from tests.parts import words
 MODEL, FIRST = b"m" * 16, b"f" * NAME
 Numbers = NDArray[np.int64]
 Asks = Callable[[Session, GuestEpoch], Any]
+
+
+def alone(moved: Mapping[str, Moved]) -> dict[str, WeightShares]:
+    """What holders keep when all have theirs."""
+    return {party: one.alone for party, one in moved.items()}
 
 
 def everything(count: int) -> int:
@@ -90,7 +95,10 @@ class OnlineWorld:
         def guest(session: Session) -> Any:
             if not self.own["guest"].whole:
                 key_offer.accept(session)
-            begun = epoch.guest(session, MODEL, self.own["guest"], self.form, tuple(self.held))
+            shared = tuple(self.held)
+            begun = epoch.guest(
+                session, MODEL, self.own["guest"], self.form, shared, lambda m: self.own.update(alone(m))
+            )
             found = asks(session, begun)
             for channel in (*session.hosts, session.arbiter):
                 channel.send(query.OnlineEnd(True))
@@ -103,9 +111,7 @@ class OnlineWorld:
             start: epoch.EpochStart | None = session.guest.recv(epoch.EpochStart)
             while start is not None:
                 listed = Listed(MODEL, self.ids[me], self.x[me], self.own[me], self.error[me], self.form)
-                begun, moved = epoch.host(session, start, listed)
-                if moved is not None:
-                    self.own[me] = moved.alone
+                begun = epoch.host(session, start, listed, keep=lambda m: self.own.update(alone(m)))
                 start = query.serve_host(session, begun, self.meter)
 
         def arbiter(session: Session) -> Any:
@@ -115,10 +121,10 @@ class OnlineWorld:
             start: epoch.EpochStart | None = session.guest.recv(epoch.EpochStart)
             while start is not None:
                 own = key[0] if key else None
-                begun, moved = epoch.arbiter(session, start, own, MODEL if self.held else None, self.held)
-                self.held |= {p: one.alone for p, one in moved.items()}
+                model = MODEL if self.held else None
+                begun = epoch.arbiter(session, start, own, model, self.held, lambda m: self.held.update(alone(m)))
                 start = query.serve_arbiter(session, begun, own, self.held.get("guest"))
 
         programs = {"guest": guest, "arbiter": arbiter} | dict.fromkeys(self.roles.hosts, host) | changed
         recording = {} if transcript is None else {p: [Recording(p, transcript)] for p in self.roles.all}
-        return run_local(self.roles, programs, scheme or Identity(), taps=taps or recording, deadline=60)["guest"]
+        return run_local(self.roles, programs, scheme or Identity(), taps=taps or recording, deadline=3600)["guest"]

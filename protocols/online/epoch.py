@@ -27,8 +27,8 @@ Adversary: honest but curious, and a guest that sends any keys that it likes; ho
 
 e_P is the host's error of scoring.py, so a score is the one of `vfl predict`, bit for bit.  The masks between hosts
 cancel in the sum over all hosts of one id; they are functions of the id under a key of each pair of hosts.
-w is the number of bits of a score: 61, or 21 where scores are whole points.  The lowest 2^(40 - score_bits) values of
-each are its host's error, so w bits hold one rounded score.
+w is the number of bits of a score: 61, or 21 where scores are whole points.  The lowest 40 - score_bits of the 61 are
+its host's error, so w bits hold one rounded score.
 
 Who learns what: guest and arbiter the length of each host's list, rounded up to a power of two.  The guest where its
 own customers stand among the tags, but only one by one, by asking (query.py).  Host and arbiter nothing of each other.
@@ -116,8 +116,13 @@ class PaddedList(
     numbers: Int64s  # (rows * models,) modulo 2^w
 
 
-class EpochReady(Message, disclosure=PUBLIC, learns="that the sender has its lists", most_bytes=16):
-    done: bool
+class EpochReady(
+    Message,
+    disclosure=PUBLIC,
+    learns="that the sender has its lists, and how many queries it still answers today",
+    most_bytes=16,
+):
+    left: int
 
 
 class EpochOpen(Message, disclosure=PUBLIC, learns="that all parties have their lists", most_bytes=16):
@@ -162,14 +167,22 @@ class GuestEpoch:
     pads: tuple[Words, ...]
     words: Words
     theirs: CipherVec | None
-    moved: Moved | None
+    left: int  # how many queries the hosts still answer today
     asked: list[int] = field(default_factory=lambda: [0])  # the number of the last query
 
 
-def guest(session: Session, model_id: bytes, own: WeightShares, form: Form, shared: Sequence[str]) -> GuestEpoch:
+def guest(
+    session: Session,
+    model_id: bytes,
+    own: WeightShares,
+    form: Form,
+    shared: Sequence[str],
+    keep: Callable[[Mapping[str, Moved]], None] = lambda moved: None,
+) -> GuestEpoch:
     """The guest's side; shared: whose weights the arbiter holds shares of.  Learns: how long hosts' lists are.
 
-    own: its weights or its share of them.  Raises ProtocolError.
+    own: its weights or its share of them; keep: stores shares that move on, by whose weights they are of, next to
+    those that there are.  When this returns, all parties have stored theirs.  Raises ProtocolError.
     """
     name = session.seed("epoch").secret[:NAME]
     broadcast([*session.hosts, session.arbiter], EpochStart(model_id, name, form.models, form.cut))  # 1
@@ -187,14 +200,21 @@ def guest(session: Session, model_id: bytes, own: WeightShares, form: Form, shar
     for at, host in enumerate(session.roles.hosts):
         if host in shared:  # 5
             pads[at] = form.cut_off(pads[at] + pad(_pad_seed(session.arbiter), len(tags[at]), form))
-    for channel in (*session.hosts, session.arbiter):
-        channel.recv(EpochReady)  # 6
+    keep({session.me: moved} if moved is not None else {})
+    left = min(channel.recv(EpochReady).left for channel in (*session.hosts, session.arbiter))  # 6
     broadcast([*session.hosts, session.arbiter], EpochOpen(True))
-    return GuestEpoch(name, form, tuple(tags), tuple(pads), words, theirs, moved)
+    return GuestEpoch(name, form, tuple(tags), tuple(pads), words, theirs, left)
 
 
-def host(session: Session, start: EpochStart, own: Listed) -> tuple[ServerEpoch, Moved | None]:
-    """A host's side, from the guest's `start` on: what it looks up in, and its share of its weights from then on.
+def host(
+    session: Session,
+    start: EpochStart,
+    own: Listed,
+    left: int = 1 << 30,
+    keep: Callable[[Mapping[str, Moved]], None] = lambda moved: None,
+) -> ServerEpoch:
+    """A host's side, from the guest's `start` on: what it looks up in; left: how many queries it still answers today;
+    keep: as of `guest`.
 
     Raises ModelError for another model, DataError for a list that is too long, ProtocolError.
     """
@@ -224,9 +244,10 @@ def host(session: Session, start: EpochStart, own: Listed) -> tuple[ServerEpoch,
     _send_list(session.arbiter, words)  # 5
     if not own.shares.whole:
         words = form.cut_off(words + _receive_list(session.arbiter, bits, form))
-    session.guest.send(EpochReady(True))  # 6
+    keep({session.me: moved} if moved is not None else {})
+    session.guest.send(EpochReady(left))  # 6
     session.guest.recv(EpochOpen)
-    return ServerEpoch(start.epoch, form, bits, words, seed, scalar), moved
+    return ServerEpoch(start.epoch, form, bits, words, seed, scalar)
 
 
 def arbiter(
@@ -235,8 +256,9 @@ def arbiter(
     key: DecryptionKey | None,
     model_id: bytes | None,
     held: Mapping[str, WeightShares],
-) -> tuple[list[ServerEpoch], dict[str, Moved]]:
-    """The arbiter's side: the lists of all hosts, and its shares of weights from then on.
+    keep: Callable[[Mapping[str, Moved]], None] = lambda moved: None,
+) -> list[ServerEpoch]:
+    """The arbiter's side: the lists of all hosts; keep: as of `guest`.
 
     key, model_id, held: where weights stay shared; without, it knows no model.  Raises ModelError, ProtocolError.
     """
@@ -258,9 +280,10 @@ def arbiter(
         moved[session.roles.guest] = scoring.serve(session, key, session.roles.guest, own, 1)  # 4
     for channel, one in zip(session.hosts, lists, strict=True):
         _serve_host(session, channel, one, key, held.get(channel.peer), moved)
-    session.guest.send(EpochReady(True))  # 6
+    keep(moved)
+    session.guest.send(EpochReady(1 << 30))  # 6
     session.guest.recv(EpochOpen)
-    return lists, moved
+    return lists
 
 
 def _serve_host(

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from protocols._native import DpfKeys
 from protocols.channel import Channel, broadcast
-from protocols.cipher import DecryptionKey
+from protocols.cipher import CipherVec, DecryptionKey
 from protocols.codec import Int64s, check_lengths
 from protocols.errors import RemoteProtocolError
 from protocols.glm import scoring, shares
@@ -78,6 +78,15 @@ class QueryKeys(
 ):
     number: bytes  # (8,) of the query, big-endian: its size tells nothing
     keys: DpfKeys  # (n,)
+
+
+class OwnProducts(
+    Message,
+    disclosure=BLINDED,
+    learns="for each id asked a number that is uniform (statistically, 80 bits)",
+    most_bytes=MOST_AT_ONCE * 1024 * 1024 + 64,
+):
+    packed: CipherVec  # (models * n,)
 
 
 class Answer(
@@ -130,7 +139,7 @@ def ask(session: Session, epoch: GuestEpoch, ids: Sequence[bytes | None], x: NDA
     own = scoring.times(x, epoch.words)
     if epoch.theirs is not None:
         packed, masks = scoring.products(session, epoch.theirs, x, models, _one(session, x.shape[1]))
-        session.arbiter.send(scoring.MaskedProducts(packed))
+        session.arbiter.send(OwnProducts(packed))
         own = own - masks
     for channel in (*session.hosts, session.arbiter):
         answer = channel.recv(Answer).numbers  # 3
@@ -239,7 +248,7 @@ def serve_arbiter(
             assert key is not None
             width = held.latest.shape[1]
             slots, numbers = Slots.of(key.public, 1, width), count * first.form.models
-            packed = guest.recv(scoring.MaskedProducts).packed
+            packed = guest.recv(OwnProducts).packed
             check_lengths(guest.peer, numbers, packed, what="packed products")
             opened = key.open_packed(packed, slots.width, slots.count, numbers, max_bits=slots.mask)
             total += shares.words_of(opened).reshape(first.form.models, count).T

@@ -45,6 +45,8 @@ def print_ledger(told: LedgerShow, console: Console) -> None:
             say(console, f"[bold]{name}[/]: {CLASSES[name][1]}")
     for one in told.received:
         say(console, f"received from {escape(one.peer)}: {number(one.messages)} messages, {size(one.bytes)}")
+    for partner, count in told.queries.items():
+        say(console, f"online queries with {escape(partner)}: {number(count)}")
     if told.resumed:
         say(console, f"resumed after an interruption or vfl prepare: {', '.join(map(escape, told.resumed))}")
 

@@ -14,6 +14,11 @@ def print_status(told: NodeStatus, console: Console) -> None:
     """The node, a line per job, and what each job that waits or has failed needs."""
     running = "runs" if told.runs else "does not run: give vfl node start PARTY.toml"
     facts(console, {"node": f"of {escape(told.party)}, {running}", "folder": escape(told.folder)})
+    for one in told.online:
+        what = f"online scores of {one.job}: {one.doing if one.runs else 'no process yet'}, digest {one.job_digest}"
+        console.print(what, highlight=False, markup=False, soft_wrap=True)
+        if one.error:
+            say(console, f"  {escape(one.error)}")
     if not told.jobs:
         say(console, "no job yet")
         return

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from vfl.screen.answer import AsJson, answer
-from vfl.screen.arguments import JobFile, PartyFile, say
+from vfl.screen.arguments import JobFile, NewTable, PartyFile, say
 from vfl.screen.console import Console
 from vfl.screen.examples import examples
+from vfl.storage.runs import resolved
 
 if TYPE_CHECKING:
     from vfl.job import Party
+    from vfl.node.online.publications import Published
     from vfl.node.table import JobTable
     from vfl.node.telling import NodeJob
 
@@ -30,6 +33,16 @@ node_app = typer.Typer(
     help="A service that runs this party's jobs: start, submit, approve.",
     no_args_is_help=True,
 )
+ModelFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        help="This party's model folder, RUN/model; the arbiter's too, unless it keeps none.",
+        show_default=False,
+        callback=lambda path: None if path is None else resolved(path),
+    ),
+]
 Digest = Annotated[
     str, typer.Argument(metavar="DIGEST", help="Of the job, as vfl job digest prints it.", show_default=False)
 ]
@@ -94,7 +107,9 @@ def node_status(party: PartyFile, as_json: AsJson = False) -> None:
     own = load_party(party)
     table = _table(own)
     jobs = [_told(table, entry.digest) for entry in table.entries()]
-    told = NodeStatus(party=own.name, folder=str(table.folder), runs=is_locked(table.folder / LOCK), jobs=jobs)
+    online = _published(table.folder)
+    runs = is_locked(table.folder / LOCK)
+    told = NodeStatus(party=own.name, folder=str(table.folder), runs=runs, jobs=jobs, online=online)
     answer(told, as_json, lambda: print_status(told, Console()))
 
 
@@ -128,6 +143,54 @@ def node_cancel(digest: Digest, party: PartyFile, as_json: AsJson = False) -> No
     entry = table.cancel(digest, account(), "command")
     what = "is being stopped" if entry.state == "cancelling" else "is cancelled"
     answer(NodeCancel(job=_told(table, digest)), as_json, lambda: say(f"{entry.name} {what}"))
+
+
+@node_app.command("publish", epilog=examples("node publish"))
+def node_publish(
+    job: JobFile, party: PartyFile, model: ModelFolder = None, data: NewTable = None, as_json: AsJson = False
+) -> None:
+    """Offer a trained model for online scores, or publish its customers again.
+
+    Every party gives it to its own node, which keeps a process running until vfl node withdraw.  A host publishes the
+    customers of its table; the guest's systems then ask POST /v1/score, and nobody else learns about whom.
+    """
+    from vfl.cli.results import NodePublish
+    from vfl.job import load_job, load_party
+    from vfl.ledger.account import account
+    from vfl.node.online.process import check
+    from vfl.node.online.publications import Publications, published
+    from vfl.node.service import node_of
+
+    own, agreed = load_party(party), load_job(job)
+    check(agreed, own, model, data)
+    publications = Publications(node_of(own).directory)
+    one = publications.offer(agreed, job.read_bytes(), model, data, account())
+    told = NodePublish(published=published(publications, one, runs=False))
+    answer(
+        told, as_json, lambda: say(f"{one.job}, digest {one.digest}: published as soon as all parties have given this")
+    )
+
+
+@node_app.command("withdraw", epilog=examples("node withdraw"))
+def node_withdraw(digest: Digest, party: PartyFile, as_json: AsJson = False) -> None:
+    """Offer a model no more; its process ends, and the partners are informed."""
+    from vfl.cli.results import NodeWithdraw
+    from vfl.job import load_party
+    from vfl.node.online.publications import Publications
+    from vfl.node.service import node_of
+
+    own = load_party(party)
+    one = Publications(node_of(own).directory).withdraw(digest)
+    answer(NodeWithdraw(job=one.job, job_digest=digest), as_json, lambda: say(f"{one.job} is withdrawn"))
+
+
+def _published(folder: Path) -> list[Published]:
+    from vfl.node.online.keeper import reported
+    from vfl.node.online.publications import Publications
+    from vfl.node.processes import Processes
+
+    publications = Publications(folder)
+    return reported(publications, Processes(publications.folder, ()))
 
 
 def _table(party: Party) -> JobTable:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from vfl.job.shown import JobShow, Reveals
+from vfl.node.online.publications import Published
 from vfl.node.telling import NodeJob
 from vfl.report.schema import Report
 from vfl.report.schema.whole import Disclosed, Phase
@@ -229,6 +230,16 @@ class NodeStatus(Result, tag="node status"):
     folder: str
     runs: Annotated[bool, Meta(description="whether the node runs")]
     jobs: Annotated[list[NodeJob], Meta(description="the latest change first")]
+    online: Annotated[list[Published], Meta(description="the models that are published for online scores")]
+
+
+class NodePublish(Result, tag="node publish"):
+    published: Published
+
+
+class NodeWithdraw(Result, tag="node withdraw"):
+    job: str
+    job_digest: str
 
 
 class NodeApprove(Result, tag="node approve"):

@@ -16,7 +16,7 @@ from vfl.job.partners import DIGESTS, Digests
 from vfl.schema.described import Values
 from vfl.schema.section import Complaint, Section, distinct
 
-RoleName = Literal["read", "approve"]
+RoleName = Literal["read", "approve", "score"]
 
 
 class Access(Section):
@@ -35,7 +35,7 @@ class Access(Section):
     ] = Field(
         min_length=1,
         description='"read": the board, jobs, runs with their events, reports and ledgers, budgets and metrics; '
-        '"approve": to approve and cancel jobs',
+        '"approve": to approve and cancel jobs; "score": to ask for the score of a customer',
     )
 
     @model_validator(mode="after")
@@ -91,6 +91,24 @@ def is_loopback(address: str) -> bool:
         return host == "localhost"
 
 
+class Online(Section):
+    """At the guest, how the node answers the queries of this party's systems (`POST /v1/score`)."""
+
+    seconds: float = Field(
+        default=2.0,
+        gt=0,
+        le=60,
+        description="how long partners may take; then the score is of this party's own columns, and marked partial",
+    )
+    per_second: float = Field(
+        default=50.0, gt=0, le=100_000, description="the number of queries per second, on average; others are refused"
+    )
+    burst: int = Field(default=100, ge=1, le=100_000, description="the number of queries at once")
+    epoch_hours: float = Field(
+        default=24.0, gt=0, le=8760, description="after how many hours the hosts publish their customers again"
+    )
+
+
 class Node(Section):
     """One process that runs all jobs of this party behind one port."""
 
@@ -113,3 +131,4 @@ class Node(Section):
         "its process was killed",
     )
     http: Http | None = Field(default=None, description="a section [node.http]")
+    online: Online = Field(default=Online(), description="a section [node.online]")

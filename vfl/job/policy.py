@@ -132,6 +132,19 @@ class Policy(Section):
         le=MOST,
         description="at a host: how often a model scores the same row for the guest in a calendar month",
     )
+    queries_per_partner_per_day: int = Field(
+        default=10_000,
+        ge=0,
+        le=MOST,
+        description="online scores: how many customers are asked about in a day (UTC), with each other party; known or "
+        "not; a host refuses more, and a guest asks no more",
+    )
+    queries_per_id_per_month: int = Field(
+        default=10,
+        ge=1,
+        le=MOST,
+        description="at the guest, online scores: how often the same customer is asked about in a calendar month",
+    )
     epsilon: float = Field(
         default=10.0,
         ge=0,

@@ -271,6 +271,11 @@ BUDGETS: dict[str, tuple[tuple[Role, ...], str]] = {
         "Maximum number of score vectors of the same columns; by default half as many as columns, fewer "
         "where they correlate.",
     ),
+    "queries_per_partner_per_day": (
+        ("guest", "host"),
+        "Maximum number of customers asked about online per day, with each other party.",
+    ),
+    "queries_per_id_per_month": (("guest",), "Maximum number of online queries about the same customer per month."),
     "epsilon": (
         ("guest", "member", "arbiter"),
         "Maximum epsilon that runs with [privacy] cost together, for one row of the same columns, or one label.",

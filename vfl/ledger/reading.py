@@ -17,6 +17,7 @@ FIELDS = {
     "message": (("time", "to", "message", "class", "learns", "sha256"), ("bytes", "count", "number", "seq")),
     "received": (("time", "from", "message", "sha256"), ("bytes", "seq")),
     "renewed": (("time", "peer"), ("sent", "received")),
+    "queries": (("time", "hour"), ()),
 }
 
 
@@ -55,6 +56,10 @@ def decode_line(path: str | Path, number: int, raw: bytes) -> Line:
 def _whole(line: Line) -> bool:
     """Whether a message's line has all that is shown of it."""
     texts, numbers = FIELDS.get(str(line.get("type")), ((), ()))
+    if line.get("type") == "queries":
+        partners = line.get("partners")
+        if not isinstance(partners, dict) or not all(type(n) is int and n > 0 for n in partners.values()):
+            return False
     return all(isinstance(line.get(key), str) for key in texts) and all(type(line.get(key)) is int for key in numbers)
 
 
@@ -103,6 +108,7 @@ class Chain:
         self._numbers: dict[tuple[str, str], int] = {}
         self.start: Line = {}
         self.end: Line = {}
+        self.queries = dict[int, Line]()  # by number, the lines about an hour of online queries
 
     def add(self, number: int, line: Line) -> None:
         if self.end:
@@ -127,6 +133,8 @@ class Chain:
         elif kind == "renewed":
             if not self._goes_back(line):
                 raise _broken(self._path, number, "goes back to messages that there were not")
+        elif kind == "queries":
+            self.queries[number] = line
         elif kind == "end":
             self.end = line
         elif kind != "resumed":
@@ -178,7 +186,8 @@ def verify_ledger(path: str | Path, certificate_pem: bytes | None = None) -> Led
     if end.get("messages") != chain.messages or end.get("bytes") != chain.bytes:
         raise _broken(path, number, "has other totals than the lines before")
     if certificate_pem is not None:
-        _check_signature(path, number, end, certificate_pem)
+        for at, line in (chain.queries | {number: end}).items():
+            _check_signature(path, at, line, certificate_pem)
     job, job_digest, party = (str(chain.start.get(key)) for key in ("job", "job_digest", "party"))
     outcome = str(end.get("outcome"))
     return LedgerCheck(job, job_digest, party, outcome, chain.messages, chain.bytes, certificate_pem is not None)

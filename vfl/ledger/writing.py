@@ -8,6 +8,7 @@ else.  A line is on its way to the disk before its message is to the wire.
 A run that resumes after an interruption continues its ledger (vfl/ledger/continuing.py).  What it sends or receives
 again must be what stands there under the same number, and is not written twice.  What is drawn again in each attempt
 (protocols/recovery/checkpoint.py) need not be: a line says so, and messages continue from the numbers before it.
+Messages of online queries have no line each: one signed line per hour counts the queries.
 """
 
 from __future__ import annotations
@@ -210,6 +211,22 @@ class LedgerWriter:
             if self._written.forget(peer, count.sent, count.received):
                 line = {"type": "renewed", "time": self._now(), "peer": peer}
                 self._append(line | {"sent": count.sent, "received": count.received})
+
+    def queries(self, hour: str, counts: dict[str, int]) -> None:
+        """How many online queries there were in an hour (UTC), by partner: one line, which bears a signature over the
+        ledger up to there."""
+        with self._lock:
+            self._check_open()
+            line: Line = {
+                "type": "queries",
+                "time": self._now(),
+                "hour": hour,
+                "partners": dict(sorted(counts.items())),
+            }
+            line["previous"] = self._written.previous
+            signature = self._sign(signed_part(line)) if self._sign is not None else None
+            line["signature"] = base64.b64encode(signature).decode() if signature is not None else None
+            self._append(line)
 
     def sync(self) -> str:
         """Returns when every line is on the disk: the SHA-256 (hex) of the last of them."""

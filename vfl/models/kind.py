@@ -15,9 +15,11 @@ from protocols.errors import ConfigError
 from protocols.glm.gram_layout import Layout
 from protocols.glm.shares import Moved
 from protocols.glm.slots import Slots
+from protocols.online.lists import Form
 from protocols.session import Roles, Session
 from vfl.data import Table
 from vfl.models.content import Body, Head
+from vfl.models.fallback import Fallback
 from vfl.models.fitted import Fitted, Scored
 from vfl.models.plan import Plan, Role
 from vfl.models.workload import Columns, Workload
@@ -165,6 +167,19 @@ class Kind(ABC, Generic[S, P]):
     def moved(self, part: Any, moved: Mapping[str, Moved]) -> Any:
         """A part after a scoring that moved shares on, and that all parties finished; by whose weights they are of."""
         return part
+
+    def online(self, part: P) -> Form | None:
+        """What the numbers of a row are where it is scored online (protocols/online/); None: of this kind none is."""
+        return None
+
+    def fallback(self, plan: Plan[S], fitted: Fitted) -> Fallback | None:
+        """At the guest, what scores rows by its own columns alone, for the time when a partner does not answer; None:
+        this kind has none."""
+        return None
+
+    def alone(self, part: P, fallback: Fallback, features: pd.DataFrame) -> NDArray[np.float64]:
+        """What the guest's program would compute for n rows, from its own columns alone, by what `fallback` made."""
+        raise ConfigError(f"a model of kind {self.name} has no fallback", remedy="Ask again when all partners answer")
 
     # -- afterwards
 

@@ -22,6 +22,7 @@ from vfl.data.extras import needed
 from vfl.job import Party, load_agreement, load_party
 from vfl.job.node import Node
 from vfl.node.inbox import Inbox
+from vfl.node.online import keeper
 from vfl.node.processes import End, Processes, command_of, locked
 from vfl.node.router import Router
 from vfl.node.table import Entry, JobTable, State
@@ -73,6 +74,7 @@ class Service:
             )
         self.inbox = Inbox(self.table, self.party)
         self.processes = Processes(self.node.directory, command or command_of(party_file.resolve()))
+        self.online = keeper.Keeper(self.node.directory, keeper.command_of(party_file.resolve()))
         self.router: Router | None = None
         self.started = time.time()
         self._known: list[tuple[str, bytes, list[str]]] = []
@@ -138,6 +140,7 @@ class Service:
         due = sorted((e for e in entries if e.state == "approved" and e.due <= time.time()), key=lambda e: e.due)
         for entry in due[: max(0, self.node.jobs_at_once - running)]:
             self._start(entry)
+        self.online.round()
         self._known = [known for entry in entries[:MOST_KNOWN] if (known := self._session(entry)) is not None]
 
     def _start(self, entry: Entry) -> None:

@@ -65,6 +65,7 @@ class LedgerShow(Result, tag="ledger show"):
     kinds: list[Kind]
     received: list[Received]
     resumed: Annotated[list[str], Meta(description="when the run resumed, after an interruption or vfl prepare")]
+    queries: Annotated[dict[str, Number], Meta(description="by partner, how many online queries there were")]
     each: Annotated[list[Sent] | None, Meta(description="every message, with --messages")] = None
 
 
@@ -110,6 +111,7 @@ def ledger_shown(run: Path, messages: bool) -> LedgerShow:
         kinds=[_kind(row) for row in summarise(lines)],
         received=_received(lines),
         resumed=[str(line["time"]) for line in lines if line.get("type") == "resumed"],
+        queries=_queries(lines),
         each=[_sent(line) for line in sent] if messages else None,
     )
 
@@ -139,6 +141,15 @@ def _received(lines: Sequence[Line]) -> list[Received]:
         if line.get("type") == "received":
             sizes.setdefault(str(line["from"]), []).append(int(line["bytes"]))
     return [Received(peer=peer, messages=len(each), bytes=sum(each)) for peer, each in sizes.items()]
+
+
+def _queries(lines: Sequence[Line]) -> dict[str, int]:
+    found = dict[str, int]()
+    for line in lines:
+        if line.get("type") == "queries":
+            for partner, count in line["partners"].items():
+                found[partner] = found.get(partner, 0) + count
+    return found
 
 
 def fault(path: Path) -> str | None:

@@ -225,6 +225,9 @@ def run(
             by = measuring_of(best)
             before = baseline(by, fitted)
             before.save(meeting.draft / "model")
+            alone = by.kind.fallback(by.plan, fitted) if party.role == "guest" else None
+            if alone is not None:
+                alone.save(meeting.draft / "model")
             result = data_party_result(result, by, fitted, before)
             result["model"] |= {"caution": ready.caution} if ready.caution else {}
             result |= {"cautions": list(ready.cautions)} if ready.cautions else {}

@@ -24,6 +24,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "node submit": ("vfl node submit job.toml bank/party.toml",),
     "node status": ("vfl node status bank/party.toml",),
     "node approve": ("vfl node approve DIGEST bank/party.toml",),
+    "node publish": (
+        "vfl node publish job.toml bank/party.toml --model bank/runs/latest/model",
+        "vfl node publish job.toml telecom/party.toml --model telecom/runs/latest/model --data customers.csv",
+    ),
+    "node withdraw": ("vfl node withdraw DIGEST bank/party.toml",),
     "node cancel": ("vfl node cancel DIGEST bank/party.toml",),
     "monitor": (
         "vfl monitor bank/party.toml --model RUN/model --data new.csv --scores scores.csv",

@@ -247,7 +247,7 @@ class RunStore:
 
 def folder_name(purpose: str, job: str) -> str:
     """What the name of a run's folder begins with: nobody takes a prediction's for that of a training."""
-    return f"predict-{job}" if purpose == "predict" else job
+    return f"{purpose}-{job}" if purpose in ("predict", "score") else job
 
 
 def holds(folder: Path, purpose: str, job: bytes) -> bool:

@@ -33,7 +33,7 @@ _Name = Annotated[str, msgspec.Meta(pattern=f"^{PARTY_NAME.pattern}\\Z")]
 
 
 # what a party is started for; "" where it is no command of ours
-Command: TypeAlias = Literal["", "run", "prepare", "align", "predict", "check of run", "check of align"]
+Command: TypeAlias = Literal["", "run", "prepare", "align", "predict", "score", "check of run", "check of align"]
 
 
 class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,9 +16,11 @@ from protocols.glm.plan import MOST_PASSES, planned_passes, rows_log2
 from protocols.glm.shares import Moved
 from protocols.glm.slots import Slots
 from protocols.glm.terms import check_batches, label_scale
+from protocols.online.lists import Form
 from protocols.session import Roles, Session
 from vfl.data import Table
 from vfl.models.content import Body, Head
+from vfl.models.fallback import Fallback
 from vfl.models.fitted import Fitted, Scored
 from vfl.models.kind import Kind
 from vfl.models.plan import Plan, Role
@@ -187,18 +189,29 @@ class RegressionKind(Kind[Regression, GlmPart]):
 
     def guest_alone(self, plan: Plan[Regression], fitted: Fitted, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
         """By the minimiser of the same objective under the same link."""
+        own, aligned = fitted.part, fitted.aligned.take(np.flatnonzero(rows))
+        assert isinstance(own, GlmPart)
+        return own.means(self.alone(own, self.fallback(plan, fitted), aligned.features))
+
+    def fallback(self, plan: Plan[Regression], fitted: Fitted) -> Fallback:
         assert isinstance(fitted, program.Fitted)
         spec, aligned, own = plan.spec, fitted.aligned, fitted.part
         train = np.flatnonzero(~(fitted.held_out | fitted.validation))
-        x = own.standardiser.transform(aligned.features, own.party)
-        if spec.fit_intercept:
-            x = np.column_stack([x, np.ones(len(x))])
-        wanted, curve = program.targets_of(plan, aligned.take(train), len(train)), CURVES[spec.family, spec.curve]
+        inside = aligned.take(train)
+        x = with_ones(own.standardiser.transform(inside.features, own.party), ones=spec.fit_intercept)
+        wanted, curve = program.targets_of(plan, inside, len(train)), CURVES[spec.family, spec.curve]
         C = 1 / (spec.strength * (len(train) if spec.family == "poisson" else 1))
         weights = [None] * len(wanted.y) if wanted.weights is None else list(wanted.weights)
         each = zip(wanted.y, weights, strict=True)
-        found = [plaintext.minimised(x[train], y, C, curve, w, intercept=spec.fit_intercept) for y, w in each]
-        return own.means(x[rows] @ np.stack(found, axis=1))
+        found = [plaintext.minimised(x, y, C, curve, w, intercept=spec.fit_intercept) for y, w in each]
+        return Fallback.of(own.model_id, np.stack(found))
+
+    def alone(self, part: GlmPart, fallback: Fallback, features: pd.DataFrame) -> NDArray[np.float64]:
+        x = part.standardiser.transform(features, part.party)
+        return fallback.predictors(with_ones(x, ones=part.intercepts))
+
+    def online(self, part: GlmPart) -> Form:
+        return Form(part.models, 0)
 
     def notes(self, fitted: Any) -> list[str]:
         return ending.cautions(fitted.passes, fitted.ends)
@@ -232,6 +245,11 @@ class RegressionKind(Kind[Regression, GlmPart]):
 
     def unpack(self, head: Head, rest: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> GlmPart:
         return part.unpack(head, rest, tensors)
+
+
+def with_ones(x: NDArray[np.float64], *, ones: bool) -> NDArray[np.float64]:
+    """Columns, and one of ones for the intercept if there is one."""
+    return np.column_stack([x, np.ones(len(x))]) if ones else x
 
 
 def few_passes(max_iter: int, passes: int, parties: int) -> str:

@@ -14,11 +14,13 @@ from protocols.errors import ConfigError
 from protocols.glm.gram_layout import Layout
 from protocols.glm.shares import Moved
 from protocols.glm.slots import Slots
+from protocols.online.lists import UNIT, Form
 from protocols.session import Roles, Session
 from vfl.data import Table
 from vfl.data.codes import unseen
 from vfl.models import shared_weights as shared
 from vfl.models.content import Body, Head, check, tensors_of
+from vfl.models.fallback import Fallback
 from vfl.models.fitted import Fitted, Scored
 from vfl.models.kind import Kind
 from vfl.models.plan import Plan, Role
@@ -144,13 +146,28 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
         """Probabilities (rows,) from the same bins and the minimiser of the same logistic loss on the guest's own
         weights of evidence."""
         assert isinstance(fitted, scorecard.Fitted)
-        aligned, train = fitted.aligned, ~fitted.held_out
-        assert aligned.label is not None
-        woe = fitted.preprocessor.transform(aligned.features, fitted.part.party).to_numpy(np.float64)
-        scale = woe[train].std(axis=0)
-        x = np.column_stack([(woe - woe[train].mean(axis=0)) / np.where(scale > 0, scale, 1.0), np.ones(len(train))])
-        weights = minimised(x[train], aligned.label.to_numpy(np.float64)[train], plan.spec.C)
-        return np.asarray(0.5 * (1.0 + np.tanh(x[rows] @ weights / 2)))
+        features = fitted.aligned.take(np.flatnonzero(rows)).features
+        z = self._alone(fitted.part, self.fallback(plan, fitted), features)
+        return np.asarray(0.5 * (1.0 + np.tanh(z / 2)))
+
+    def fallback(self, plan: Plan[Scorecard], fitted: Fitted) -> Fallback:
+        assert isinstance(fitted, scorecard.Fitted)
+        train, part = fitted.aligned.take(np.flatnonzero(~fitted.held_out)), fitted.part
+        assert train.label is not None
+        x = part.standardised(train.features)
+        return Fallback.of(part.model_id, minimised(x, train.label.to_numpy(np.float64), plan.spec.C)[np.newaxis])
+
+    def alone(self, part: ScorecardPart, fallback: Fallback, features: pd.DataFrame) -> NDArray[np.float64]:
+        z = self._alone(part, fallback, features)
+        return np.rint(part.scale.offset - part.scale.factor * z)
+
+    def _alone(self, part: ScorecardPart, fallback: Fallback, features: pd.DataFrame) -> NDArray[np.float64]:
+        """(n,) log-odds."""
+        return fallback.predictors(part.standardised(features))[:, 0]
+
+    def online(self, part: ScorecardPart) -> Form:
+        """Whole points where all parties know theirs."""
+        return Form(1, 0 if part.arbiter else UNIT)
 
     def remarks(self, fitted: Any) -> list[str]:
         wrong = wrong_signs(fitted.part) if fitted.part.known else []

@@ -139,6 +139,11 @@ class ScorecardPart:
         error = None if self.is_guests else score_error(self.score_key, self.model_id, ids, x, 1, self.score_bits)
         return Own(self.model_id, x, self.shares, self.arbiter, error)
 
+    def standardised(self, features: pd.DataFrame) -> NDArray[np.float64]:
+        """(n, d) standardised weights of evidence, at the guest (n, d + 1) with a column of ones."""
+        x = self._looked_up(features, self._levels(), np.float64).to_numpy(np.float64)
+        return np.column_stack([x, np.ones(len(x))]) if self.is_guests else x
+
     def opened(self, predictors: NDArray[np.float64]) -> NDArray[np.float64]:
         """Whole points (n,) from joint predictors (n, 1)."""
         found = predictors[:, 0]

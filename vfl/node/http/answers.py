@@ -10,6 +10,8 @@ from msgspec import Meta
 from vfl.job.shown import JobShow
 from vfl.node.http.board import Board
 from vfl.node.http.part import Answer
+from vfl.node.online.asked import Ask, Score
+from vfl.node.online.publications import Published
 from vfl.node.telling import NodeJob
 from vfl.run.ledger_shown import LedgerShow
 from vfl.screen.events import Event
@@ -56,6 +58,18 @@ class Events(Answer):
     next: Annotated[int, Meta(ge=0, description="to be given as `after`, for what happens later")]
 
 
+class OneScore(Answer):
+    """The score of a customer."""
+
+    score: Score
+
+
+class Publications(Answer):
+    """The models that are published for online scores."""
+
+    online: list[Published]
+
+
 class Problem(Answer):
     """Why a request was refused."""
 
@@ -78,7 +92,8 @@ class Done(Answer):
 
 
 ANSWERS: tuple[type[msgspec.Struct], ...] = (
-    *(Health, Jobs, OneJob, Runs, OneRun, Events, Key, Done, Board, LedgerShow, Problem),
+    *(Health, Jobs, OneJob, Runs, OneRun, Events, Key, Done, Board, LedgerShow, OneScore, Publications, Problem),
+    Ask,  # what a body holds
 )
 
 
@@ -101,7 +116,8 @@ def text(media: str, what: str, *refusals: int) -> dict[int | str, dict[str, Any
 
 def _refusals(*refusals: int) -> dict[int | str, dict[str, Any]]:
     why = {401: "no token, or none that is known", 403: "the token's roles do not include it", 404: "there is none"}
-    why |= {409: "not in this state, or the policy forbids it", 503: "too many callers at once"}
+    why |= {409: "not in this state, or the policy forbids it", 422: "no query of this model"}
+    why |= {429: "a budget or rate is used up; Retry-After says for how long", 503: "nobody can answer now"}
     return {code: {"description": why[code], "content": _content(Problem)} for code in refusals}
 
 

@@ -23,6 +23,7 @@ from vfl.node.http.answers import Runs as AllRuns
 from vfl.node.http.board_routes import add_board
 from vfl.node.http.guards import Approver, Reader, said, service_of
 from vfl.node.http.metrics import TYPE, metrics_of
+from vfl.node.http.online_routes import add_online
 from vfl.node.http.page import POLICY, page_of
 from vfl.node.http.runs import RunName, run_of
 from vfl.node.inbox import approve
@@ -132,6 +133,7 @@ def make_app(service: Service, users: Users) -> FastAPI:
         app.add_api_route(path, function, methods=[method], responses=responses, response_class=Response)
     told = answers.text("text/plain", "all metrics", 401, 403)
     app.add_api_route("/metrics", metrics, methods=["GET"], responses=told, response_class=Response)
+    add_online(app)
     add_board(app)
     document = get_openapi(title=app.title, version=app.version, routes=app.routes)
     document["components"]["schemas"] |= answers.schemas()

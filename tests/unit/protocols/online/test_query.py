@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from protocols.cipher import Identity, key_offer
+from protocols.glm import scoring
 from protocols.glm.plan import FEATURE
+from protocols.local import run_local
 from protocols.online import query
 from protocols.online.epoch import GuestEpoch
 from protocols.session import Session
-from tests.online import OnlineWorld
+from tests.online import MODEL, Numbers, OnlineWorld
 
 ALL = "guest h0 h1 h2"
 
@@ -29,3 +35,53 @@ def test_a_score_is_the_sum_of_all_parts_to_the_last_bit(hosts: int, models: int
     for at, row in ((0, 0), (1, 6), (3, 28), (5, 6)):
         assert np.array_equal(many.predictors[at], world.wanted(own[at], row))
     assert np.array_equal(one.predictors[0], world.wanted(own[0], 0))
+
+
+def scored_in_a_batch(world: OnlineWorld, own: Numbers, rows: Numbers) -> NDArray[np.float64]:
+    """What the protocol of `vfl predict` computes for these rows."""
+
+    def data_party(session: Session) -> Any:
+        me = session.me
+        if not world.own[me].whole:
+            key_offer.accept(session)
+        x = own if me == "guest" else np.ascontiguousarray(world.x[me][rows])
+        error = None if me == "guest" else world.error[me][rows]
+        part = scoring.Own(MODEL, x, world.own[me], bool(world.held), error)
+        return (scoring.guest if me == "guest" else scoring.host)(session, part)
+
+    def arbiter(session: Session) -> Any:
+        if world.held:
+            key = session.scheme.generate("arbiter", session.seed("key"))
+            key_offer.offer(session, key, list(world.held))
+            return scoring.arbiter(session, key, MODEL, world.held)
+        return None
+
+    programs = dict.fromkeys(world.roles.data_parties, data_party) | {"arbiter": arbiter}
+    found: NDArray[np.float64] = run_local(world.roles, programs, Identity())["guest"][0]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("bits", "count", "shared"),
+    [
+        (12, 500, "guest h0"),
+        pytest.param(20, 1000, "", marks=pytest.mark.slow),
+        pytest.param(20, 1000, "guest h0", marks=pytest.mark.slow),
+    ],
+)
+def test_answers_are_those_of_a_batch_bit_for_bit(bits: int, count: int, shared: str) -> None:
+    world, rng = OnlineWorld(rows=2**bits, shared=shared), np.random.default_rng(bits)
+    rows = rng.choice(2**bits - 1, count, replace=False)
+    own = rng.integers(-(6 << FEATURE), 6 << FEATURE, (count, world.width))
+    batch = scored_in_a_batch(world, own, rows)
+
+    def asks(session: Session, epoch: GuestEpoch) -> NDArray[np.float64]:
+        found = []
+        for at in range(0, count, query.MOST_AT_ONCE):
+            block = slice(at, at + query.MOST_AT_ONCE)
+            asked = query.ask(session, epoch, [world.ids["h0"][row] for row in rows[block]], own[block])
+            assert asked.known.all()
+            found.append(asked.predictors)
+        return np.concatenate(found)
+
+    assert np.array_equal(world.run(asks), batch)

@@ -245,7 +245,7 @@ def test_tls(bank: Bank, tmp_path: Path) -> None:
     [
         (('listen = "127.0.0.1', 'listen = "0.0.0.0'), "is reached by other machines, and has no TLS"),
         (("[node.http]\n", '[node.http]\nkey = "identity/key.pem"\n'), "certificate.* is missing: TLS needs"),
-        (('["read", "approve"]', '["read", "score"]'), "roles"),
+        (('["read", "approve"]', '["read", "write"]'), "roles"),
     ],
 )
 def test_a_face_that_others_could_read_is_refused(bank: Bank, change: tuple[str, str], says: str) -> None:

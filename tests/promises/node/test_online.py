@@ -1,0 +1,199 @@
+"""Online scores between three nodes: the same as `vfl predict`, within budgets, and by the fallback where a partner is
+silent."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.harness import KNOWN
+from tests.promises.node.conftest import Nodes
+from tests.promises.node.test_page import ONLINE, one
+from tests.promises.processes.institutions import KEY, MANY, tables
+from tests.promises.processes.test_pages import fences, shell
+from vfl.demo.run import free_ports
+from vfl.job import PERMITS
+from vfl.ledger import verify_ledger
+from vfl.node.processes import is_locked
+from vfl.run.budget.queries import Queries, utc_now
+
+TOKEN = "t" * 40
+
+
+def agreed(**policy: int) -> dict[str, Any]:
+    """A policy that permits every job."""
+    return {"allow": tuple(PERMITS), "policy": MANY | policy}
+
+
+class Online(Nodes):
+    """A trained model, published by all nodes, and the guest's local face."""
+
+    def train(self, **job: Any) -> None:
+        """Trains by `vfl run`, without nodes."""
+        self.lay_out(**job)
+        started = {name: self.start(name) for name in self.roles}
+        for process in started.values():
+            assert process.wait(120).code == 0, process.err.read_text()
+        self.models = {name: next((self.folder / name / "runs").glob("credit*/model"), None) for name in self.roles}
+
+    def face(self, text: str = "") -> None:
+        """The guest's local face, for a user who may ask."""
+        (self.http,) = free_ports(1)
+        token = self.folder / "bank" / "token"
+        token.write_text(TOKEN)
+        token.chmod(0o600)
+        section = f'[node]\n{text}[node.http]\nlisten = "127.0.0.1:{self.http}"\n'
+        section += '[node.http.access.system]\ntoken = "token"\nroles = ["score", "read"]\n'
+        self.change("bank", "[node]\n", section)
+
+    def publish(self) -> None:
+        for name in self.roles:
+            model = self.models[name]
+            words = [self.job, self.file(name), *(["--model", model] if model else [])]
+            self.digest = self.tell("publish", *words)["published"]["job_digest"]
+
+    def open(self) -> None:
+        """Waits until the guest's process answers."""
+        self.until(lambda: [o["doing"] for o in self.tell("status", self.file("bank"))["online"]] == ["answering"])
+
+    def ask(self, customer: Any, **features: Any) -> tuple[int, dict[str, Any], dict[str, str]]:
+        """Status, content and headers of an answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.http, timeout=20)
+        body = json.dumps({"id": customer, "features": features})
+        connection.request("POST", "/v1/score", body, {"Authorization": f"Bearer {TOKEN}"})
+        answer = connection.getresponse()
+        found = answer.status, json.loads(answer.read()), dict(answer.getheaders())
+        connection.close()
+        return found
+
+    def of_row(self, row: int) -> dict[str, Any]:
+        """The guest's own columns of one of its customers."""
+        line = self.data["bank"].iloc[row]
+        return {name: float(line[name]) for name in ("canaryage", "canarylimit")}
+
+    def predicted(self) -> pd.Series:
+        """What `vfl predict` says, by id."""
+        out = self.folder / "scores.csv"
+        started = []
+        for name in self.roles:
+            model = self.models[name]
+            if model is None and len(self.roles) == 3:
+                continue
+            options = [*(["--model", str(model)] if model else []), *(["--out", str(out)] if name == "bank" else [])]
+            started.append(self.start(name, *options, command="predict"))
+        for process in started:
+            assert process.wait(120).code == 0, process.err.read_text()
+        return pd.read_csv(out, dtype=str).set_index(KEY)["score"].astype(float)
+
+    def close(self) -> None:
+        for lock in self.folder.glob("*/node/online/processes/*.lock"):
+            if is_locked(lock):
+                os.kill(int(lock.read_text()), signal.SIGKILL)
+        super().close()
+
+
+@pytest.fixture
+def online(tmp_path: Path) -> Any:
+    made = Online(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reveal", [(), KNOWN], ids=["shared", "revealed"])
+def test_three_nodes_answer_as_vfl_predict(online: Online, reveal: tuple[str, ...]) -> None:
+    """The ids of a guest that no host knows, and a host that stops, get partial answers; the ledger counts."""
+    online.train(reveal=reveal, settings=agreed(queries_per_partner_per_day=40))
+    wanted = online.predicted()
+    online.face("[node.online]\nseconds = 4.0\n")
+    nodes = {name: online.node(name) for name in online.roles}
+    online.publish()
+    online.open()
+    for row in range(10, 30):
+        customer = online.data["bank"][KEY].iloc[row]
+        status, found, _ = online.ask(customer, **online.of_row(row))
+        assert status == 200, found
+        score = found["score"]
+        if np.isnan(wanted[customer]):
+            assert score["partial"], score
+            assert score["why"] == "unknown"
+        else:
+            assert not score["partial"], score
+            assert score["score"] == wanted[customer]
+    status, found, _ = online.ask("\0", **online.of_row(0))
+    assert (status, found["score"]["why"]) == (200, "unknown")
+    assert online.ask("x", canaryage=1.0)[0] == 422
+    for row in range(40, 59):
+        assert online.ask(f"guess {row}", **online.of_row(row))[0] == 200
+    status, found, headers = online.ask("guess", **online.of_row(1))
+    assert status == 429, found
+    assert int(headers["retry-after"]) > 0
+    for name in ("bank", "telecom"):
+        peer = {"bank": "telecom", "telecom": "bank"}[name]
+        assert Queries(online.folder / name / "runs").today(peer, utc_now()) == 40
+    for name in nodes:
+        online.tell("withdraw", online.digest, online.file(name))
+    online.until(lambda: not any(is_locked(p) for p in online.folder.glob("*/node/online/processes/*.lock")))
+    for name in online.roles:
+        (path,) = (online.folder / name / "runs").glob("score-*/ledger.jsonl")
+        verify_ledger(path, (online.folder / name / "identity" / "cert.pem").read_bytes())
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        counted = [line["partners"] for line in lines if line["type"] == "queries"]
+        assert sum(n for partners in counted for n in partners.values()) == 40, name
+    for node in nodes.values():
+        node.kill(signal.SIGTERM)
+
+
+@pytest.mark.slow
+def test_a_silent_host_gets_a_partial_answer_in_time(online: Online) -> None:
+    online.train(data=tables(), settings=agreed())
+    online.face("[node.online]\nseconds = 1.0\n")
+    for name in online.roles:
+        online.node(name)
+    online.publish()
+    online.open()
+    customer = online.data["bank"][KEY].iloc[20]
+    assert not online.ask(customer, **online.of_row(20))[1]["score"]["partial"]
+    host = int(next((online.folder / "telecom").glob("node/online/processes/*.lock")).read_text())
+    os.kill(host, signal.SIGSTOP)
+    began = time.monotonic()
+    status, found, _ = online.ask(customer, **online.of_row(20))
+    assert time.monotonic() - began < 1.6
+    assert (status, found["score"]["why"]) == (200, "silent")
+    os.kill(host, signal.SIGKILL)  # its node starts another one, and a new epoch is published
+    online.until(lambda: not online.ask(customer, **online.of_row(20))[1]["score"]["partial"], 60)
+
+
+@pytest.mark.slow
+def test_the_page_from_a_model_to_a_score(online: Online) -> None:
+    """The commands of docs/node.md, as printed."""
+    online.train(settings=agreed())
+    online.face()
+    (online.folder / "bank" / "tokens").mkdir(mode=0o700)
+    (online.folder / "bank" / "token").rename(online.folder / "bank" / "tokens" / "origination")
+    online.change("bank", 'token = "token"', 'token = "tokens/origination"')
+    for name in online.roles:
+        online.node(name)
+    customer = {"id": online.data["bank"][KEY].iloc[20], "features": online.of_row(20)}
+    (online.folder / "customer.json").write_text(json.dumps(customer))
+    for fence in fences("docs/node.md"):
+        if fence.how not in ONLINE:
+            continue
+        for command in fence.commands:
+            if fence.how.endswith("when up"):
+                online.open()
+                text = command.replace("127.0.0.1:7480", f"127.0.0.1:{online.http}")
+                answer = json.loads(shell([text], online.folder, {})[0])
+                assert answer["score"]["partial"] is False
+                assert 0 < answer["score"]["score"] < 1
+            else:
+                one(online, command)

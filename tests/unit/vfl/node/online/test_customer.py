@@ -1,0 +1,80 @@
+"""A query's id and columns are read as those of a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.parts import guests
+from vfl.data import table_from_frame
+from vfl.job import load_job, load_party, starter_job
+from vfl.job.setup import init_party
+from vfl.models.registry import KINDS
+from vfl.node.online.asked import Ask
+from vfl.node.online.customer import Customers, Refusal
+from vfl.preprocessing import Standardiser
+
+PART = guests(Standardiser(("a", "b"), np.zeros(2), np.ones(2), 8.0), [1.0, -1.0], 0.25)
+
+
+@pytest.fixture
+def customers(tmp_path: Path) -> Customers:
+    init_party(tmp_path / "bank", "guest", "bank", label="y", listen="127.0.0.1:7443")
+    path = tmp_path / "job.toml"
+    path.write_text(
+        starter_job(guest="bank", hosts=["telecom"], arbiter="trustco", keys=["id"], normalise={"id": "digits"})
+    )
+    job = load_job(path)
+    kind: Any = KINDS["logistic-regression"]
+    return Customers(job, load_party(tmp_path / "bank" / "party.toml"), PART, kind)
+
+
+@pytest.mark.parametrize("given", ["00 12-3", "00123", {"id": "00123"}])
+def test_ids_are_those_of_a_table(customers: Customers, given: Any) -> None:
+    frame = pd.DataFrame({"id": ["00 12-3"], "a": [1.0], "b": [2.0]})
+    options: Any = {
+        "keys": ["id"],
+        "normalise": {"id": "digits"},
+        "duplicates": "error",
+        "label": None,
+        "columns": None,
+    }
+    table = table_from_frame(frame, party="bank", **options, need_label=False)
+    assert customers.name(Ask(id=given, features={})) == table.ids[0]
+
+
+@pytest.mark.parametrize("given", ["", " ", "no digit", "\ud800"])
+def test_an_id_that_cannot_be_read_is_nobodys(customers: Customers, given: str) -> None:
+    assert customers.name(Ask(id=given, features={})) is None
+
+
+def test_an_id_of_other_columns_is_refused(customers: Customers) -> None:
+    with pytest.raises(Refusal, match="the job's key is id"):
+        customers.name(Ask(id={"iban": "1"}, features={}))
+
+
+@pytest.mark.parametrize(
+    ("features", "detail"),
+    [
+        ({"a": 1.0}, "'b' is missing"),
+        ({"a": 1.0, "b": 2.0, "c": 3.0}, "'c' is no column"),
+        ({"a": 1.0, "b": "text"}, "b"),
+        ({"a": 1.0, "b": None}, "needs a value of 'b'"),
+        ({"a": 1.0, "b": float("inf")}, "b"),
+    ],
+)
+def test_columns_that_the_model_cannot_use_are_refused(customers: Customers, features: Any, detail: str) -> None:
+    with pytest.raises(Refusal, match=detail) as refused:
+        customers.row(features)
+    assert refused.value.answer.status == 422
+    assert "text" not in refused.value.answer.detail.replace("a text", ""), "no value is repeated"
+
+
+def test_columns_become_the_integers_of_a_batch(customers: Customers) -> None:
+    row = customers.row({"b": 2.5, "a": -1.25})
+    frame = pd.DataFrame({"a": [-1.25], "b": [2.5]})
+    assert np.array_equal(PART.own(row.features, [b""]).x, PART.own(frame, [b""]).x)
