@@ -30,6 +30,8 @@ def averaging(result: Mapping[str, Any]) -> dict[str, Any]:
         "better": told.get("better"),
         "of": next((one["members"] for one in (told.get("over_members") or {}).values()), 0),
         "confirmed": told.get("confirmed"),
+        "some_left": bool(left),
+        "some_without": any(one["without"] for one in told["rounds"]),
     }
 
 
@@ -54,6 +56,14 @@ def over_members(result: Mapping[str, Any]) -> list[dict[str, Any]]:
             "own": (own.get("joint") or {}).get(name),
             "own_alone": (own.get("guest_alone") or {}).get(name),
             **one,
+            "better": gain(name, one) > 0,
+            "worse": gain(name, one) < 0,
         }
         for name, one in (result["averaging"].get("over_members") or {}).items()
     ]
+
+
+def gain(measure: str, one: Mapping[str, Any]) -> float:
+    """By how much the averaged model's mean is better."""
+    more = float(one["averaged"]) - float(one["alone"])
+    return more * words.METRICS[measure][1]

@@ -176,7 +176,7 @@ class Attempt:
             channels, keys = open_channels(ready, wires, *taps, steps=STEPS if party.role == "member" else 1)
             session = self._session(channels, keys)
             ended.course = self._averaged(session, ended)
-            ended.left = {peer: str(error) for peer, error in self.left.items()}
+            ended.left = {peer: error.what for peer, error in self.left.items()}
             self._save(ended)
             witness = Witness(ended.folder, job.digest, ended.name, party.name, signing, self._pins())
             with self.recorder.phase("finish"):
