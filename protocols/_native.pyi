@@ -52,6 +52,8 @@ class PlainVec:
         """Elementwise difference modulo 2^128, as signed 128-bit integers."""
     def mul_mod_2_128(self, other: PlainVec) -> PlainVec:
         """Elementwise product modulo 2^128, as signed 128-bit integers."""
+    def matmul_mod_2_128(self, other: PlainVec, shape: tuple[int, int, int], turned: tuple[bool, bool]) -> PlainVec:
+        """self @ other modulo 2^128, of matrices row after row; shape (rows, inner, columns): self is (rows, inner), or (inner, rows) where it is turned, other (inner, columns) or (columns, inner)."""
     def mod_2_128(self) -> PlainVec:
         """Each element modulo 2^128, as a signed 128-bit integer."""
     def scale(self, factor: int) -> PlainVec:
@@ -82,6 +84,27 @@ class PlainVec:
     def pack(self, width: int, slots: int) -> PlainVec:
         """ceil(len/slots) integers: sum over j of element[i*slots + j] * 2^(width*j).  Signed slots: a carry borrows from the next and `unpack` undoes it.  Overflow if |element| >= 2^(width-1)."""
     def unpack(self, width: int, slots: int, length: int) -> PlainVec: ...
+
+def look_up_products(first: PlainVec, second: PlainVec, theirs: PlainVec, rows: int, curves: int) -> PlainVec:
+    """The first party's shares of a look-up's dealt products, from both parties' factors and the second party's shares (protocols/look_up.py)."""
+
+def look_up_cells(share: PlainVec, cell: int, bits: int, drop: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of each share of a number: its cell of 2^cell units modulo 2^bits, and the rest in units of 2^drop."""
+
+def look_up_masked(t: PlainVec, found: Sequence[PlainVec], factors: PlainVec) -> tuple[PlainVec, PlainVec]:
+    """t - b, and each curve's coefficients less their pads; found: four vectors for each curve."""
+
+def look_up_values(
+    first: bool,
+    rest: PlainVec,
+    masked: PlainVec,
+    factors: PlainVec,
+    products: PlainVec,
+    constants: Sequence[PlainVec],
+    unit: int,
+    cut: int,
+) -> list[PlainVec]:
+    """One party's shares of each curve's values; rest, masked: both parties' together; constants: of each curve; cut: bits that all lose."""
 
 @final
 class PublicKey:

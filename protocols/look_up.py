@@ -33,15 +33,19 @@ curve to the first; exchanged 20 each way, and 48 for each curve.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import reduce
-from itertools import islice
-from math import comb
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols._native import DpfKeys, PlainVec
+from protocols._native import (
+    DpfKeys,
+    PlainVec,
+    look_up_cells,
+    look_up_masked,
+    look_up_products,
+    look_up_values,
+)
 from protocols.channel import Channel
 from protocols.codec import Int32s, check_lengths
 from protocols.curves import DEGREE, REST, TABLE_BITS, Curve
@@ -65,7 +69,7 @@ class Deal(
 ):
     seed: bytes  # (32,)
     keys: DpfKeys  # (n,)
-    products: PlainVec  # (n (2 + 6 curves),) the first party's; the second's come from its seed
+    products: PlainVec  # (n (2 + 6 curves),) the first party's, row after row; the second's come from its seed
 
 
 class LookupIndex(Message, disclosure=BLINDED, learns="for each row a uniform position", in_blocks=True):
@@ -79,18 +83,19 @@ class MaskedFactors(
     in_blocks=True,
 ):
     rest: PlainVec  # (n,)
-    factors: PlainVec  # (n 3 curves,)
+    factors: PlainVec  # (n 3 curves,), row after row
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dealt:
-    """One party's shares.  powers[j]: of b^j, j = 0 to 3.  factors[i][m - 1][j]: of the i-th curve's a_m b^j, j = 0 to
-    m."""
+    """One party's shares, row after row.  factors: of b and every curve's a_1 to a_3; products: of b^2 and b^3, and of
+    every curve's a_1 b, a_2 b, a_2 b^2, a_3 b, a_3 b^2, a_3 b^3."""
 
+    curves: int
     position: NDArray[np.int64]  # (n,)
     keys: DpfKeys
-    powers: list[PlainVec]
-    factors: list[list[list[PlainVec]]]
+    factors: PlainVec = field(repr=False)
+    products: PlainVec = field(repr=False)
 
     @property
     def first(self) -> bool:
@@ -99,18 +104,12 @@ class Dealt:
 
 def deal(seed: Seed, rows: int, curves: int = 1) -> tuple[Deal, Deal]:
     """Step 1: both parties' parts of one look-up in `curves` curves.  The seed must deal once."""
-    seeds = [seed.child(party) for party in ("first", "second")]
-    drawn = [_drawn(s, rows, curves) for s in seeds]
-    b, *a = (x + y for x, y in zip(*(d[1] for d in drawn), strict=True))
-    powers = _powers(b)
-    whole = powers[1:]
-    for i, factor in enumerate(a):
-        whole += [factor.mul_mod_2_128(power) for power in powers[: i % DEGREE + 1]]
-    products = [(w - second).mod_2_128() for w, second in zip(whole, _products(seeds[1], rows, curves), strict=True)]
-    keys = DpfKeys.deal(seed.child("keys").secret, _wrap(drawn[0][0] + drawn[1][0]).astype(np.int64), TABLE_BITS)
-    return Deal(seeds[0].secret, keys[0], reduce(PlainVec.concat, products)), Deal(
-        seeds[1].secret, keys[1], PlainVec.zeros(0)
-    )
+    first, second = (seed.child(party) for party in ("first", "second"))
+    points = _wrap(_positions(first, rows) + _positions(second, rows)).astype(np.int64)
+    mine, theirs = (_factors(one, rows, curves) for one in (first, second))
+    products = look_up_products(mine, theirs, _products(second, rows, curves), rows, curves)
+    keys = DpfKeys.deal(seed.child("keys").secret, points, TABLE_BITS)
+    return Deal(first.secret, keys[0], products), Deal(second.secret, keys[1], PlainVec.zeros(0))
 
 
 def accept(sender: str, dealt: Deal, rows: int, curves: int, *, first: bool) -> Dealt:
@@ -118,17 +117,12 @@ def accept(sender: str, dealt: Deal, rows: int, curves: int, *, first: bool) -> 
     this party."""
     check_lengths(sender, SEED, dealt.seed, what="bytes of a seed")
     check_lengths(sender, rows, dealt.keys)
-    count = DEGREE - 1 + curves * sum(ORDERS)
-    check_lengths(sender, rows * count if first else 0, dealt.products, what="dealt products")
+    check_lengths(sender, rows * _count(curves) if first else 0, dealt.products, what="dealt products")
     if dealt.keys.bits != TABLE_BITS or dealt.keys.party != (0 if first else 1):
         raise RemoteProtocolError(f"{sender} dealt keys of another table", party=sender)
     seed = Seed(sender, dealt.seed)
-    position, (b, *a) = _drawn(seed, rows, curves)
-    products = iter(_split(dealt.products, count) if first else _products(seed, rows, curves))
-    one = PlainVec.from_i64(np.full(rows, int(first)))
-    powers = [one, b, *islice(products, DEGREE - 1)]
-    factors = [[[a[DEGREE * i + m - 1], *islice(products, m)] for m in ORDERS] for i in range(curves)]
-    return Dealt(position, dealt.keys, powers, factors)
+    products = dealt.products if first else _products(seed, rows, curves)
+    return Dealt(curves, _positions(seed, rows), dealt.keys, _factors(seed, rows, curves), products)
 
 
 def evaluate(
@@ -151,9 +145,7 @@ def evaluate(
     Raises RemoteProtocolError for an answer of another size or outside the table.
     """
     n, curve = len(share), curves[0]
-    if len(curves) != len(dealt.factors) or any(
-        (c.range_log2, c.unit) != (curve.range_log2, curve.unit) for c in curves
-    ):
+    if len(curves) != dealt.curves or any((c.range_log2, c.unit) != (curve.range_log2, curve.unit) for c in curves):
         raise ValueError("one look-up takes as many curves as were dealt for, on one range and unit")
     cell, t = _located(share, curve, dealt.first)
     mine = cell + dealt.position
@@ -164,73 +156,45 @@ def evaluate(
         raise RemoteProtocolError(f"{channel.peer} sent a position outside the table", party=channel.peer)
     tables = np.concatenate([*(c.coefficients for c in curves), curve.counted[np.newaxis]])
     *found, counted = look_up(dealt.keys, _wrap(mine + theirs).astype(np.int64), tables)
-    each = [found[i : i + DEGREE + 1] for i in range(0, len(found), DEGREE + 1)]  # c_0 to c_3, by curve
-    rest = (t - dealt.powers[1]).mod_2_128()
-    masked = [c[m] - a[m - 1][0] for c, a in zip(each, dealt.factors, strict=True) for m in ORDERS]
-    factors = reduce(PlainVec.concat, masked).mod_2_128()
+    rest, factors = look_up_masked(t, found, dealt.factors)
     channel.send(MaskedFactors(rest, factors), part)
     other = channel.recv(MaskedFactors, part)
     check_lengths(channel.peer, n, other.rest)
     check_lengths(channel.peer, len(factors), other.factors)
-    e = _powers(rest + other.rest)
-    steps = [[e[m - j - 1] if j == 0 else e[m - j - 1].scale(comb(m, j)) for j in range(m)] for m in ORDERS]
-    d = _split((factors + other.factors).mod_2_128(), len(masked))
-    t_powers = [_times_t(dealt.powers, steps[m - 1]) for m in ORDERS]
-    values = []
-    for i, (c, a) in enumerate(zip(each, dealt.factors, strict=True)):
-        total = c[0].shift_left(CUT)
-        for m in ORDERS:
-            product = d[DEGREE * i + m - 1].mul_mod_2_128(t_powers[m - 1]) + _times_t(a[m - 1], steps[m - 1])
-            total = total + product.shift_left(REST * (DEGREE - m))
-        values.append(total.mod_2_128() if whole else total.mod_2_128().shift_right(CUT))
+    opened = rest.add_mod_2_128(other.rest), factors.add_mod_2_128(other.factors)
+    constants = found[:: DEGREE + 1]  # c_0 of each curve
+    cut = 0 if whole else CUT
+    values = look_up_values(dealt.first, *opened, dealt.factors, dealt.products, constants, REST, cut)
     return values, counted.sum()
 
 
 def _located(share: PlainVec, curve: Curve, first: bool) -> tuple[NDArray[np.int64], PlainVec]:
     """This party's shares of the cell, modulo the table, and of t in units of 2^-REST."""
-    cells, drop = share.shift_right(curve.cell), curve.unit - REST
-    cell = (cells - cells.shift_right(TABLE_BITS).shift_left(TABLE_BITS)).to_i64()
-    t = (share - cells.shift_left(curve.cell)).shift_right(drop)
+    drop = curve.unit - REST
+    cell, t = look_up_cells(share, curve.cell, TABLE_BITS, drop)
     if first:  # t is measured from the middle of its two cells, and both cuts together lose a unit on average
-        t = t - PlainVec.from_i64(np.full(len(share), (1 << (curve.cell - drop)) - (drop > 0)))
-    return cell, t
+        t -= (1 << (curve.cell - drop)) - (drop > 0)
+    return cell, PlainVec.from_i64(t)
 
 
-def _times_t(shares: Sequence[PlainVec], steps: Sequence[PlainVec]) -> PlainVec:
-    """Shares of x t^m, t = e + b, from those of x b^j, j = 0 to m, and the binomial's factors of e: C(m, j) e^(m - j),
-    j below m."""
-    return sum((shares[j].mul_mod_2_128(step) for j, step in enumerate(steps)), start=shares[len(steps)])
+def _positions(seed: Seed, rows: int) -> NDArray[np.int64]:
+    """A party's shares of the position, in the table."""
+    return (seed.child("position").words(rows) & np.uint64(2**TABLE_BITS - 1)).astype(np.int64)
 
 
-def _powers(value: PlainVec) -> list[PlainVec]:
-    """value, value^2, value^3, modulo 2^128."""
-    powers = [value.mod_2_128()]
-    for _ in range(1, DEGREE):
-        powers.append(powers[-1].mul_mod_2_128(powers[0]))
-    return powers
+def _factors(seed: Seed, rows: int, curves: int) -> PlainVec:
+    """A party's shares of b and every curve's a_1 to a_3, row after row."""
+    return seed.child("factors").ring(rows * (1 + DEGREE * curves))
 
 
-def _drawn(seed: Seed, rows: int, curves: int) -> tuple[NDArray[np.int64], list[PlainVec]]:
-    """What both parties draw: shares of the position, in the table, and of b and every curve's a_1 to a_3."""
-    position = _wrap(seed.child("position").integers(rows, TABLE_BITS).to_i64()).astype(np.int64)
-    return position, _uniform(seed.child("factors"), rows, 1 + curves * DEGREE)
+def _products(seed: Seed, rows: int, curves: int) -> PlainVec:
+    """The second party's shares of the products."""
+    return seed.child("products").ring(rows * _count(curves))
 
 
-def _products(seed: Seed, rows: int, curves: int) -> list[PlainVec]:
-    """The second party's shares of b^2, b^3, and of every curve's a_1 b, a_2 b, a_2 b^2, a_3 b, a_3 b^2, a_3 b^3."""
-    return _uniform(seed.child("products"), rows, DEGREE - 1 + curves * sum(ORDERS))
-
-
-def _uniform(seed: Seed, rows: int, count: int) -> list[PlainVec]:
-    """This number of vectors modulo 2^128, from one draw of wider numbers, which takes half the time."""
-    wide = seed.integers(rows, RING * count)
-    return [wide.shift_right(RING * i).mod_2_128() for i in range(count)]
-
-
-def _split(values: PlainVec, parts: int) -> list[PlainVec]:
-    """Into vectors of one length."""
-    rows = len(values) // parts
-    return [values.take(np.arange(i * rows, (i + 1) * rows)) for i in range(parts)]
+def _count(curves: int) -> int:
+    """Products of a row."""
+    return DEGREE - 1 + curves * sum(ORDERS)
 
 
 def _wrap(index: NDArray[np.int64]) -> NDArray[np.int32]:

@@ -20,6 +20,8 @@ Cost per product: dealt 32 bytes to the guest, exchanged 32 each way; no ciphert
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from protocols import row_blocks
 from protocols._native import PlainVec
 from protocols.channel import Channel
@@ -77,20 +79,22 @@ def arbiter(session: Session, share: PlainVec) -> PlainVec:
     return (times(exchanged(session.guest, (share - y).residue(RING)), y) + c).residue(RING)  # 2, 3
 
 
-def accept(dealer: Channel) -> Seed:
-    dealt = dealer.recv(ProductDeal)
-    check_lengths(dealer.peer, SEED, dealt.seed, what="bytes of a seed")
-    return Seed(dealer.peer, dealt.seed)
+def accept(dealer: Channel, kind: type[Message] = ProductDeal) -> Seed:
+    """The seed that a message of this one field brings."""
+    ((name, _),) = kind.schema()
+    secret = getattr(dealer.recv(kind), name)
+    check_lengths(dealer.peer, SEED, secret, what="bytes of a seed")
+    return Seed(dealer.peer, secret)
 
 
-def exchanged(channel: Channel, own: PlainVec) -> PlainVec:
-    """The other party's numbers, for this party's."""
-    found = []
+def exchanged(channel: Channel, own: PlainVec, kind: type[Message] = PaddedFactors, bits: int = RING) -> PlainVec:
+    """The other party's numbers modulo 2^bits, for this party's; kind: a class of messages with this one field."""
+    ((name, _),), made, found = kind.schema(), cast(Any, kind), list[PlainVec]()
     for part in parts(len(own)):
-        channel.send(PaddedFactors(own.slice(part.first, part.last)), part)
-        found.append(channel.recv(PaddedFactors, part).values)
+        channel.send(made(own.slice(part.first, part.last)), part)
+        found.append(getattr(channel.recv(kind, part), name))
         check_lengths(channel.peer, len(part), found[-1])
-        if found[-1].max_bits() > RING:
+        if found[-1].max_bits() > bits:
             raise RemoteProtocolError(f"{channel.peer} sent numbers out of range", party=channel.peer)
     return PlainVec.join(found)
 

@@ -1,6 +1,9 @@
 """The functions of a network as tables of cubics for a look-up on shares (protocols/look_up.py): activations with their
 slopes, and what the last layer's sums are turned into.
 
+The slopes of `tanh` and `logistic` are polynomials of the values, 1 - a^2 and a - a^2, so that they cost a dealt square
+instead of a second table.
+
 `relu` is rounded off: within KNEE of 0 it is a polynomial with three continuous derivatives, at most 0.08 above relu.
 The cells of a table overlap, so that a jump of the slope would be a jump of the share, by chance to either side.
 """
@@ -14,7 +17,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from protocols.curves import Curve, Floats, logistic, logistic_slope, softplus
+from protocols._native import PlainVec
+from protocols.curves import Curve, Floats, logistic, softplus
 
 Activation = Literal["tanh", "logistic", "relu", "softplus"]
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
@@ -27,10 +31,6 @@ OUT_RANGE = {"logistic": 7, "linear": 6}
 
 def tanh(z: Floats) -> Floats:
     return np.asarray(2.0 * logistic(2.0 * z) - 1.0)
-
-
-def tanh_slope(z: Floats) -> Floats:
-    return np.asarray(4.0 * logistic_slope(2.0 * z))
 
 
 def _within(z: Floats) -> Floats:
@@ -53,32 +53,42 @@ def identity(z: Floats) -> Floats:
     return z
 
 
-FUNCTIONS: dict[Activation, tuple[Callable[[Floats], Floats], Callable[[Floats], Floats]]] = {
-    "tanh": (tanh, tanh_slope),
-    "logistic": (logistic, logistic_slope),
+FUNCTIONS: dict[Activation, tuple[Callable[[Floats], Floats], Callable[[Floats], Floats] | None]] = {
+    "tanh": (tanh, None),
+    "logistic": (logistic, None),
     "relu": (relu, relu_slope),
     "softplus": (softplus, logistic),
-}
+}  # and slopes, where there is a table of them
 OUTPUTS: dict[Family, Callable[[Floats], Floats]] = {"logistic": logistic, "linear": identity}
 
 
 @dataclass(frozen=True)
 class Curves:
-    """An activation and its slope, for sums with this number of fractional bits."""
+    """An activation and its slope, for sums with this number of fractional bits; slope: None where it comes from the
+    value's square (`slope_of`)."""
 
     value: Curve
-    slope: Curve
+    slope: Curve | None
 
     @property
-    def both(self) -> list[Curve]:
-        return [self.value, self.slope]
+    def tables(self) -> list[Curve]:
+        """What is looked up in training."""
+        return [self.value] if self.slope is None else [self.value, self.slope]
 
 
 @cache
 def hidden(activation: Activation, unit: int) -> Curves:
     """Of a hidden layer."""
-    value, slope = (Curve(f, unit, RANGE[activation], fraction=FRACTION) for f in FUNCTIONS[activation])
-    return Curves(value, slope)
+    made = [f and Curve(f, unit, RANGE[activation], fraction=FRACTION) for f in FUNCTIONS[activation]]
+    assert made[0] is not None
+    return Curves(made[0], made[1])
+
+
+def slope_of(activation: Activation, values: PlainVec, squares: PlainVec, *, first: bool) -> PlainVec:
+    """A holder's shares of slopes, from its shares of values and of their squares modulo 2^128."""
+    one = PlainVec.from_i64(np.full(len(values), int(first) << FRACTION))
+    linear = one if activation == "tanh" else values
+    return linear.shift_left(FRACTION).sub_mod_2_128(squares).shift_right(FRACTION)
 
 
 @cache

@@ -26,15 +26,12 @@ from dataclasses import dataclass, field
 from protocols import row_blocks
 from protocols._native import PlainVec
 from protocols.channel import Channel
-from protocols.codec import check_lengths
-from protocols.errors import LocalProtocolError, RemoteProtocolError
+from protocols.errors import LocalProtocolError
+from protocols.glm.dealt_products import accept, exchanged
 from protocols.message import BLINDED, Message
-from protocols.network.ring import BITS, Digits, Shape, digits, product, transposed
-from protocols.parts import parts
+from protocols.network.ring import BITS, Shape
 from protocols.randomness import Seed
 from protocols.session import Session
-
-SEED = 32  # bytes
 
 
 class LayerSeed(Message, disclosure=BLINDED, learns="nothing: the seed of shares of random matrices", most_bytes=64):
@@ -72,20 +69,17 @@ class Product:
     def of(self, first: PlainVec, second: PlainVec, shapes: dict[str, Shape]) -> PlainVec:
         if self.elementwise:
             return first.mul_mod_2_128(second)
-        return product(self.left(digits(first, shapes[self.first])), self.right(digits(second, shapes[self.second])))
+        return first.matmul_mod_2_128(second, self.shape(shapes), (self.turn_first, self.turn_second))
 
-    def left(self, one: Digits) -> Digits:
-        return transposed(one) if self.turn_first else one
-
-    def right(self, one: Digits) -> Digits:
-        return transposed(one) if self.turn_second else one
+    def shape(self, shapes: dict[str, Shape]) -> tuple[int, int, int]:
+        """Rows, inner terms and columns."""
+        (rows, inner), other = shapes[self.first], shapes[self.second]
+        rows, inner = (inner, rows) if self.turn_first else (rows, inner)
+        return rows, inner, other[0 if self.turn_second else 1]
 
     def size(self, shapes: dict[str, Shape]) -> int:
-        rows, inner = shapes[self.first]
-        if self.elementwise:
-            return rows * inner
-        columns = shapes[self.second][0 if self.turn_second else 1]
-        return (inner if self.turn_first else rows) * columns
+        rows, inner, columns = self.shape(shapes)
+        return rows * inner if self.elementwise else rows * columns
 
 
 @dataclass(frozen=True)
@@ -121,8 +115,8 @@ class Dealt:
                 "a dealt pad would be used for two values; nothing was sent",
                 remedy="This is a fault of the program: report it",
             )
-        own = PlainVec.join([(share - self.pads[name]).mod_2_128() for name, share in factors.items()])
-        whole, first = (own + exchanged(channel, own)).mod_2_128(), 0
+        own = PlainVec.join([share.sub_mod_2_128(self.pads[name]) for name, share in factors.items()])
+        whole, first = own.add_mod_2_128(exchanged(channel, own, PaddedFactor, BITS)), 0
         for name in factors:
             rows, width = self.scheme.shapes[name]
             self.opened[name] = whole.slice(first, first + rows * width)
@@ -133,8 +127,8 @@ class Dealt:
         dealt, shapes = self.products[self.scheme.products.index(one)], self.scheme.shapes
         e, f = self.opened[one.first], self.opened[one.second]
         m, n = self.pads[one.first], self.pads[one.second]
-        right = (f + n).mod_2_128() if self.first else n
-        return (one.of(e, right, shapes) + one.of(m, f, shapes) + dealt).mod_2_128()
+        right = f.add_mod_2_128(n) if self.first else n
+        return one.of(e, right, shapes).add_mod_2_128(one.of(m, f, shapes)).add_mod_2_128(dealt)
 
 
 def deal(session: Session, scheme: Scheme) -> None:
@@ -144,9 +138,9 @@ def deal(session: Session, scheme: Scheme) -> None:
     seed = session.seed("layer deal")
     first, second = seed.child("first"), seed.child("second")
     pads = [scheme.pads(first), scheme.pads(second)]
-    whole = {name: (pads[0][name] + pads[1][name]).mod_2_128() for name in scheme.shapes}
+    whole = {name: pads[0][name].add_mod_2_128(pads[1][name]) for name in scheme.shapes}
     products = [one.of(whole[one.first], whole[one.second], scheme.shapes) for one in scheme.products]
-    left = [(of_both - theirs).mod_2_128() for of_both, theirs in zip(products, scheme.of_second(second), strict=True)]
+    left = [of_both.sub_mod_2_128(theirs) for of_both, theirs in zip(products, scheme.of_second(second), strict=True)]
     session.guest.send(LayerSeed(first.secret))
     session.arbiter.send(LayerSeed(second.secret))
     row_blocks.send_vector([session.guest], LayerProducts, PlainVec.join(left))
@@ -155,7 +149,7 @@ def deal(session: Session, scheme: Scheme) -> None:
 def guest(session: Session, scheme: Scheme) -> Dealt:
     """The guest's shares."""
     dealer = session.channels[session.roles.hosts[0]]
-    seed = accept(dealer)
+    seed = accept(dealer, LayerSeed)
     sizes = [one.size(scheme.shapes) for one in scheme.products]
     values, first, found = row_blocks.receive_vector(dealer, LayerProducts, sum(sizes)), 0, list[PlainVec]()
     for size in sizes:
@@ -166,23 +160,5 @@ def guest(session: Session, scheme: Scheme) -> Dealt:
 
 def arbiter(session: Session, scheme: Scheme) -> Dealt:
     """The arbiter's."""
-    seed = accept(session.channels[session.roles.hosts[0]])
+    seed = accept(session.channels[session.roles.hosts[0]], LayerSeed)
     return Dealt(scheme, False, scheme.pads(seed), scheme.of_second(seed))
-
-
-def accept(dealer: Channel) -> Seed:
-    dealt = dealer.recv(LayerSeed)
-    check_lengths(dealer.peer, SEED, dealt.seed, what="bytes of a seed")
-    return Seed(dealer.peer, dealt.seed)
-
-
-def exchanged(channel: Channel, own: PlainVec) -> PlainVec:
-    """The other party's numbers, for this party's."""
-    found = []
-    for part in parts(len(own)):
-        channel.send(PaddedFactor(own.slice(part.first, part.last)), part)
-        found.append(channel.recv(PaddedFactor, part).values)
-        check_lengths(channel.peer, len(part), found[-1])
-        if found[-1].max_bits() > BITS:
-            raise RemoteProtocolError(f"{channel.peer} sent numbers out of range", party=channel.peer)
-    return PlainVec.join(found)

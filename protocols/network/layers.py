@@ -2,11 +2,12 @@
 
      host (deals)                   guest: share of z_1, y                        arbiter: share of z_1
  1   what a step needs dealt ---->                                      <-------
- 2   of each hidden layer l:        A_l, S_l  <----- look-up of activation and slope at z_l ----->  A_l, S_l
-                                    PaddedFactor A_l, S_l, W_l, each less its pad <------------->   (dealt.py)
+ 2   of each hidden layer l:        A_l  <------------- look-up of the activation at z_l --------->  A_l
+                                    PaddedFactor A_l, W_l, each less its pad  <----------------->   (dealt.py)
+                                    S_l, the slopes: from the look-up too, or from A_l^2             S_l
                                     z_(l+1) = W_l A_l + c_l                                         its share of it
  3                                  D = mean - y    <------ look-up of the mean at the last z ---->  D
- 4   from the last layer back:      PaddedFactor D_l less its pad  <----------------------------->
+ 4   from the last layer back:      PaddedFactor D_l, S_l, each less its pad  <----------------->
                                     its shares of D_l A_l^T and of the sum of D_l's columns         the same: gradients of W_l and c_l
                                     G_l = W_l^T D_l, cut                                            G_l
                                     PaddedFactor G_l less its pad  <----------------------------->
@@ -32,10 +33,10 @@ from protocols.errors import DataError
 from protocols.glm.links_on_shares import deal_curves, looked_up, serve_look_up
 from protocols.glm.plan import WEIGHT
 from protocols.network import dealt
-from protocols.network.activations import FRACTION, output
+from protocols.network.activations import FRACTION, output, slope_of
 from protocols.network.dealt import Dealt
 from protocols.network.descent import Share
-from protocols.network.plan import PRODUCT, Plan, Terms, back, forward, gradient, sloped
+from protocols.network.plan import PRODUCT, Plan, Terms, back, forward, gradient, sloped, square
 from protocols.network.ring import row_sums, spread
 from protocols.session import Session
 
@@ -52,8 +53,8 @@ class Propagated:
 def deal(session: Session, plan: Plan, rows: int) -> None:
     """Step 1 at every host, of which the first deals."""
     dealt.deal(session, plan.scheme(rows))
-    for units in plan.terms.hidden:
-        deal_curves(session, units * rows, 2)
+    for units, curves in zip(plan.terms.hidden, plan.terms.curves, strict=True):
+        deal_curves(session, units * rows, len(curves.tables))
     deal_curves(session, rows, 1)
 
 
@@ -87,15 +88,18 @@ def propagate(
     rows = len(z) // terms.units
     scheme = plan.scheme(rows)
     own = dealt.guest(session, scheme) if session.me == session.roles.guest else dealt.arbiter(session, scheme)  # 1
+    slopes = list[PlainVec]()
     for layer, curves in enumerate(terms.curves, 1):
-        values, slopes = look_up(session, z, curves.both)  # 2
-        weights = further[f"W{layer}"].used
-        own.open(other, **{f"A{layer}": values, f"S{layer}": slopes, f"W{layer}": weights})
+        values, *more = look_up(session, z, curves.tables)  # 2
+        own.open(other, **{f"A{layer}": values, f"W{layer}": further[f"W{layer}"].used})
+        if curves.slope is None:
+            more = [slope_of(terms.activation, values, own.multiply(square(layer)), first=own.first)]
+        slopes += more
         z = summed(own, further, layer, rows)
     (d,) = look_up(session, z, [output(terms.family, PRODUCT)])  # 3
     if y is not None:
         d = d - PlainVec.from_i64(np.rint(y * 2.0**FRACTION).astype(np.int64))
-    return propagated_back(own, other, terms, d, rows)
+    return propagated_back(own, other, terms, slopes, d, rows)
 
 
 def opposite(session: Session) -> Channel:
@@ -109,12 +113,14 @@ def summed(own: Dealt, further: Mapping[str, Share], layer: int, rows: int) -> P
     return (own.multiply(forward(layer)) + spread(intercepts, rows)).mod_2_128()
 
 
-def propagated_back(own: Dealt, other: Channel, terms: Terms, d: PlainVec, rows: int) -> Propagated:
-    """Step 4, from this holder's share of D of the last layer."""
+def propagated_back(
+    own: Dealt, other: Channel, terms: Terms, slopes: list[PlainVec], d: PlainVec, rows: int
+) -> Propagated:
+    """Step 4, from this holder's share of slopes by layer and of D of the last layer."""
     gradients = dict[str, tuple[PlainVec, int]]()
     for layer in range(terms.last, 0, -1):
         units = terms.further[layer - 1][0]
-        own.open(other, **{f"D{layer}": d})
+        own.open(other, **{f"D{layer}": d, f"S{layer}": slopes[layer - 1]})
         gradients[f"W{layer}"] = own.multiply(gradient(layer)), PRODUCT
         gradients[f"C{layer}"] = row_sums(d, (units, rows)), FRACTION
         own.open(other, **{f"G{layer}": own.multiply(back(layer)).shift_right(WEIGHT)})

@@ -147,6 +147,7 @@ class Plan:
             shapes |= {f"A{layer}": (inputs, rows), f"S{layer}": (inputs, rows), f"G{layer}": (inputs, rows)}
             shapes |= {f"W{layer}": (units, inputs), f"D{layer}": (units, rows)}
             products += [forward(layer), gradient(layer), back(layer), sloped(layer)]
+            products += [square(layer)] if self.terms.curves[layer - 1].slope is None else []
         return Scheme(shapes, tuple(products))
 
     def rate(self, rows: int) -> int:
@@ -176,6 +177,10 @@ def back(layer: int) -> Product:
 
 def sloped(layer: int) -> Product:
     return Product(f"G{layer}", f"S{layer}", elementwise=True)
+
+
+def square(layer: int) -> Product:
+    return Product(f"A{layer}", f"A{layer}", elementwise=True)
 
 
 def further_count(further: tuple[Shape, ...]) -> int:

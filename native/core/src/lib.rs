@@ -4,6 +4,7 @@ pub mod bigint;
 pub mod curve;
 pub mod dpf;
 pub mod error;
+pub mod look_up;
 pub mod paillier;
 pub mod plain;
 pub mod pool;

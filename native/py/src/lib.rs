@@ -4,6 +4,7 @@ mod convert;
 mod curve;
 mod dpf;
 mod error;
+mod look_up;
 mod paillier;
 mod plain;
 mod run;
@@ -16,5 +17,6 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     paillier::register(m)?;
     run::register(m)?;
     curve::register(m)?;
-    dpf::register(m)
+    dpf::register(m)?;
+    look_up::register(m)
 }

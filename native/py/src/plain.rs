@@ -93,6 +93,19 @@ impl PlainVec {
         on_all_cores(py, || ring128::mul(&self.0, &other.0))?.map(Self).map_err(raise)
     }
 
+    /// self @ other modulo 2^128, signed, of matrices row after row: (rows, inner), or (inner, rows) where `turned` names it, and (inner, columns),
+    /// or (columns, inner).
+    fn matmul_mod_2_128(
+        &self,
+        py: Python<'_>,
+        other: &Self,
+        shape: (usize, usize, usize),
+        turned: (bool, bool),
+    ) -> PyResult<Self> {
+        let (shape, turned) = ([shape.0, shape.1, shape.2], [turned.0, turned.1]);
+        on_all_cores(py, || ring128::matmul(&self.0, &other.0, shape, turned))?.map(Self).map_err(raise)
+    }
+
     /// Each element modulo 2^128, signed.
     fn mod_2_128(&self, py: Python<'_>) -> PyResult<Self> {
         Ok(Self(on_all_cores(py, || ring128::wrap(&self.0))?))

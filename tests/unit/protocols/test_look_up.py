@@ -241,10 +241,9 @@ def test_what_both_parties_open_is_uniform() -> None:
 
 
 def test_planted_short_masks_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = look_up._drawn
-    monkeypatch.setattr(
-        look_up, "_drawn", lambda *given: (honest(*given)[0] * 0, [x.shift_right(9) for x in honest(*given)[1]])
-    )
+    honest = look_up._factors
+    monkeypatch.setattr(look_up, "_positions", lambda _, rows: np.zeros(rows, np.int64))
+    monkeypatch.setattr(look_up, "_factors", lambda *given: honest(*given).shift_right(9))
     index, rest, factors = opened()
     assert audit.not_uniform(index, 64)
     assert audit.not_uniform(rest, look_up.RING)
@@ -261,16 +260,13 @@ def test_dealt_numbers_are_what_they_must_be_and_never_twice_the_same() -> None:
             look_up.accept("host", part, rows, curves, first=first)
             for part, first in zip(look_up.deal(seed, rows, curves), (True, False), strict=True)
         ]
-        one, b, b2, b3 = (
-            [v % 2**128 for v in (x + y).to_ints()] for x, y in zip(parts[0].powers, parts[1].powers, strict=True)
+        factors, products = (
+            np.array([v % 2**128 for v in (getattr(parts[0], of) + getattr(parts[1], of)).to_ints()], dtype=object)
+            for of in ("factors", "products")
         )
-        assert one == [1] * rows
-        assert b2 == [v * v % 2**128 for v in b]
-        assert b3 == [v**3 % 2**128 for v in b]
-        for first, second in zip(parts[0].factors, parts[1].factors, strict=True):
-            for m, (mine, theirs) in enumerate(zip(first, second, strict=True), 1):
-                a, *products = ([v % 2**128 for v in (x + y).to_ints()] for x, y in zip(mine, theirs, strict=True))
-                assert products == [[u * v**j % 2**128 for u, v in zip(a, b, strict=True)] for j in range(1, m + 1)]
+        b, *a = factors.reshape(rows, -1).T
+        wanted = [b**2, b**3, *(factor * b**j for k, factor in enumerate(a) for j in range(1, k % 3 + 2))]
+        assert np.array_equal(products.reshape(rows, -1).T, np.array(wanted) % 2**128)
         pairs.append(look_up.deal(seed, rows, curves))
     again = look_up.deal(Randomness("host", b"r" * 32, b"input").draw("deal", b"", b""), rows, curves)
     assert [p.seed for p in again] == [p.seed for p in pairs[0]]  # what resuming sends again

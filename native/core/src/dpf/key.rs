@@ -96,7 +96,7 @@ pub fn deal(prg: &Prg, rng: &mut impl Rng, point: u64, bits: usize, out: [&mut [
     for level in 0..levels(bits) {
         let bit = (point >> level & 1) as u128;
         let right = bit.wrapping_neg(); // does the path go right?
-        let pairs = nodes.map(|node| prg.pair(node));
+        let pairs = prg.pairs(nodes);
         let [left_diff, right_diff] = [0, 1].map(|side| pairs[0][side] ^ pairs[1][side]);
         let seed = (right & left_diff | !right & right_diff) & !1; // equal seeds off the path ...
         let (left_bit, right_bit) = (left_diff & 1 ^ bit ^ 1, right_diff & 1 ^ bit); // ... and equal bits there, unequal ones on it
@@ -107,7 +107,7 @@ pub fn deal(prg: &Prg, rng: &mut impl Rng, point: u64, bits: usize, out: [&mut [
             *node = (right & r | !right & l) ^ mask(*node) & correction;
         }
     }
-    let pairs = nodes.map(|node| prg.pair(node));
+    let pairs = prg.pairs(nodes);
     let negative = mask(nodes[1]);
     for side in 0..2 {
         let beta = (point >> levels(bits) & 1 ^ side as u64 ^ 1) as u128;

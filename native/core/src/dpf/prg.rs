@@ -46,10 +46,11 @@ impl Prg {
         }
     }
 
-    /// Both children of one node.
-    pub fn pair(&self, node: u128) -> [u128; 2] {
-        let (mut left, mut right) = ([0], [0]);
-        self.children(&[node], &mut left, &mut right);
-        [left[0], right[0]]
+    /// Both children of each of two nodes.
+    pub fn pairs(&self, nodes: [u128; 2]) -> [[u128; 2]; 2] {
+        let inputs = nodes.map(|node| [sigma(node), sigma(node) ^ SIDE]);
+        let mut blocks: [aes::Block; 4] = [0, 1, 2, 3].map(|i: usize| inputs[i / 2][i % 2].to_le_bytes().into());
+        self.0.encrypt_blocks(&mut blocks);
+        [0, 1].map(|i: usize| [0, 1].map(|j: usize| inputs[i][j] ^ u128::from_le_bytes(blocks[2 * i + j].into())))
     }
 }

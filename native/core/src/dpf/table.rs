@@ -25,8 +25,6 @@ pub struct Tables {
     recipes: Vec<Recipe>,
     /// Reversed and written twice, so that leaf j of a look-up at x meets entry (x - j) mod 2^bits at position (2^bits - x) + j.
     digits: Vec<Vec<u64>>,
-    /// The digit that is 1 everywhere, where a table has a bias.
-    ones: Option<usize>,
 }
 
 impl Tables {
@@ -34,7 +32,7 @@ impl Tables {
     pub fn new(values: &[i64], bits: usize) -> Result<Self> {
         let size = 1usize << bits;
         require(!values.is_empty() && values.len().is_multiple_of(size), "tables do not have 2^bits entries")?;
-        let mut out = Self { bits, recipes: Vec::new(), digits: Vec::new(), ones: None };
+        let mut out = Self { bits, recipes: Vec::new(), digits: Vec::new() };
         for table in values.chunks_exact(size) {
             let bias = table.iter().copied().min().unwrap_or(0).min(0);
             let above = |v: i64| v.wrapping_sub(bias) as u64;
@@ -42,9 +40,6 @@ impl Tables {
             let wide = table.iter().any(|&v| above(v) >> DIGIT_BITS != 0);
             let high = wide.then(|| out.push(table, |v| above(v) >> DIGIT_BITS));
             out.recipes.push(Recipe { bias, low, high });
-        }
-        if out.recipes.iter().any(|r| r.bias != 0) {
-            out.ones = Some(out.push(&values[..size], |_| 1));
         }
         Ok(out)
     }
@@ -73,7 +68,8 @@ impl Tables {
         self.digits.len()
     }
 
-    /// Adds to `out` the shares, one a table, that the sums over one row make with the correction words of its leaves.
+    /// Adds to `out` the shares, one a table, that the sums over one row make with the correction words of its leaves.  Both parties' leaves add
+    /// up to 1, so that the first adds the bias alone.
     pub fn finish(&self, sums: &[Sums], corrections: [u128; 2], party: u8, out: &mut [u128]) {
         let digit = |i: usize| {
             let Sums { leaves, marked: [left, right] } = sums[i];
@@ -83,9 +79,9 @@ impl Tables {
         for (o, recipe) in out.iter_mut().zip(&self.recipes) {
             let low = digit(recipe.low);
             let high = recipe.high.map_or(0, |i| digit(i) << DIGIT_BITS);
-            let bias = self.ones.map_or(0, |i| digit(i).wrapping_mul(recipe.bias as i128 as u128));
-            let share = low.wrapping_add(high).wrapping_add(bias);
-            *o = o.wrapping_add(if party == 0 { share } else { share.wrapping_neg() });
+            let share = low.wrapping_add(high);
+            let own = if party == 0 { share.wrapping_add(recipe.bias as i128 as u128) } else { share.wrapping_neg() };
+            *o = o.wrapping_add(own);
         }
     }
 }

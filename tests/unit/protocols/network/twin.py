@@ -13,7 +13,7 @@ from protocols.curves import REST, TABLE_BITS, Curve
 from protocols.glm.batches import Batches
 from protocols.glm.block import fixed_point
 from protocols.glm.plan import WEIGHT, Step
-from protocols.network.activations import FRACTION, output
+from protocols.network.activations import FRACTION, Curves, output
 from protocols.network.descent import CUT
 from protocols.network.plan import FINE, PRODUCT, RATE, UNIT, Plan
 
@@ -72,9 +72,15 @@ class Twin:
         z, values, slopes = self.first.used @ x.T, list[Ints](), list[Ints]()
         for curves, (w, c) in zip(self.plan.terms.curves, self.further, strict=True):
             values.append(looked_up(curves.value, z))
-            slopes.append(looked_up(curves.slope, z))
+            slopes.append(self.slope(curves, z, values[-1]))
             z = w.used @ values[-1] + (c.used << FRACTION)[:, np.newaxis]
         return values, slopes, z
+
+    def slope(self, curves: Curves, z: Ints, values: Ints) -> Ints:
+        if curves.slope is not None:
+            return looked_up(curves.slope, z)
+        linear = 1 << FRACTION if self.plan.terms.activation == "tanh" else values
+        return np.asarray(((linear << FRACTION) - values * values) >> FRACTION)
 
     def step(self, x: Ints, y: Ints) -> None:
         """Over a batch: x (n, columns + 1), y (n,) in units of 2^-FRACTION."""
