@@ -4,9 +4,10 @@ that waits for it.
        partner --TCP--> router --(Unix socket, SCM_RIGHTS)--> process of the job: TLS, certificate, greeting
                  knock in the ClientHello
 
-The router holds no key and decrypts nothing.  A knock is a MAC under the session, so whoever does not know a job's
-digest reaches no process.  Every other caller gets one alert, and costs a socket for at most `PATIENCE` seconds and
-`MOST` bytes; the oldest of `MOST_CALLERS` makes room for the next.  Runs in the loop's thread.
+The router holds no key and decrypts nothing.  A knock is a MAC under the session, or under a key that both
+certificates and the job's name make: for a partner that has another file of the job, and must hear so.  So whoever
+knows neither reaches no process.  Every other caller gets one alert, and costs a socket for at most `PATIENCE` seconds
+and `MOST` bytes; the oldest of `MOST_CALLERS` makes room for the next.  Runs in the loop's thread.
 """
 
 from __future__ import annotations
@@ -137,6 +138,10 @@ class Router:
             if waits is not None and who_knocks(knock, waits.names, waits.session) is not None:
                 self._pass(caller, process)
                 return
+        others = [p for p in self._processes if p.waits is not None and _by_name(knock, p.waits)]
+        if len(others) == 1:  # it has another file of this job: the greeting says so to both
+            self._pass(caller, others[0])
+            return
         self._unclaimed(knock)
         self._turn_away(caller, Outcome.UNKNOWN)
 
@@ -208,6 +213,10 @@ class Router:
         self._processes.discard(process)
         self._loop.remove_reader(process.socket)
         process.socket.close()
+
+
+def _by_name(knock: str, waits: Waiting) -> bool:
+    return any(who_knocks(knock, [name], key) is not None for name, keys in waits.by_name.items() for key in keys)
 
 
 def _same_account(connection: socket.socket) -> bool:

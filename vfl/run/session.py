@@ -38,11 +38,12 @@ from vfl.taps.counting import CountingTap
 from vfl.taps.policy import PolicyTap
 from vfl.taps.recorder import Recorder
 from vfl.transport import PeerAddress, TlsNetwork
-from vfl.transport.hello import Command
-from vfl.transport.identity import Identity
+from vfl.transport.hello import Command, name_key
+from vfl.transport.identity import Identity, der_of
 from vfl.transport.ports import NodePort, is_there
 
 DRAFT = "unconfirmed"
+MOST_BY_NAME = 64  # callers that a node also knows by the job's name: what a process says to it is short
 
 
 J = TypeVar("J", bound=Agreement, default=Job)
@@ -124,26 +125,31 @@ def network_of(
     connected, in the network's thread.  Raises ConfigError, ListenFailed."""
     job, party, session = ready.job, ready.party, session_digest(ready.job, command)
     callers = [p for p in peers if p not in job.parties.dials(party.name)]
+    named = f"{command} {job.name}"
     return TlsNetwork(
         party.name,
         party.role,
         ready.identity,
         addresses(job, party, peers),
-        listen=_port(ready, session, callers) if callers else None,
+        listen=_port(ready, session, callers, named) if callers else None,
         session=session,
         command=command,
         connect_timeout=connect_timeout,
         met=met,
         declared=DECLARED,
         may_leave=ready.may_leave,
+        named=named,
     )
 
 
-def _port(ready: Ready[Any], session: bytes, callers: Sequence[str]) -> str | NodePort | None:
+def _port(ready: Ready[Any], session: bytes, callers: Sequence[str], named: str) -> str | NodePort | None:
     """Where the callers of a session arrive: at this party's node if it runs, or has started this process."""
     node = ready.party.node
     if node is not None and (ready.approval is not None or is_there(node.directory)):
-        return NodePort(node.directory, session, callers)
+        own, peers = ready.identity.certificate_der, ready.party.peers
+        few = callers if len(callers) <= MOST_BY_NAME else ()
+        by_name = {name: [name_key(der_of(pem), own, named) for pem in peers[name].certificates()] for name in few}
+        return NodePort(node.directory, session, callers, by_name)
     return ready.party.listen
 
 

@@ -181,6 +181,13 @@ def knock(name: str, session: bytes) -> str:
     return f"k{random}.k{_mark(name, session, random, _period())}"
 
 
+def name_key(caller: bytes, listener: bytes, named: str) -> bytes:
+    """In place of a session, for a knock by which a node knows a partner that has another file of a job: whoever has
+    both certificates (in DER) and the job's name can make it."""
+    parts = [hashlib.sha256(one).digest() for one in (caller, listener, named.encode())]
+    return hashlib.sha256(b"vfl knock by name\n" + b"".join(parts)).digest()
+
+
 def who_knocks(text: str | None, names: Iterable[str], session: bytes) -> str | None:
     """Which of `names` the knock claims, if it was made for this session and within `KNOCK_SECONDS` of now: one that
     was overheard is soon worthless."""

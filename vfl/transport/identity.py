@@ -112,7 +112,7 @@ class Identity:
     @property
     def certificate_der(self) -> bytes:
         """The certificate, as it crosses in a handshake."""
-        return load_certificate(self.certificate_pem, "The certificate").public_bytes(serialization.Encoding.DER)
+        return der_of(self.certificate_pem)
 
     def fingerprint(self) -> str:
         """The fingerprint of this party's certificate, to be compared by phone."""
@@ -232,6 +232,11 @@ def load_certificate(pem: bytes, where: str) -> x509.Certificate:
             remedy="Ask for the cert.pem that `vfl init` wrote",
         ) from None
     return certificate
+
+
+def der_of(pem: bytes) -> bytes:
+    """A certificate as it crosses in a handshake.  Raises ConfigError."""
+    return load_certificate(pem, "The certificate").public_bytes(serialization.Encoding.DER)
 
 
 def check_validity(certificate: x509.Certificate, what: str, remedy: str) -> None:

@@ -24,6 +24,10 @@ PASSING = (PeerClosed.code, PeerTimeout.code)  # a third party is gone, and may 
 _TURN = 4 << 20  # bytes encrypted before the loop may do something else
 
 
+class NotOpenError(ConnectionResetError):
+    """The node at the other end has no process that waits for what was knocked for."""
+
+
 class Owner(Protocol):
     """What a link needs of the party that it belongs to."""
 
@@ -62,10 +66,13 @@ class Link(TlsProtocol):
     """`greeted` is done when both sides have said WELCOME; it fails with HandshakeFailed, or with OSError if it is
     worth another try."""
 
-    def __init__(self, owner: Owner, context: ssl.SSLContext, where: str, *, dialled: Peer | None) -> None:
+    def __init__(
+        self, owner: Owner, context: ssl.SSLContext, where: str, *, dialled: Peer | None, by_name: bytes | None = None
+    ) -> None:
+        """by_name: the key of `hello.name_key`, to knock by the job's name and not by the session."""
         self._owner, self._dialled, self.where = owner, dialled, where
         mine = owner.greeting
-        self._knocked = None if dialled is None else hello.knock(mine.name, mine.session)
+        self._knocked = None if dialled is None else hello.knock(mine.name, by_name or mine.session)
         super().__init__(context, knock=self._knocked)
         self.peer: Peer | None = None  # known by its certificate, from the end of the TLS handshake
         self._presented = b""  # that certificate, in DER
@@ -282,7 +289,9 @@ class Link(TlsProtocol):
             self.drop()
 
     def _greeting_broke(self, error: Exception | None) -> Exception:
-        if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError) or not_open(error):
+        if not_open(error):
+            return NotOpenError(explain(error))
+        if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError):
             return ConnectionResetError(explain(error))
         if self._dialled is not None and self._owner.called_itself(self._knocked):
             return own_address(self._dialled.name, self.where)

@@ -38,7 +38,8 @@ class TlsNetwork:
 
     met: receives the name of each peer that is connected, in the network's own thread; declared: the policy keys and
     permissions that a party may name as the cause of its end; may_leave: peers whose death does not end the run once
-    all have met: `send` to them and `recv` from them raise it.
+    all have met: `send` to them and `recv` from them raise it; named: what the job is called, so that a partner with a
+    node and another file of it says so at once ("": it does not).
 
     Leaving the `with` block closes in good order, or tells every peer the code of the exception.  Raises ConfigError
     and ListenFailed.
@@ -60,6 +61,7 @@ class TlsNetwork:
         met: Callable[[str], None] = lambda peer: None,
         declared: Collection[str] = (),
         may_leave: Collection[str] = (),
+        named: str = "",
     ) -> None:
         if len(session) != 32:
             raise LocalProtocolError("a session is named by 32 bytes", party=me)
@@ -72,7 +74,7 @@ class TlsNetwork:
         self._peers = {p.name: p for p in checked}
         pins = [pem for p in checked for pem in p.pins.values()]
         self._contexts = make_context(identity, pins, server=False), make_context(identity, pins, server=True)
-        self._met, self._declared, self._may_leave = met, declared, may_leave
+        self._met, self._declared, self._may_leave, self._named = met, declared, may_leave, named
         self._timing = Timing(connect_timeout, heartbeat, dead_after)
         self._mailroom = Mailroom(self._peers)
         self._board: Switchboard | None = None
@@ -152,6 +154,7 @@ class TlsNetwork:
                 self._met,
                 self._declared,
                 self._may_leave,
+                self._named,
             )
             self._ready.set()
             await self._stop.wait()

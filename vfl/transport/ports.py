@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -60,10 +60,12 @@ class OwnPort:
 
 
 class Waiting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a process tells the node: the session that it waits for, and the names of the parties that dial it."""
+    """What a process tells the node: the session that it waits for, the names of the parties that dial it, and by name
+    the keys of `hello.name_key` under which they knock if they have another file of the job."""
 
     session: bytes
     names: list[str]
+    by_name: dict[str, list[bytes]] = {}
 
 
 class NodePort:
@@ -71,8 +73,11 @@ class NodePort:
 
     number = None
 
-    def __init__(self, folder: Path, session: bytes, names: Sequence[str]) -> None:
-        self._folder, self._said = folder, msgspec.json.encode(Waiting(session, list(names))) + b"\n"
+    def __init__(
+        self, folder: Path, session: bytes, names: Sequence[str], by_name: Mapping[str, list[bytes]] | None = None
+    ) -> None:
+        waits = Waiting(session, list(names), dict(by_name or {}))
+        self._folder, self._said = folder, msgspec.json.encode(waits) + b"\n"
         self._socket: socket.socket | None = None
 
     def open(self) -> None:

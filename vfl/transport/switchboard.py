@@ -35,7 +35,7 @@ from protocols.errors import (
 from vfl.transport import hello
 from vfl.transport.failures import Seen, absent
 from vfl.transport.hello import Hello, Reason
-from vfl.transport.link import Link
+from vfl.transport.link import Link, NotOpenError
 from vfl.transport.peers import Peer, show_address
 from vfl.transport.ports import Port
 from vfl.transport.tls import LINGER
@@ -74,9 +74,11 @@ class Switchboard:
         met: Callable[[str], None],
         declared: Collection[str] = (),
         may_leave: Collection[str] = (),
+        named: str = "",
     ) -> None:
         """declared: the names that a cause may be about, next to the reasons of a greeting; may_leave: peers without
-        which the run continues, once all have met."""
+        which the run continues, once all have met; named: as of TlsNetwork."""
+        self._named = named
         self._declared, self._may_leave = {*declared, *Reason}, frozenset(may_leave)
         self.greeting, self.certificate, self._peers, self._mailroom, self._listener = (
             greeting,
@@ -141,12 +143,19 @@ class Switchboard:
 
     async def _dial(self, peer: Peer, address: tuple[str, int]) -> None:
         delay = 0.05
+        keys = [hello.name_key(self.certificate, pin, self._named) for pin in peer.pins] if self._named else []
+        names, key = itertools.cycle(keys), None
         while True:
             try:
-                return await self._attempt(peer, address)
+                return await self._attempt(peer, address, key)
             except VFLError as error:
                 self._heard.add(peer.name)
                 return self.failed(error)
+            except NotOpenError as error:  # at once by the job's name: there may be another file of it
+                trouble = str(error)
+                if key is None and (key := next(names, None)) is not None:
+                    self._troubles[peer.name] = trouble
+                    continue
             except TimeoutError:
                 trouble = "no answer"
             except socket.gaierror:
@@ -158,13 +167,14 @@ class Switchboard:
                     str(error) if isinstance(error, ConnectionResetError) else "nobody answers"
                 )
             self._troubles[peer.name] = trouble
+            key = None
             await asyncio.sleep(delay)
             delay = min(1.6 * delay, 1.0)
 
-    async def _attempt(self, peer: Peer, address: tuple[str, int]) -> None:
+    async def _attempt(self, peer: Peer, address: tuple[str, int], by_name: bytes | None) -> None:
         async with asyncio.timeout(GREETING):
             _, link = await asyncio.get_running_loop().create_connection(
-                lambda: self._link(peer.address, peer), *address
+                lambda: self._link(peer.address, peer, by_name), *address
             )
             try:
                 await link.greeted
@@ -242,8 +252,8 @@ class Switchboard:
         if self.strangers <= 100:
             log.warning("a caller at %s was rejected: %s", where, why)
 
-    def _link(self, where: str, dialled: Peer | None) -> Link:
-        link = Link(self, self._as_caller if dialled else self._as_called, where, dialled=dialled)
+    def _link(self, where: str, dialled: Peer | None, by_name: bytes | None = None) -> Link:
+        link = Link(self, self._as_caller if dialled else self._as_called, where, dialled=dialled, by_name=by_name)
         self._all.add(link)
         link.gone.add_done_callback(lambda _: self._all.discard(link))
         return link

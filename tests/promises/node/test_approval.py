@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import signal
+import time
+
+import pytest
 
 from tests.promises.node.conftest import Nodes
 from tests.promises.processes.institutions import KEY
@@ -46,3 +49,23 @@ def test_an_unapproved_job_sends_nothing_and_an_approved_one_says_who_approved_i
     assert f"job approved {account()}, 2" in " ".join(shown.out.split())
     node.kill(signal.SIGTERM)
     assert node.wait(15).code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_two_files_of_one_job_are_named_within_seconds_and_the_right_one_then_runs(nodes: Nodes) -> None:
+    nodes.lay_out()
+    right, wrong = nodes.folder / "align.toml", nodes.folder / "other.toml"
+    right.write_text(ALIGNS)
+    wrong.write_text(ALIGNS.replace("min_intersection = 5", "min_intersection = 6"))
+    for name in ("bank", "telecom"):
+        nodes.node(name)
+    at_bank, at_telecom = nodes.submit("bank", right), nodes.submit("telecom", wrong)
+    began = time.monotonic()
+    mine = {"bank": at_bank, "telecom": at_telecom}
+    nodes.until(lambda: all("the job differs" in (nodes.jobs(n)[d]["message"] or "") for n, d in mine.items()), 60)
+    assert time.monotonic() - began < 60  # the connect timeout of a node's process is 600 seconds
+    assert nodes.sent("bank") == nodes.sent("telecom") == 0
+    nodes.tell("cancel", at_telecom, nodes.file("telecom"))
+    nodes.submit("telecom", right)
+    nodes.until(lambda: nodes.jobs("bank")[at_bank]["state"] == nodes.jobs("telecom")[at_bank]["state"] == "done", 120)

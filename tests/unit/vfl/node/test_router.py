@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from protocols.errors import PeerUnreachable
+from protocols.errors import HandshakeFailed, PeerUnreachable
 from tests.unit.vfl.transport.test_client_hello import client_hello
 from tests.unit.vfl.transport.world import LOCAL, World, meet
 from vfl.node import router as module
@@ -138,6 +138,70 @@ def test_a_job_that_nobody_waits_for_is_refused_by_an_alert_until_it_is_there(
     meet(world.network("bank", {"telecom": None}, session=session, listen=port))
     thread.join(10)
     assert running.router.counts[Outcome.PASSED] == 1
+
+
+NAMED = "run credit-risk"
+
+
+def behind(world: World, running: RunningRouter, session: bytes, named: str = NAMED) -> TlsNetwork:
+    """The bank, which waits for telecom behind the router."""
+    own, caller = (world.identity(name).certificate_der for name in ("bank", "telecom"))
+    keys = {"telecom": [hello.name_key(caller, own, named)]}
+    port = NodePort(running.folder, session, ["telecom"], keys)
+    return world.network("bank", {"telecom": None}, session=session, command="run", listen=port, named=named)
+
+
+def test_two_files_of_one_job_are_noticed_at_once_by_both(world: World, running: RunningRouter) -> None:
+    first, second = b"1" * 32, b"2" * 32
+    bank = behind(world, running, first)
+    telecom = world.network("telecom", {"bank": running.port}, session=second, command="run", named=NAMED)
+    errors, began = dict[str, HandshakeFailed](), time.monotonic()
+
+    def connect_to(name: str, network: TlsNetwork) -> None:
+        with pytest.raises(HandshakeFailed) as caught:
+            network.connect()
+        errors[name] = caught.value
+
+    threads = [threading.Thread(target=connect_to, args=one) for one in (("bank", bank), ("telecom", telecom))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert time.monotonic() - began < 15  # not at the connect timeout
+    assert {name: error.about for name, error in errors.items()} == {"bank": "session", "telecom": "session"}
+    assert all("vfl job digest" in str(error) for error in errors.values())
+
+
+@pytest.mark.parametrize(
+    ("named", "caller", "listener"),
+    [
+        ("run another-job", "telecom", "bank"),
+        ("check of run credit-risk", "telecom", "bank"),  # another command
+        (NAMED, "trustco", "bank"),
+        (NAMED, "telecom", "trustco"),
+    ],
+)
+def test_a_knock_by_name_needs_the_name_and_both_certificates(
+    world: World, running: RunningRouter, named: str, caller: str, listener: str
+) -> None:
+    own, theirs = (world.identity(name).certificate_der for name in ("bank", "telecom"))
+    port = NodePort(running.folder, b"1" * 32, ["telecom"], {"telecom": [hello.name_key(theirs, own, NAMED)]})
+    with contextlib.closing(port):
+        port.open()
+        running.until(lambda: any(p.waits for p in running.router._processes))
+        key = hello.name_key(*(world.identity(name).certificate_der for name in (caller, listener)), named)
+        assert answer(running, client_hello(hello.knock("telecom", key))) == UNRECOGNIZED
+        with socket.create_connection((LOCAL, running.port)) as good:  # the positive control
+            good.sendall(client_hello(hello.knock("telecom", hello.name_key(theirs, own, NAMED))))
+            running.count(Outcome.PASSED)
+        another = NodePort(running.folder, b"2" * 32, ["telecom"], {"telecom": [hello.name_key(theirs, own, NAMED)]})
+        with contextlib.closing(another):  # two files of it wait here: nobody knows which one is meant
+            another.open()
+            running.until(lambda: sum(p.waits is not None for p in running.router._processes) == 2)
+            assert (
+                answer(running, client_hello(hello.knock("telecom", hello.name_key(theirs, own, NAMED))))
+                == UNRECOGNIZED
+            )
 
 
 def answer(running: RunningRouter, data: bytes) -> bytes:
