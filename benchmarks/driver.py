@@ -11,21 +11,28 @@ none (--alone: nobody has any).  Workers and the other parties have one thread e
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.memory import ALIGNMENT, NAMES, lay_out
-from tests.promises.clusters.clusters import children, name, write_key
+from benchmarks.memory import ALIGNMENT, lay_out, parties_of
+from tests.promises.clusters.clusters import name, write_key
+from vfl.cost import cost, estimate, prepared
+from vfl.cost.jobs import OTHERS
+from vfl.cost.machine import Machine
 from vfl.data.extras import needed
+from vfl.job import load_job
+from vfl.models.workload import Workload
 
 STEP = 1 << 18  # rows that are generated at a time
 MIB = 1 << 20
@@ -58,79 +65,169 @@ def generate(folder: Path, rows: int, guest: int, host: int) -> None:
 
 @dataclass
 class Watch:
-    """The most memory that each process below one has held, and its CPU seconds, by its place."""
+    """The most memory that each process below one has held, and its CPU seconds."""
 
     pid: int
-    memory: dict[int, int] = field(default_factory=dict)
+    memory: dict[int, int] = field(default_factory=dict)  # of its own and of files
+    shared: dict[int, int] = field(default_factory=dict)  # with others: what it has used of an object store
     names: dict[int, str] = field(default_factory=dict)
     seconds: dict[int, float] = field(default_factory=dict)
+    phases: dict[str, list[tuple[float, float]]] = field(default_factory=dict)  # time and CPU seconds, twice each
     over: bool = False
 
     def look(self) -> None:
-        for pid in (self.pid, *children(self.pid)):
+        for pid in below(self.pid):
             try:
                 status = Path(f"/proc/{pid}/status").read_text()
-                stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
             except OSError:
                 continue
-            peak = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
-            if peak:
-                self.memory[pid] = max(self.memory.get(pid, 0), 1024 * int(peak[0]))
+            held = dict(line.split()[:2] for line in status.splitlines() if line.startswith("Rss"))
+            if held:
+                own = 1024 * (int(held["RssAnon:"]) + int(held["RssFile:"]))
+                self.memory[pid] = max(self.memory.get(pid, 0), own)
+                self.shared[pid] = max(self.shared.get(pid, 0), 1024 * int(held["RssShmem:"]))
                 self.names[pid] = name(pid)
-                self.seconds[pid] = (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+                self.seconds[pid] = sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
     def run(self) -> None:
         while not self.over:
             self.look()
-            time.sleep(0.2)
+            time.sleep(0.1)
+
+    def listen(self, lines: Iterable[str]) -> None:
+        """Notes when phases begin and end, from what a command prints."""
+        for line in lines:
+            event = json.loads(line) if line.startswith("{") else {}
+            if event.get("event") in ("begins", "ends"):
+                self.look()
+                self.phases.setdefault(event["phase"], []).append((time.perf_counter(), sum(self.seconds.values())))
 
     def workers(self, of: dict[int, float] | dict[int, int]) -> list[float]:
         """Of each worker's process."""
         cells = [pid for pid, said in self.names.items() if said.startswith("ray::Cell") or "spawn_main" in said]
         return [of[pid] for pid in cells if self.memory[pid] > 100 * MIB]
 
+    def told(self) -> str:
+        held, store = (f"{of[self.pid] / MIB:,.0f}" for of in (self.memory, self.shared))
+        workers = f"{[round(m / MIB) for m in self.workers(self.memory)]} MiB"
+        phases = ", ".join(
+            f"{phase} {last[0] - first[0]:,.1f} s and {last[1] - first[1]:,.1f} CPU s"
+            for phase, (first, *_, last) in self.phases.items()
+        )
+        return (
+            f"{held} MiB and {store} of the object store, {self.seconds[self.pid]:,.1f} CPU s; workers {workers}, "
+            f"{[round(s) for s in self.workers(self.seconds)]} CPU s; {phases}"
+        )
 
-def vfl(command: str, folder: Path, party: str) -> subprocess.Popen[str]:
+
+def below(pid: int) -> list[int]:
+    """A process and every process below it."""
+    parents = dict[int, list[int]]()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended
+            parents.setdefault(int(stat.read_text().rpartition(")")[2].split()[1]), []).append(int(stat.parent.name))
+    found = [pid]
+    for one in found:
+        found += parents.get(one, [])
+    return found
+
+
+def vfl(command: str, folder: Path, party: str, *options: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "RAYON_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
     return subprocess.Popen(
-        [sys.executable, "-m", "vfl", command, str(folder / "job.toml"), str(folder / party / "party.toml")],
+        [sys.executable, "-m", "vfl", command, *options, str(folder / "job.toml"), str(folder / party / "party.toml")],
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=(folder / f"{party}.err").open("w"),
         text=True,
         env=environment,
     )
 
 
-def measured(folder: Path, command: str, parties: Sequence[str], rows: int) -> None:
+def ended(process: subprocess.Popen[str], folder: Path, party: str) -> None:
+    if process.wait():
+        raise SystemExit(f"{party}: {(folder / f'{party}.err').read_text()}")
+
+
+def all_cpu_seconds(folder: Path, command: str, rows: int, columns: int) -> float:
+    """What the cost model predicts, of all parties and without their starts: the machine's cores are shared here, and
+    `vfl check` says how long it takes on a machine for each."""
+    job = load_job(folder / "job.toml") if command == "run" else None
+    aligned = Workload("alignment", round(rows / (1 + OTHERS)))
+    if job is None:
+        return cost.one_core_s(aligned, 0, Machine.measured(0))
+    work, bits = estimate.workload(job, rows, columns), job.crypto.key_bits
+    assert work is not None
+    machine = Machine.measured(bits)
+    whole = cost.one_core_s(work, bits, machine)
+    if chunks := estimate.chunks_of(job, work):
+        whole = sum(prepared.one_core_s(chunks, work, bits, machine)) + cost.one_core_s(aligned, 0, machine)
+    return whole
+
+
+def measured(folder: Path, command: str, parties: Sequence[str], rows: int, columns: int) -> dict[str, Watch]:
     """Prints what `vfl check` says, and what a run takes."""
-    check = vfl("check", folder, "bank")
-    out, err = check.communicate()
-    if check.returncode:
-        raise SystemExit(err)
-    said = " ".join(out.split())
-    for what in ("time ", "workers "):
-        at = said.find(what)
-        print(f"  predicted: {said[at : at + 260] if at >= 0 else 'nothing'}", flush=True)
+    print(f"  predicted: {all_cpu_seconds(folder, command, rows, columns):,.0f} CPU s of all parties", flush=True)
+    check = vfl("check", folder, "bank", "--json")
+    out, _ = check.communicate()
+    ended(check, folder, "bank")
+    facts = json.loads(out)["facts"]
+    for what in ("time", "memory", "workers"):
+        print(f"  predicted {what}: {facts.get(what, 'nothing')}", flush=True)
     start, load = time.perf_counter(), os.getloadavg()[0]
-    running = {party: vfl(command, folder, party) for party in parties}
+    running = {party: vfl(command, folder, party, "--progress", "lines") for party in parties}
     watches = {party: Watch(process.pid) for party, process in running.items()}
     threads = [threading.Thread(target=watch.run, daemon=True) for watch in watches.values()]
+    for party, process in running.items():
+        assert process.stdout is not None
+        threads.append(threading.Thread(target=watches[party].listen, args=(process.stdout,), daemon=True))
     for thread in threads:
         thread.start()
-    for party, process in running.items():
-        _, err = process.communicate()
-        if process.returncode:
-            raise SystemExit(f"{party}: {err}")
+    try:
+        for party, process in running.items():
+            ended(process, folder, party)
+    finally:
+        for process in running.values():
+            process.kill()  # those that wait for one that has failed
     wall = time.perf_counter() - start
     for party, watch in watches.items():
         watch.over = True
-        workers = watch.workers(watch.memory)
-        print(
-            f"  {rows:,} rows, {party}: driver {watch.memory[watch.pid] / MIB:,.0f} MiB, "
-            f"{watch.seconds[watch.pid]:,.1f} CPU s; workers {[round(m / MIB) for m in workers]} MiB, "
-            f"{[round(s) for s in watch.workers(watch.seconds)]} CPU s; wall {wall:,.0f} s, load {load:.1f}",
-            flush=True,
-        )
+        print(f"  {rows:,} rows, {party}: {watch.told()}", flush=True)
+    print(f"  all: {wall:,.0f} s, load {load:.1f} before, {os.getloadavg()[0]:.1f} after", flush=True)
+    return watches
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured: the kind, the columns of guest and host, the guest's workers (0: none), the bits of a key, and
+    iterations or trees."""
+
+    what: str = ALIGNMENT
+    columns: Sequence[int] = (5, 5)
+    workers: int = 2
+    engine: str = "ray"
+    bits: int = 2048
+    iterations: int = 5
+
+
+def of_rows(rows: int, options: Options) -> dict[str, Watch]:
+    """Lays a job over this many rows out, and measures it."""
+    with tempfile.TemporaryDirectory() as root:
+        folder = Path(root)
+        lay_out(folder, {}, options.what, options.bits, options.iterations)
+        if options.what == ALIGNMENT:
+            job = folder / "job.toml"
+            text = job.read_text().partition("[split]")[0]
+            job.write_text(text + '[disclosure]\nallow = ["intersection-to-parties"]\n')
+        generate(folder, rows, *options.columns)
+        if options.workers:
+            write_key(folder / "bank" / "compute.key")
+            section = f'\n[compute]\nengine = "{options.engine}"\nworkers = {options.workers}\nkey = "compute.key"\n'
+            file = folder / "bank" / "party.toml"
+            file.write_text(file.read_text() + section)
+        parties = list(parties_of(options.what))
+        command = "align" if options.what == ALIGNMENT else "run"
+        return measured(folder, command, parties, rows, options.columns[0])
 
 
 def main() -> None:
@@ -143,25 +240,12 @@ def main() -> None:
     parser.add_argument("--bits", type=int, default=2048)
     parser.add_argument("--iterations", type=int, default=5)
     parser.add_argument("--alone", action="store_true")
-    options = parser.parse_args()
-    for rows in options.rows:
-        with tempfile.TemporaryDirectory() as root:
-            folder = Path(root)
-            lay_out(folder, {}, options.what, options.bits, options.iterations)
-            if options.what == ALIGNMENT:
-                job = folder / "job.toml"
-                text = job.read_text().partition("[split]")[0]
-                job.write_text(text + '[disclosure]\nallow = ["intersection-to-parties"]\n')
-            generate(folder, rows, *options.columns)
-            if not options.alone:
-                write_key(folder / "bank" / "compute.key")
-                section = (
-                    f'\n[compute]\nengine = "{options.engine}"\nworkers = {options.workers}\nkey = "compute.key"\n'
-                )
-                file = folder / "bank" / "party.toml"
-                file.write_text(file.read_text() + section)
-            parties = [one for one in NAMES if options.what != ALIGNMENT or one in ("bank", "telecom")]
-            measured(folder, "align" if options.what == ALIGNMENT else "run", parties, rows)
+    given = parser.parse_args()
+    options = Options(
+        given.what, given.columns, 0 if given.alone else given.workers, given.engine, given.bits, given.iterations
+    )
+    for rows in given.rows:
+        of_rows(rows, options)
 
 
 if __name__ == "__main__":

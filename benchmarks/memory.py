@@ -41,28 +41,37 @@ def tables(rows: int, guest: int, host: int) -> dict[str, pd.DataFrame]:
     return {"bank": own, "telecom": other}
 
 
+def parties_of(kind: str, *, trains: bool = True) -> dict[str, Role]:
+    """Who takes part, and as what: no arbiter in an alignment, or in open trees of one host."""
+    return {
+        name: role for name, role in NAMES.items() if role != "arbiter" or (trains and kind not in (OPEN, ALIGNMENT))
+    }
+
+
 def lay_out(folder: Path, frames: dict[str, pd.DataFrame], kind: str, bits: int, iterations: int) -> None:
-    """The folders of three parties and the job."""
+    """The folders of the parties and the job."""
+    names = parties_of(kind) if kind == OPEN else NAMES
     given: dict[str, Any] = (
         {"n_estimators": iterations} if kind in (OPEN, "boosted-trees") else {"max_iter": iterations}
     )
     given |= {"membership": "open"} if kind == OPEN else {}
     given |= {"preparation": "none"} if kind == DIRECT else {}
     kind = {OPEN: "boosted-trees", ALIGNMENT: "logistic-regression", DIRECT: "logistic-regression"}.get(kind, kind)
-    listening = [name for name, role in NAMES.items() if role != "host"]
+    listening = [name for name, role in names.items() if role != "host"]
     addresses = {n: f"127.0.0.1:{p}" for n, p in zip(listening, free_ports(len(listening)), strict=True)}
-    for name, role in NAMES.items():
+    for name, role in names.items():
         settings: dict[str, Any] = {"listen": addresses[name]} if name in addresses else {}
         settings |= {"label": "label"} if role == "guest" else {}
         init_party(folder / name, role, name, kind=kind, **settings)  # type: ignore[arg-type]
         if name in frames:
             frames[name].to_csv(folder / name / "customers.csv", index=False)
-    for name in NAMES:
-        for peer in NAMES:
+    for name in names:
+        for peer in names:
             if peer != name:
                 dials = (NAMES[name], NAMES[peer]) in {("host", "guest"), ("host", "arbiter"), ("arbiter", "guest")}
                 trust_peer(folder / name, folder / peer / "identity" / "cert.pem", addresses[peer] if dials else None)
-    job = starter_job(guest="bank", hosts=["telecom"], arbiter=ARBITER, keys=["id"], kind=kind, key_bits=bits, **given)
+    arbiter = ARBITER if ARBITER in names else ""
+    job = starter_job(guest="bank", hosts=["telecom"], arbiter=arbiter, keys=["id"], kind=kind, key_bits=bits, **given)
     (folder / "job.toml").write_text(job, encoding="utf-8")
 
 
@@ -73,9 +82,9 @@ def predicted(folder: Path, rows: int, columns: tuple[int, int], *, trains: bool
     return {name: own_bytes(job, role, Size(rows, width[role], rows), trains=trains) for name, role in NAMES.items()}
 
 
-def measured(folder: Path, command: str = "run") -> dict[str, int]:
+def measured(folder: Path, command: str = "run", kind: str = "") -> dict[str, int]:
     """Runs the job; the peak in bytes of each party that takes part."""
-    names = [name for name, role in NAMES.items() if command == "run" or role != "arbiter"]
+    names = parties_of(kind, trains=command == "run")
     running = {
         name: subprocess.Popen(
             [sys.executable, "-m", "vfl", command, str(folder / "job.toml"), str(folder / name / "party.toml")],
@@ -108,7 +117,7 @@ def main() -> None:
             lay_out(folder, tables(rows, *options.columns), options.kind, options.bits, options.iterations)
             trains = options.kind != ALIGNMENT
             told = predicted(folder, rows, tuple(options.columns), trains=trains)
-            for party, peak in measured(folder, "run" if trains else "align").items():
+            for party, peak in measured(folder, "run" if trains else "align", options.kind).items():
                 sizes = f"{peak / 2**20:,.0f} MiB, predicted {told[party] / 2**20:,.0f} MiB"
                 print(f"{rows:>10,} {options.columns} {options.kind} {party:>8}: {sizes}", flush=True)
 

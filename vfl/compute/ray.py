@@ -25,6 +25,7 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # Ray reports to its makers otherwise
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # and prints what happened to workers among the command's own output
 }
+FREES = {"RAY_free_objects_batch_size": "1"}  # Ray frees what was passed 100 calls at a time: up to the whole store
 OPEN_LINE = (
     "the line to the Ray cluster is not encrypted: set RAY_USE_TLS=1 and RAY_AUTH_MODE=token on all its machines, "
     "since whoever reaches its ports runs code there"
@@ -103,8 +104,10 @@ class RayEngine:
 
 
 def _prepare_local() -> None:
-    """The settings of a cluster of this command's own: a new token in this process's environment, unless the
-    environment has one.  Raises ComputeError where Ray was imported without it."""
+    """The settings of a cluster of this command's own: what its processes free, and a new token in this process's
+    environment, unless the environment has them.  Raises ComputeError where Ray was imported without a token."""
+    for name, value in FREES.items():
+        os.environ.setdefault(name, value)
     if os.environ.get("RAY_AUTH_MODE") == "token":
         return
     if "ray" in sys.modules:

@@ -1,7 +1,8 @@
 """Writes rows of a large Parquet table in another order without holding the table.
 
-Its rows are read once, in their own order, and each goes to the file of the place that it gets; then one such file
-after the other is put in order.  The files lie in the folder of the result, without names that outlive it.
+Each column is read once, in the order of its rows, and each value goes to the file of the place that its row gets.
+Then one such file after the other is put in order.  The files lie in the folder of the result, without names that
+outlive it.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from vfl.data.cells import write_csv
 from vfl.data.extras import needed
 from vfl.data.places import Part, parts_of
 from vfl.data.readers.kinds import changed
-from vfl.data.readers.parquet import BUFFER, ParquetFile, lean
+from vfl.data.readers.parquet import ParquetFile, lean
 from vfl.data.stored import StoredArrow
 
-BATCH = 1 << 14  # rows that are read at a time
+BATCH = 1 << 16  # rows of a column that are moved at a time
 BUCKET, BUCKETS = 1 << 16, 256  # rows of a file at least, and files at most
-PLACE = "vfl.place"  # a column in these files
+VALUE, PLACE = "value", "place"  # the columns of a stream in these files
 
 
 def write_in_order(source: str, rows: NDArray[np.int64], total: int, path: Path) -> None:
@@ -36,64 +37,67 @@ def write_in_order(source: str, rows: NDArray[np.int64], total: int, path: Path)
     for start in range(0, len(rows), BATCH):
         part = rows[start : start + BATCH]
         place[part] = np.arange(start, start + len(part))
-    with lean(needed("pyarrow", "reading Parquet")), ExitStack() as stack:
+    with ExitStack() as stack:
         parts = stack.enter_context(parts_of(source))
         files: list[IO[bytes]] = [
             stack.enter_context(tempfile.TemporaryFile(dir=path.parent)) for _ in range(max(1, -(-len(rows) // size)))
         ]
         schema = _spread(parts, place, size, files)
         del place
-        _gathered(files, schema, path)
+        with lean(needed("pyarrow", "reading Parquet")):
+            _gathered(files, schema, path)
 
 
 def _spread(parts: Sequence[Part], place: NDArray[np.int32], size: int, files: Sequence[IO[bytes]]) -> Any:
-    """Each wanted row into the file of its place; returns the schema of the rows."""
-    pyarrow, ipc, seen = needed("pyarrow", "reading Parquet"), needed("pyarrow.ipc", "reading Parquet"), 0
-    schema, _ = ParquetFile().layout(parts)
-    own = _wanted(StoredArrow.of(schema, lambda at: pyarrow.array([], schema.field(at).type), None).table, [])
-    with ExitStack() as stack:
-        writers = [stack.enter_context(ipc.new_stream(file, own.schema)) for file in files]
-        for batch in _batches(parts, schema):
-            at = place[seen : seen + len(batch)] if seen + len(batch) <= len(place) else changed(parts)
-            seen += len(batch)
-            here = np.flatnonzero(at >= 0)
-            rows = StoredArrow.of(schema, _column(batch), None).take(here).table
-            buckets = at[here] // size
-            for number in np.unique(buckets).tolist():
-                inside = np.flatnonzero(buckets == number)
-                writers[number].write_table(_wanted(rows.take(inside), at[here][inside]))
-    if seen != len(place):
-        changed(parts)
-    return own.schema.remove(len(own.schema) - 1)
+    """Each column's wanted values into the files of their places, one column after the other: a reader of Parquet holds
+    some megabytes for each column that it reads.  Returns the schema of the rows."""
+    pyarrow, ipc = needed("pyarrow", "reading Parquet"), needed("pyarrow.ipc", "reading Parquet")
+    with ParquetFile().columns(parts) as (schema, chunks, _):
+        own = StoredArrow.of(schema, lambda at: pyarrow.array([], schema.field(at).type), None).table.schema
+        for field, (_, at) in zip(own, named_columns(schema), strict=True):
+            assert isinstance(at, int)
+            seen = 0
+            with ExitStack() as stack:
+                kind = pyarrow.schema([field.with_name(VALUE), pyarrow.field(PLACE, pyarrow.int32())])
+                writers = [stack.enter_context(ipc.new_stream(file, kind)) for file in files]
+                for values in _batches(chunks(schema.field(at))):
+                    here = place[seen : seen + len(values)] if seen + len(values) <= len(place) else changed(parts)
+                    seen += len(values)
+                    order = np.argsort(here, kind="stable")[np.count_nonzero(here < 0) :]
+                    places = here[order]
+                    rows = pyarrow.table([values, here], schema=kind).take(order)
+                    edges = np.searchsorted(places, size * np.arange(len(files) + 1))
+                    for number in np.flatnonzero(np.diff(edges)).tolist():
+                        writers[number].write_table(rows.slice(edges[number], edges[number + 1] - edges[number]))
+            if seen != len(place):
+                changed(parts)
+    return own
 
 
-def _column(table: Any) -> Callable[[int], Any]:
-    return lambda at: table.column(at)
-
-
-def _wanted(rows: Any, places: Any) -> Any:
-    """Rows with their places as the last column."""
-    pyarrow = needed("pyarrow", "reading Parquet")
-    return rows.append_column(PLACE, pyarrow.array(places, pyarrow.int32()))
-
-
-def _batches(parts: Sequence[Part], schema: Any) -> Iterator[Any]:
-    parquet, pyarrow = needed("pyarrow.parquet", "reading Parquet"), needed("pyarrow", "reading Parquet")
-    for part in parts:
-        with part.open() as file:
-            for batch in parquet.ParquetFile(file, buffer_size=BUFFER).iter_batches(BATCH, use_threads=False):
-                yield pyarrow.Table.from_batches([batch]).select(schema.names).cast(schema)
+def _batches(chunks: Iterator[Any]) -> Iterator[Any]:
+    """A column in pieces of at least `BATCH` rows, but for the last."""
+    pyarrow, held, rows = needed("pyarrow", "reading Parquet"), list[Any](), 0
+    for chunk in chunks:
+        held.append(chunk)
+        rows += len(chunk)
+        if rows >= BATCH:
+            yield pyarrow.chunked_array(held)
+            held, rows = [], 0
+    if held:
+        yield pyarrow.chunked_array(held)
 
 
 def _gathered(files: Sequence[IO[bytes]], schema: Any, path: Path) -> None:
     """The rows of all files, those of each in the order of their places."""
-    ipc = needed("pyarrow.ipc", "reading Parquet")
+    pyarrow, ipc = needed("pyarrow", "reading Parquet"), needed("pyarrow.ipc", "reading Parquet")
     with _writer(schema, path) as write:
         for number, file in enumerate(files):
             file.seek(0)
-            found = ipc.open_stream(file).read_all()
-            order = np.argsort(found.column(PLACE).to_numpy())
-            write(found.drop_columns([PLACE]).take(order), number)
+            columns = list[Any]()
+            for _ in schema:  # one stream after the other
+                found = ipc.open_stream(file).read_all()
+                columns.append(found.column(VALUE).take(np.argsort(found.column(PLACE).to_numpy())))
+            write(pyarrow.table(columns, schema=schema), number)
 
 
 @contextmanager

@@ -35,7 +35,7 @@ def users() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
 
 
-GONE_SECONDS = 120
+GONE_SECONDS, WORKERS_GONE_SECONDS = 120, 45  # on a machine with other work too; agents stay for a minute
 STARTS = """
 import os, sys
 from vfl.compute.ray import RayEngine
@@ -47,6 +47,7 @@ sys.stdin.read()
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_command_that_is_killed_leaves_nothing_for_long() -> None:
     """Of its own Ray cluster: workers end at once, and Ray's agents after the minute for which they look for it."""
     with tempfile.TemporaryDirectory(prefix="vflray") as short:
@@ -65,7 +66,8 @@ def test_a_command_that_is_killed_leaves_nothing_for_long() -> None:
         while left and time.monotonic() < began + GONE_SECONDS:
             time.sleep(0.5)
             left = of_ray(short)
-            assert time.monotonic() < began + 20 or not [pid for pid in left if name(pid).startswith("ray::Cell")]
+            early = time.monotonic() < began + WORKERS_GONE_SECONDS
+            assert early or not [pid for pid in left if name(pid).startswith("ray::Cell")]
         assert left == set()
 
 

@@ -43,7 +43,7 @@ class ArrowFile(TableFile):
 
     def read(self, parts: Sequence[Part], ask: Ask) -> pd.DataFrame:
         """As `TableFile.read`; of a wide file, no other column than those that are wanted."""
-        with self._columns(parts) as (schema, chunks, rows):
+        with self.columns(parts) as (schema, chunks, rows):
             fields = list(schema)
             frame = frame_of(schema, lambda at: gathered(fields[at].type, chunks(fields[at]), rows), ask.only)
         is_text = (schema.metadata or {}).get(MARK) == TEXTS
@@ -52,7 +52,7 @@ class ArrowFile(TableFile):
     def stored(self, parts: Sequence[Part], rows: NDArray[np.bool_] | None, form: Form) -> Stored:
         """As `TableFile.stored`; values and types are Arrow's own."""
         pyarrow = needed("pyarrow", f"{parts[0].label}: reading {self.called}")
-        with self._columns(parts) as (schema, chunks, _):
+        with self.columns(parts) as (schema, chunks, _):
             fields = list(schema)
 
             def checked(at: int) -> Any:
@@ -69,11 +69,11 @@ class ArrowFile(TableFile):
             with part.open() as file, self._named(part):
                 told = parquet.ParquetFile(file).metadata
                 groups.append([told.row_group(k).num_rows for k in range(told.num_row_groups)])
-        with self._columns(parts) as (schema, _, _):
+        with self.columns(parts) as (schema, _, _):
             return schema, groups
 
     @contextmanager
-    def _columns(self, parts: Sequence[Part]) -> Iterator[tuple[Any, Callable[[Any], Iterator[Any]], int]]:
+    def columns(self, parts: Sequence[Part]) -> Iterator[tuple[Any, Callable[[Any], Iterator[Any]], int]]:
         """The schema of all files, what reads the column of a field in it some rows at a time, and the rows."""
         pyarrow = needed("pyarrow", f"{parts[0].label}: reading {self.called}")
         with lean(pyarrow), ExitStack() as stack:
