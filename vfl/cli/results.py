@@ -74,7 +74,7 @@ class Check(Result, tag="check"):
     disclosed: Reveals
     bounds: Annotated[list[str], Meta(description="what this party's policy bounds, a sentence each")]
     cautions: list[str]
-    memory: Annotated[Memory | None, Meta(description="null for a party with workers")]
+    memory: Annotated[Memory | None, Meta(description="of this party's own process; workers: see `facts`")]
     met: Annotated[list[str], Meta(description="with --connect, the peers that were met")]
 
 

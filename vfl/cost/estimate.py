@@ -8,6 +8,7 @@ from dataclasses import replace
 from protocols.glm.gram_layout import Layout
 from protocols.glm.slots import Slots
 from vfl.cost import cost, gram, prepared
+from vfl.cost.jobs import OTHERS
 from vfl.cost.machine import Machine, cores
 from vfl.cost.network import NETWORKS, Network
 from vfl.job import Job
@@ -77,9 +78,9 @@ def times(job: Job, rows: int, columns: int, passes: int | None = None, workers:
     }
 
 
-def _alignment_seconds(job: Matching, rows: int, machine: Machine, network: Network, threads: int) -> float:
-    """By every key, if all `rows` are common to all."""
-    work = Workload("alignment", rows, hosts=len(job.parties.hosts))
+def _alignment_seconds(job: Matching, ids: int, machine: Machine, network: Network, threads: int) -> float:
+    """By every key, if each data party has as many ids."""
+    work = Workload("alignment", round(ids / (1 + OTHERS)), hosts=len(job.parties.hosts))
     return len(job.align.keys) * cost.part_seconds(work, 0, machine, network, threads)
 
 

@@ -25,6 +25,7 @@ from vfl.schema.spec import Spec
 
 Estimator = LogisticRegression | LinearRegression | PoissonRegression | Scorecard | BoostedTrees
 KEYS = (2048, 3072, 4096)
+OTHERS = 1 / 4  # rows that a party has in addition, for each row that all have
 
 
 def estimator_of(work: Workload) -> Estimator:
@@ -68,7 +69,7 @@ def tables(work: Workload, *, new: bool = False) -> Tables:
     effects = np.random.default_rng(7).normal(size=width)
     rng = np.random.default_rng(12 if new else 11)
     common = min(work.rows, 4000) if new else work.rows
-    extra = common // 4
+    extra = int(common * OTHERS)
     total = common + extra * (1 + work.hosts)
     x = rng.normal(size=(total, width)) + 0.5 * rng.normal(size=(total, 1))
     score = x @ effects * 0.2

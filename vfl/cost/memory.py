@@ -48,6 +48,10 @@ MATCHING = 12  # copies of a tag while two lists are sorted and compared
 SHARED_MATCHING = 8  # the same at a worker, with its ids
 READING = 80 * MIB  # what a worker takes that reads a table, some rows at a time
 
+ENGINE = 95 * MIB  # what Ray or Dask take in the process of a party that has workers (the driver)
+PASSING = 1.0  # vectors of a block's length that are on their way through it
+PLACED_ROW = 24  # bytes of a row there, while workers match ids and while rows are put in order
+
 VECTORS = 10  # of a block's length in a worker, at most: measured at the holder of the key
 WIDTH = 1.3  # of a ciphertext in memory, to its bytes
 TABLE = 96 * MIB  # of a table of powers, at most (native/core/src/paillier/public.rs)
@@ -79,19 +83,25 @@ class Size:
     common: int
 
 
-def own_bytes(job: Matching, role: Role, size: Size, *, trains: bool = True) -> int:
-    """Of this party's process without workers, if its partners' lists are as long as its own.  trains: or aligns
-    alone."""
+def own_bytes(
+    job: Matching, role: Role, size: Size, *, trains: bool = True, workers: bool = False, away: bool = False
+) -> int:
+    """Of this party's process, if its partners' lists are as long as its own.  trains: or aligns alone; workers:
+    whether it has some, which hold what is long; away: whether these have read its ids, and it holds no table."""
     hosts = len(job.parties.hosts)
     value = KEPT * VALUE if trains and isinstance(job, Job) else CELL
-    table = 0 if role == "arbiter" else size.rows * (ROW + value * size.columns)
-    needs = [0 if role == "arbiter" and hosts == 1 else _aligning(size.rows, size.rows * hosts)]
+    table = 0 if role == "arbiter" or away else size.rows * (ROW + value * size.columns)
+    aligning = 0 if role == "arbiter" and hosts == 1 else _aligning(size.rows, size.rows * hosts)
+    if workers and hosts == len(job.align.keys) == 1 and role != "arbiter":
+        aligning = PLACED_ROW * size.rows
+    needs = [aligning]
     if trains and isinstance(job, Job):
-        needs += [REPORT if role == "guest" else 0, *(_trained(one, role, size) for one in job.candidates)]
-    return LIBRARIES + table + max(needs)
+        each = (_trained(one, role, size, workers=workers) for one in job.candidates)
+        needs += [REPORT if role == "guest" else 0, *each]
+    return LIBRARIES + (ENGINE if workers else 0) + table + max(needs)
 
 
-def _trained(job: Job, role: Role, size: Size) -> int:
+def _trained(job: Job, role: Role, size: Size, *, workers: bool) -> int:
     """The training of one candidate."""
     hosts, plan, kind, bits = len(job.parties.hosts), plan_of(job), kind_of(job.model), job.crypto.key_bits
     rows = max(1, round(size.common * (1 - job.split.test)))
@@ -99,35 +109,42 @@ def _trained(job: Job, role: Role, size: Size) -> int:
     if work is None:
         return 0
     if work.kind == "trees":
-        return _trees(work, role, bits, size.columns)
+        return _trees(work, role, bits, size.columns, workers=workers)
     chunks = kind.chunks(plan, 1 + hosts, rows, work.passes)
-    return _regression(chunks, role, bits, (rows, size.columns), -(-rows // kind.batches(plan, rows)))
+    batch = -(-rows // kind.batches(plan, rows))
+    return _regression(chunks, role, bits, (rows, size.columns), batch, workers=workers)
 
 
-def _regression(chunks: Sequence[Slots], role: Role, bits: int, shape: tuple[int, int], batch: int) -> int:
+def _regression(
+    chunks: Sequence[Slots], role: Role, bits: int, shape: tuple[int, int], batch: int, *, workers: bool
+) -> int:
     """chunks: of prepared iterations, if there are any; shape: rows and columns; batch: rows of a mini-batch, or
     all."""
     rows, columns = shape
-    found = REGRESSION.of(role) * _ciphertext(bits) * min(batch, parts.ROWS)
+    found = (PASSING if workers else REGRESSION.of(role)) * _ciphertext(bits) * min(batch, parts.ROWS)
     if chunks:
         first = chunks[0]
         limbs = -(-first.z_bits // 64) + (-(-first.g_bits // 64) if role == "arbiter" else 0)
         found += VALUE * limbs * max(one.passes for one in chunks) * rows
     if role != "arbiter":
-        found += USED * VALUE * columns * rows + _buckets(bits, columns, batch)
-    return int(found) + _powers(role, bits, chunks[0].packs(batch) if chunks and role != "arbiter" else batch)
+        found += USED * VALUE * columns * rows
+    if workers:
+        return int(found)
+    buckets = 0 if role == "arbiter" else _buckets(bits, columns, batch)
+    return int(found) + buckets + _powers(role, bits, chunks[0].packs(batch) if chunks and role != "arbiter" else batch)
 
 
-def _trees(work: Workload, role: Role, bits: int, columns: int) -> int:
+def _trees(work: Workload, role: Role, bits: int, columns: int, *, workers: bool) -> int:
     sealed, ciphertext = work.membership == "sealed", _ciphertext(bits)
-    found = (SEALED if sealed else OPEN).of(role) * ciphertext * min(work.rows, parts.ROWS)
+    vectors = PASSING if workers else (SEALED if sealed else OPEN).of(role)
+    found = vectors * ciphertext * min(work.rows, parts.ROWS)
     if sealed:
         found += NODES.of(role) * VALUE * max(1, work.classes - 1) * (work.rows << work.depth)
-    elif role == "host":
+    elif role == "host" and not workers:
         found += ciphertext * work.rows
     if role != "arbiter":
         found += columns * (work.bins * ciphertext + BINNED * VALUE * work.rows)
-    return int(found) + (_powers(role, bits, work.rows) if role == holder(sealed) else 0)
+    return int(found) + (_powers(role, bits, work.rows) if role == holder(sealed) and not workers else 0)
 
 
 def holder(sealed: bool) -> Role:

@@ -73,6 +73,11 @@ class Aligning(Ready[Matching]):
     def size(self) -> tuple[int, int]:
         return (0, 0) if self.ids is None else (len(self.ids[0]), 0 if self.stored is None else self.stored.width)
 
+    @property
+    def away(self) -> bool:
+        """As `Ready.away`."""
+        return any(isinstance(one, IdsAway) for one in self.ids or ())
+
     def input_digest(self) -> bytes:
         """What this party's randomness is bound to: the job and its own ids."""
         return hashlib.sha256(self.job.digest + b"".join(ids.digest() for ids in self.ids or ())).digest()

@@ -32,8 +32,8 @@ class OwnMemory:
 
 
 def own_memory(ready: Ready[Any], command: Command) -> OwnMemory | None:
-    """None where it is not predicted: with workers, which hold what is long, and for predictions."""
-    if ready.party.compute.workers or command not in ("run", "align"):
+    """None where it is not predicted: for predictions of a model."""
+    if command not in ("run", "align"):
         return None
     rows, columns = ready.size if ready.party.role != "arbiter" else (ROWS, COLUMNS)
     least = min(rows, ready.job.align.min_intersection)
@@ -44,7 +44,8 @@ def own_memory(ready: Ready[Any], command: Command) -> OwnMemory | None:
 def _needed(ready: Ready[Any], command: Command, size: Size) -> int:
     role = ready.party.role
     assert role != "member"  # of an averaging `vfl.cli.members` says it
-    return own_bytes(ready.job, role, size, trains=command == "run")
+    workers = bool(ready.party.compute.workers)
+    return own_bytes(ready.job, role, size, trains=command == "run", workers=workers, away=ready.away)
 
 
 def enough_memory(ready: Ready[Any], command: Command) -> OwnMemory | None:

@@ -85,6 +85,11 @@ class Ready(Generic[J]):
         return (0, 0) if self.table is None else (len(self.table), self.table.features.shape[1])
 
     @property
+    def away(self) -> bool:
+        """Whether this party's workers have read its ids, and this process holds no table."""
+        return False
+
+    @property
     def inputs(self) -> str:
         """What `input_digest` is of, in words."""
         return "the table"

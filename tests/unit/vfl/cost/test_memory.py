@@ -87,6 +87,40 @@ def test_all_that_was_measured_is_predicted():
     assert missed() == []
 
 
+def of_drivers() -> list[tuple[str, int, float, float, float]]:
+    """What drivers of two workers took in MiB, what the page says is predicted, and what is."""
+    text, found = PAGE.read_text(encoding="utf-8"), []
+    table = text[text.index("<!-- measured drivers -->") : text.index("<!-- end of measured drivers -->")]
+    for line in re.findall(r"^\| (\w.*) \|$", table, re.M)[1:]:
+        kind, rows, columns, took, said = (cell.replace(",", "") for cell in line.split(" | "))
+        job, _, trains = job_of(kind)
+        size = Size(int(rows), int(columns), int(rows))
+        needs = own_bytes(job, "guest", size, trains=trains, workers=True, away=not trains)
+        found.append((kind, int(rows), float(took), float(said), needs / MIB))
+    return found
+
+
+def test_drivers_that_were_measured_are_predicted():
+    lines = of_drivers()
+    assert {"alignment", "sealed trees"} <= {kind for kind, *_ in lines}
+    for kind, rows, took, said, needs in lines:
+        assert abs(said - needs) <= 0.51, (kind, rows, needs)
+        assert abs(needs / took - 1) < WORST, (kind, rows)
+
+
+@pytest.mark.parametrize("cause", ["ENGINE", "NODES"])
+def test_planted_fault_a_cause_that_is_left_out_of_a_driver_is_found(monkeypatch, cause):
+    monkeypatch.setattr(memory, cause, memory.Vectors(0, 0, 0) if cause == "NODES" else 0)
+    assert any(abs(needs - said) > 0.51 for *_, said, needs in of_drivers())
+
+
+def test_a_driver_holds_no_ciphertexts_and_no_ids_that_workers_read(write):
+    job, size = load_agreement(write(REGRESSION)), Size(10**6, 20, 10**6)
+    assert own_bytes(job, "guest", size, workers=True) < own_bytes(job, "guest", size) - 200 * MIB
+    few, many = (own_bytes(job, "guest", Size(n, 20, n), trains=False, workers=True, away=True) for n in (10**5, 10**6))
+    assert few < many < 1.1 * few
+
+
 def test_the_page_says_what_is_predicted():
     for one in recorded():
         job, aligned, trains = job_of(one.kind)
