@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vfl.api.federation import Federation
     from vfl.api.members import Members
     from vfl.api.search import FederatedSearch, GridSearchCV
+    from vfl.attacks.audit import audit
     from vfl.models.averaging.joint import AveragedModel
     from vfl.models.averaging.spec import Averaging
     from vfl.models.evaluation import Evaluation, evaluate
@@ -64,6 +65,7 @@ __all__ = [
     "TableOptions",
     "__version__",
     "align",
+    "audit",
     "errors",
     "evaluate",
     "load_model",
@@ -78,6 +80,7 @@ _NAMES = {
     "vfl.models.averaging.joint": ("AveragedModel",),
     "vfl.models.averaging.spec": ("Averaging",),
     "vfl.api.search": ("FederatedSearch", "GridSearchCV"),
+    "vfl.attacks.audit": ("audit",),
     "vfl.models.regression.spec": ("LinearRegression", "LogisticRegression", "PoissonRegression"),
     "vfl.models.trees.spec": ("BoostedTrees",),
     "vfl.models.evaluation": ("Evaluation", "evaluate"),

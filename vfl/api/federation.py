@@ -284,24 +284,43 @@ class Federation:
         shown = None if verbose is None else whole("verbose", verbose, 0)
         given = watched(self.roles.all, taps, observers, randomness)
         with showing(shown, given["observers"], GUEST) as given["observers"]:
-            model, searched = fit(
-                request,
-                self._tables,
-                self.roles,
-                self._cipher or paillier(request.spec.key_bits),
-                Reader(self._keys, self._normalise, self._duplicates, self._settings),
-                label=self._label,
-                agreed={
-                    "min_intersection": self._min_intersection,
-                    "reveal": self._reveal,
-                    "convergence": self._convergence,
-                    "prepared": request.spec.prepares and self._preparation != "none",
-                    "gram": request.spec.prepares and self._preparation == "gram",
-                },
-                watched=given,
-            )
+            model, searched = fit(**self._arguments(request), watched=given)
         model.verbose = shown
         return model if request.grid is None or searched is None else FederatedSearch(request.grid, model, searched)
+
+    def _on(self, tables: Mapping[str, Table], cipher: Scheme) -> Federation:
+        """The same agreement on other tables, under another cipher: what `vfl.audit` repeats."""
+        return Federation(
+            dict(tables),
+            self._keys,
+            self._label,
+            self._normalise,
+            1,
+            cipher,
+            self._duplicates,
+            self._reveal,
+            self._settings,
+            convergence=self._convergence,
+            preparation=self._preparation,
+        )
+
+    def _arguments(self, request: Request) -> dict[str, Any]:
+        """What `vfl.api.training` takes, but for what watches the run."""
+        return {
+            "request": request,
+            "tables": self._tables,
+            "roles": self.roles,
+            "scheme": self._cipher or paillier(request.spec.key_bits),
+            "reader": Reader(self._keys, self._normalise, self._duplicates, self._settings),
+            "label": self._label,
+            "agreed": {
+                "min_intersection": self._min_intersection,
+                "reveal": self._reveal,
+                "convergence": self._convergence,
+                "prepared": request.spec.prepares and self._preparation != "none",
+                "gram": request.spec.prepares and self._preparation == "gram",
+            },
+        }
 
     def _request(
         self, estimator: object, preprocess: object, split: object, privacy: object, init_model: object

@@ -62,6 +62,33 @@ def fit(
     """Aligns, trains on the common rows that the split does not hold out, and returns the joint model and what a search
     found.
 
+    As `train`.
+    """
+    trained, searched = train(request, tables, roles, scheme, reader, label=label, agreed=agreed, watched=watched)
+    kind, fitted = trained.kind, trained.fitted
+    for party, found in fitted.items():
+        for sentence in kind.remarks(found):
+            warnings.warn(f"{party}: {sentence}", UserWarning, stacklevel=4)
+    for sentence in kind.notes(fitted[roles.guest]):
+        from sklearn.exceptions import ConvergenceWarning  # takes a second to import
+
+        warnings.warn(sentence, ConvergenceWarning, stacklevel=4)
+    return kind.joint(trained.learned(reports(trained, reader.keys) if request.split else {})), searched
+
+
+def train(
+    request: Request,
+    tables: Mapping[str, Table],
+    roles: Roles,
+    scheme: Scheme,
+    reader: Reader,
+    *,
+    label: str,
+    agreed: Mapping[str, Any],
+    watched: Mapping[str, Any],
+) -> tuple[Trained[Any], Searched | None]:
+    """Aligns and trains; what every party has at the end, its rows included.
+
     reader: of tables of new rows; agreed: what plans take besides; watched: what else `run_local` takes.  Raises
     ConfigError, DataError, before anything is sent.
     """
@@ -106,14 +133,7 @@ def fit(
         started,
         cautions,
     )
-    for party, found in fitted.items():
-        for sentence in kind.remarks(found):
-            warnings.warn(f"{party}: {sentence}", UserWarning, stacklevel=4)
-    for sentence in kind.notes(fitted[roles.guest]):
-        from sklearn.exceptions import ConvergenceWarning  # takes a second to import
-
-        warnings.warn(sentence, ConvergenceWarning, stacklevel=4)
-    return kind.joint(trained.learned(reports(trained, reader.keys) if split else {})), searched
+    return trained, searched
 
 
 def _check_hosts(spec: Spec, hosts: int) -> None:

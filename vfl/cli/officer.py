@@ -1,4 +1,5 @@
-"""The commands of whoever answers for the data, and of whoever asks for help: `vfl budget`, `purge`, `support`."""
+"""The commands of whoever answers for the data, and of whoever asks for help: `vfl budget`, `purge`, `audit`,
+`support`."""
 
 from __future__ import annotations
 
@@ -77,6 +78,28 @@ def purge(
     cells = {column: asked(column) for column in customer or ()}
     told = purged(own, None if before is None else before.date(), models, budgets, cells, yes)
     answer(told, as_json, lambda: print_purge(told, Console()))
+
+
+@officer_app.command(epilog=examples("audit"))
+def audit(
+    run: RunFolder,
+    seeds: Annotated[
+        int, typer.Option(min=2, max=1000, help="How often an attack is repeated that depends on random numbers.")
+    ] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Attack this party's own run, and write audit.html.
+
+    Checks what the run's transcript shows ([run] transcript = true in the party file), and attacks a twin: generated
+    tables with the shapes of the run, trained by the same job here.  Nothing is sent.
+    """
+    from vfl.attacks.audit import PAGE
+    from vfl.attacks.own_run import audit_run
+    from vfl.cli.audits import audited, print_audit
+
+    found = audit_run(run, seeds)
+    told = audited(found, found.save(run))
+    answer(told, as_json, lambda: print_audit(told, run / PAGE, Console()))
 
 
 @officer_app.command(epilog=examples("support"))

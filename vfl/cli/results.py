@@ -207,6 +207,32 @@ class Purge(Result, tag="purge"):
     done: Annotated[bool, Meta(description="whether it was erased (--yes)")]
 
 
+class AuditCheck(Part):
+    check: str
+    found: str
+    holds: bool
+
+
+class AuditAttack(Part):
+    number: Number
+    name: str
+    result: float
+    bound: Annotated[float, Meta(description="the largest result that this product may give, fixed before the run")]
+    control: Annotated[float, Meta(description="the same attack on a twin in which a leak is planted")]
+    textbook: Annotated[float, Meta(description="the same attack on the textbook protocol")]
+    holds: bool
+
+
+class Audit(Result, tag="audit"):
+    """audit.json in the run's folder holds all of it."""
+
+    page: str
+    holds: bool
+    checks: Annotated[list[AuditCheck], Meta(description="what the transcript shows without any ground truth")]
+    attacks: Annotated[list[AuditAttack], Meta(description="on a twin with the shapes of the run")]
+    untried: Annotated[Text, Meta(description="by attack, why it says nothing about this run")]
+
+
 class Support(Result, tag="support"):
     file: str
     holds: list[str]

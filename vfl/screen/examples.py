@@ -42,6 +42,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "model show": ("vfl model show RUN/model",),
     "budget": ("vfl budget bank/party.toml",),
     "purge": ("vfl purge bank/party.toml --before 2026-01-01", "vfl purge bank/party.toml --customer id --yes"),
+    "audit": ("vfl audit RUN", "vfl audit bank/runs/latest --seeds 5"),
     "support": ("vfl support RUN", "vfl support bank/runs/latest --out support.zip"),
     "chaos kill": ("vfl chaos kill --every 20", "vfl chaos kill --model boosted-trees --every-boundary --instants 200"),
     "chaos net": ("vfl chaos net", "vfl chaos net --schedules 2000 --seed 8 --model logistic-regression"),

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from tests.promises.processes.institutions import KEY, ROOT, Institutions
-from vfl.cli.results import RESULTS, Bench, Demo, NodeStart, Predict, ReportShown
+from vfl.cli.results import RESULTS, Audit, Bench, Demo, NodeStart, Predict, ReportShown
 
 OFFICER = {
     "Which of our columns": r"own columns +numbers: canaryage, canarylimit",
@@ -92,6 +92,7 @@ def answer_programs(parties: Institutions, runs: dict[str, Path], answers: list[
     declared: Any = Union[tuple(RESULTS.values())]  # noqa: UP007
     found = [msgspec.json.decode(answer, type=declared) for answer in answers]
     assert {type(one) for one in found} == set(RESULTS.values()) - {
+        Audit,
         Demo,
         Bench,
         NodeStart,

@@ -253,6 +253,7 @@ def test_the_help_lists_the_commands_in_the_order_of_use(
         "model",
         "budget",
         "purge",
+        "audit",
         "support",
         "bench",
         "chaos",
@@ -260,7 +261,7 @@ def test_the_help_lists_the_commands_in_the_order_of_use(
     assert "..." not in text.partition("Commands:")[2]  # nothing is cut off at 80 columns
     assert re.fullmatch(r"vfl \d+\.\d+\.\d+\n", parties.here("--version").out)
     in_readme = list(dict.fromkeys(words[1] for words in printed()))
-    assert set(in_readme) == set(listed) - {"demo", "bench", "purge", "renew", "node"}
+    assert set(in_readme) == set(listed) - {"demo", "bench", "purge", "renew", "node", "audit"}
 
 
 def test_init_and_trust_leave_nothing_half_done(parties: Institutions) -> None:

@@ -8,9 +8,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
-from tests.promises.processes.institutions import Institutions
+from tests.promises.processes.institutions import ROOT, Institutions, tables
+from vfl.attacks.registry import ATTACKS
 from vfl.ledger import read_ledger
 from vfl.taps.transcript import FILE, read_transcript
 
@@ -49,6 +51,28 @@ def test_totals_are_those_of_the_transport(parties: Institutions) -> None:
         assert sums["to"] == sum(phase["bytes_sent"] for phase in phases)
         assert sums["from"] == sum(phase["bytes_received"] for phase in phases)
         assert (folder / FILE).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.slow
+def test_every_party_audits_its_own_run(parties: Institutions) -> None:
+    """With the page beside it; a changed message is noticed."""
+    lay_out(parties, data=tables(300))
+    parties.done()
+    schema = jsonschema.Draft202012Validator(json.loads((ROOT / "docs" / "commands.schema.json").read_text()))
+    for name in parties.roles:
+        folder = latest(parties, name)
+        ended = parties.here("audit", folder, "--seeds", "2", "--json")
+        assert ended.code == 0, ended.err
+        found = json.loads(ended.out)
+        assert [e.message for e in schema.iter_errors(found)] == []
+        assert [check["holds"] for check in found["checks"]] == [True] * 4, found["checks"]
+        assert len(found["attacks"]) + len(found["untried"]) == len(ATTACKS)
+        assert "A party does not have its partners" in (folder / "audit.html").read_text()
+        assert json.loads((folder / "audit.json").read_text())["about"]["party"] == name
+    (folder / FILE).write_bytes((folder / FILE).read_bytes()[:3000])
+    assert parties.here("audit", folder).code == 2
+    (folder / FILE).unlink()
+    parties.here("audit", folder).says(2, "has no transcript", "transcript = true")
 
 
 @pytest.mark.slow

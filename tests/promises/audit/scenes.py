@@ -1,0 +1,41 @@
+"""Runs that the attacks are tried on."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import vfl
+from vfl.attacks.audit import one_thread
+from vfl.attacks.scene import SHORT, Asked, Scene, record
+from vfl.schema.spec import Spec
+
+KINDS: dict[str, tuple[Spec, dict[str, Any]]] = {
+    "regression": (vfl.LogisticRegression(), {}),
+    "sealed trees": (vfl.BoostedTrees(n_estimators=10), {}),
+    "scorecard": (vfl.Scorecard(), {"reveal": ["guest"]}),
+}
+
+
+def federation(rows: int = 400, seed: int = 0, **more: Any) -> vfl.Federation:
+    """Three columns of the guest and five of a host, some common causes, and labels that hang on all."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(rows, 3)) @ rng.normal(size=(3, 8)) + rng.normal(size=(rows, 8))
+    y = (x @ np.linspace(0.9, 0.3, 8) + 1.5 * rng.logistic(size=rows) > 0).astype(int)
+    ids = [f"customer-{k:05d}" for k in range(rows)]
+    bank = pd.DataFrame(x[:, :3], columns=["age", "limit", "terms"]).assign(id=ids, default=y)
+    telecom = pd.DataFrame(x[:, 3:], columns=["bill", "late", "calls", "data", "tenure"]).assign(id=ids)
+    only = pd.DataFrame(0.0, index=range(20), columns=telecom.columns).assign(id=[f"stranger-{k}" for k in range(20)])
+    telecom = pd.concat([telecom, only]).sample(frac=1, random_state=1)
+    given = {"on": "id", "label": "default", "cipher": SHORT} | more
+    return vfl.Federation.local(bank, {"telecom": telecom}, **given)
+
+
+@cache
+def scene(kind: str) -> Scene:
+    estimator, more = KINDS[kind]
+    with one_thread():
+        return record(Asked(federation(**more), estimator))

@@ -1,0 +1,1 @@
+"""Attacks on what the parties of a run really received: `vfl audit` and `vfl.audit`."""

@@ -1,0 +1,135 @@
+"""What every attack of the audit says and does.
+
+An attack reads what one party, or a named coalition, received.  It uses the ground truth for scoring only.  It ships
+with a control: the same attack on a twin of the run in which a leak is planted.  At full size the control must succeed,
+or the attack shows nothing; the smallest leak that it finds says how much it shows.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from vfl.attacks.scene import Scene
+
+SEEDS = 20
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds with its 95% interval; of a single value, which nothing random decides, the value."""
+
+    mean: float
+    low: float
+    high: float
+    seeds: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Estimate:
+        """Student's interval of the mean."""
+        mean = float(np.mean(values))
+        if len(values) < 2:
+            return cls(mean, mean, mean, len(values))
+        from scipy.stats import t  # takes a second to import
+
+        half = float(t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
+        return cls(mean, mean - half, mean + half, len(values))
+
+    def as_dict(self) -> dict[str, float | int]:
+        return asdict(self)
+
+
+class Attack(ABC):
+    """Base of the attacks.
+
+    number: in the audit's list.  measure: what its result is; chance: what a guess gets.  bound: the largest result
+    that this product may give, fixed before any run, and reason: where it comes from.  succeeds: the least result of
+    the control.  sizes: of planted leaks, the largest (an unprotected twin) first, and size_of: what a size is.  found:
+    the smallest of them that is found at each of 20 seeds, on the breast cancer table (benchmarks/privacy.py).
+    """
+
+    number: ClassVar[int]
+    name: ClassVar[str]
+    who: ClassVar[str]
+    needs: ClassVar[str]
+    setting: ClassVar[str]
+    sentence: ClassVar[str]
+    measure: ClassVar[str]
+    chance: ClassVar[float]
+    bound: ClassVar[float]
+    reason: ClassVar[str]
+    succeeds: ClassVar[float]
+    sizes: ClassVar[tuple[float, ...]]
+    size_of: ClassVar[str]
+    textbook_is: ClassVar[str]
+    found: ClassVar[float | None] = None
+    random: ClassVar[bool] = True  # whether a run with other random numbers can give another result
+
+    def unfit(self, scene: Scene) -> str:
+        """Why this attack says nothing about a run; empty where it does."""
+        return ""
+
+    @abstractmethod
+    def product(self, scene: Scene, seed: int) -> float:
+        """The result on what this product sent; seed 0: in the run itself, others: in repetitions of it."""
+
+    @abstractmethod
+    def planted(self, scene: Scene, seed: int, size: float) -> float:
+        """The result on a twin with a leak of this size."""
+
+    @abstractmethod
+    def textbook(self, scene: Scene, seed: int) -> float:
+        """The result on the textbook protocol with the same data."""
+
+    def over(self, scene: Scene, seeds: int) -> Estimate:
+        return Estimate.of([self.product(scene, seed) for seed in range(seeds if self.random else 1)])
+
+    def finds(self, scene: Scene, seeds: int, size: float) -> bool:
+        """Whether a leak of this size is found in every one of `seeds` twins: the result is above the bound."""
+        return all(self.planted(scene, seed, size) > self.bound for seed in range(seeds))
+
+    def smallest(self, scene: Scene, seeds: int) -> float | None:
+        """The smallest planted leak that is found at every seed, down from the largest; None where none is."""
+        found = None
+        for size in self.sizes:
+            if not self.finds(scene, seeds, size):
+                break
+            found = size
+        return found
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What one attack did to one run."""
+
+    attack: Attack
+    product: Estimate
+    control: Estimate
+    textbook: Estimate
+    smallest: float | None
+
+    @property
+    def holds(self) -> bool:
+        """Whether the result is at or under the bound, its interval not wholly above, and the control succeeded."""
+        return self.product.mean <= self.attack.bound and self.works
+
+    @property
+    def works(self) -> bool:
+        """Whether the control succeeded, without which the result means nothing."""
+        return self.control.mean >= self.attack.succeeds
+
+    def as_dict(self) -> dict[str, Any]:
+        one = self.attack
+        texts = ("name", "who", "needs", "setting", "sentence", "measure", "reason", "size_of", "textbook_is")
+        numbers = {"number": one.number, "chance": one.chance, "bound": one.bound, "succeeds": one.succeeds}
+        results = {name: getattr(self, name).as_dict() for name in ("product", "control", "textbook")}
+        return (
+            numbers
+            | {name: getattr(one, name) for name in texts}
+            | results
+            | {"smallest": self.smallest, "holds": self.holds, "works": self.works}
+        )

@@ -1,0 +1,186 @@
+"""`vfl.audit`: attacks a run in which one person holds all tables, with their truth for scoring."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from protocols.errors import ConfigError
+from vfl.api.federation import Federation
+from vfl.attacks.attack import SEEDS, Attack, Estimate, Tried
+from vfl.attacks.registry import ATTACKS
+from vfl.attacks.scene import Asked, Scene, record
+from vfl.models.privacy import Privacy
+from vfl.models.splitting import Split
+from vfl.preprocessing import Preprocessing
+from vfl.schema.arguments import impossible, whole
+from vfl.schema.section import type_of
+from vfl.schema.spec import Spec
+from vfl.storage.files import write_private, written
+from vfl.version import __version__
+
+FORMAT = 1
+JSON, PAGE = "audit.json", "audit.html"
+CONTROLS = 5  # seeds of the control and of the textbook protocol
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What the attacks did to a run.
+
+    Attributes
+    ----------
+    about : dict
+        Which run: model, rows, columns by party, seeds, when, by which version.
+    tried : sequence of Tried
+        One per attack: its result, the control's, the textbook protocol's.
+    untried : dict of str
+        By an attack's number and name, why it says nothing about this run.
+    checks : sequence of dict
+        Of a party's own run, what its transcript shows without any ground truth: `check`, `found`, `holds`.
+    """
+
+    about: Mapping[str, Any]
+    tried: Sequence[Tried]
+    untried: Mapping[str, str] = field(default_factory=dict)
+    checks: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether every attack stays at or under its bound, every control succeeds, and every check holds."""
+        return all(one.holds for one in self.tried) and all(check["holds"] for check in self.checks)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The content of audit.json."""
+        return {
+            "format": FORMAT,
+            "about": dict(self.about),
+            "holds": self.holds,
+            "checks": [dict(check) for check in self.checks],
+            "attacks": [one.as_dict() for one in self.tried],
+            "untried": dict(self.untried),
+        }
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes audit.json and audit.html, readable by this account only; the path of the page."""
+        from vfl.attacks.page import render
+
+        content, where = self.as_dict(), Path(folder)
+        with written(where):
+            where.mkdir(parents=True, exist_ok=True)
+            write_private(where / JSON, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+            write_private(where / PAGE, render(content).encode())
+        return where / PAGE
+
+
+def audit(
+    federation: Federation,
+    estimator: Spec,
+    *,
+    preprocess: Preprocessing | None = None,
+    split: Split | None = None,
+    privacy: Privacy | None = None,
+    seeds: int = SEEDS,
+    attacks: Sequence[int] | None = None,
+) -> Audit:
+    """Trains as `Federation.fit` does, and attacks what each party received.
+
+    Every attack is repeated where random numbers matter, has a control that must succeed on a twin in which a leak is
+    planted, and is made on the textbook protocol with the same data too.
+
+    Parameters
+    ----------
+    federation : Federation
+        All tables, in one process: only there is ground truth to score an attack by.
+    estimator : Spec
+        What is trained.
+    preprocess : Preprocessing, default None
+        As `Federation.fit`.
+    split : Split, default None
+        As `Federation.fit`.
+    privacy : Privacy, default None
+        As `Federation.fit`.
+    seeds : int, default 20
+        The number of repetitions of an attack whose result depends on random numbers.
+    attacks : sequence of int, default None
+        The numbers of the attacks to try; None is all of them.
+
+    Returns
+    -------
+    Audit
+        Its `holds` says whether every bound was kept and every control succeeded; `save(folder)` writes the page.
+
+    Raises
+    ------
+    ConfigError
+        What is asked is not possible.
+
+    Notes
+    -----
+    What each party learns is said at each estimator; the audit sends nothing more. Repetitions use at most 400 rows and short keys: with
+    fewer unknowns an attacker has it easier, and random numbers are attacked, not the length of a key. Cost: a training, and about a second
+    per attack and repetition.
+
+    Examples
+    --------
+    >>> found = vfl.audit(fed, vfl.LogisticRegression(link="taylor", max_iter=5), seeds=2, attacks=[5])
+    >>> found.holds
+    True
+    """  # noqa: E501
+    if not isinstance(federation, Federation):
+        raise ConfigError(f"federation is {type_of(federation)}", remedy="Make one with vfl.Federation.local(...)")
+    repeated = whole("seeds", seeds, 2)
+    known = {attack.number: attack for attack in ATTACKS}
+    chosen = list(known) if attacks is None else list(attacks)
+    if not chosen or not set(chosen) <= known.keys():
+        raise impossible("attacks", attacks, f"attacks are some of {', '.join(map(str, known))}")
+    asked = Asked(federation, estimator, {"preprocess": preprocess, "split": split, "privacy": privacy})
+    with one_thread():
+        scene = record(asked)
+        tried, untried = attacked(scene, repeated, [known[number] for number in chosen])
+    return Audit(about_of(scene, repeated, "this run"), tried, untried)
+
+
+def attacked(scene: Scene, seeds: int, attacks: Sequence[Attack] = ATTACKS) -> tuple[list[Tried], dict[str, str]]:
+    """Every attack that fits, and why the others do not."""
+    tried, untried = list[Tried](), dict[str, str]()
+    for attack in attacks:
+        if why := attack.unfit(scene):
+            untried[f"{attack.number} {attack.name}"] = why
+        else:
+            tried.append(tried_on(scene, attack, seeds))
+    return tried, untried
+
+
+def tried_on(scene: Scene, attack: Attack, seeds: int) -> Tried:
+    """One attack: the run, the control and the textbook protocol."""
+    few = min(seeds, CONTROLS)
+    control = Estimate.of([attack.planted(scene, seed, attack.sizes[0]) for seed in range(few)])
+    textbook = Estimate.of([attack.textbook(scene, seed) for seed in range(few)])
+    return Tried(attack, attack.over(scene, seeds), control, textbook, attack.found)
+
+
+def about_of(scene: Scene, seeds: int, source: str) -> dict[str, Any]:
+    """Which run, for whoever reads the page."""
+    sizes = {party: scene.x(party).shape[1] for party in (scene.guest, *scene.hosts)}
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return {
+        "source": source,
+        "kind": scene.kind,
+        "rows": scene.rows,
+        "columns": sizes,
+        "seeds": seeds,
+        "made": now,
+        "version": __version__,
+    }
+
+
+def one_thread() -> Any:
+    """Small products: threads only get in each other's way."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    return threadpool_limits(limits=1)

@@ -1,0 +1,171 @@
+"""`vfl audit RUN`: what one party can find out about its own run.
+
+It has its transcript and not the truth about its partners: no attack on their columns or labels can be scored here.  So
+the transcript gets the checks that need no truth, and the attacks run on a twin: generated tables with the shapes of
+the run, trained by the same job in this process (docs/adr/0027-audit.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from protocols.errors import ConfigError, ModelError
+from protocols.message import REVEALED
+from vfl.api.federation import Federation
+from vfl.attacks.attack import SEEDS
+from vfl.attacks.audit import Audit, about_of, attacked, one_thread
+from vfl.attacks.forensics import marks, residues
+from vfl.attacks.received import Floats, fields, kinds, moduli, vectors
+from vfl.attacks.scene import ROWS, SHORT, Asked, record
+from vfl.job import Job
+from vfl.job.job import job_from
+from vfl.job.plan import plan_of
+from vfl.ledger import read_ledger
+from vfl.report.page import read_report
+from vfl.taps.transcript import Transcript, read_transcript
+
+LEDGER = "ledger.jsonl"
+COUNTED = {"Columns": "count", "SplitColumns": "count"}  # messages that say how many columns their sender has
+COLUMNS = 5  # of a party of which this one does not know
+NOTE = (
+    "The attacks ran on a twin: generated tables with the shapes of this run, trained by the same job in one process. "
+    "A party does not have its partners' tables, so nothing could say whether an attack on the run itself was right."
+)
+Check = dict[str, Any]
+
+
+def audit_run(folder: Path, seeds: int = SEEDS) -> Audit:
+    """Checks a party's transcript, and attacks a twin of its run.  Raises ConfigError, ModelError."""
+    report = read_report(folder)
+    try:
+        job = job_from(report["job_file"])
+    except (ConfigError, KeyError):
+        raise ModelError(
+            f"{folder} is no run of a job whose parties hold different columns", remedy="Give the folder of vfl run"
+        ) from None
+    transcript = read_transcript(folder, str(report["party"]))
+    checks = checked(folder, transcript, job)
+    twin = federation_like(report, job, transcript)
+    asked = Asked(twin, job.model, {"preprocess": job.preprocess})
+    with one_thread():
+        scene = record(asked)
+        tried, untried = attacked(scene, seeds)
+    about = about_of(scene, seeds, "a twin of this run")
+    about |= {"job": str(report["job"]), "job_digest": str(report["job_digest"]), "party": transcript.party}
+    return Audit(about | {"role": str(report["role"]), "note": NOTE}, tried, untried, checks)
+
+
+def checked(folder: Path, transcript: Transcript, job: Job) -> list[Check]:
+    """What the transcript shows without any ground truth."""
+    return [listed(folder, transcript), declared(transcript, job), in_clear(transcript, job), marked(transcript)]
+
+
+def listed(folder: Path, transcript: Transcript) -> Check:
+    """Whether transcript and ledger are about the same messages."""
+    lines = list(read_ledger(folder / LEDGER))
+    theirs = [line["sha256"] for line in lines if line["type"] == "received"]
+    ours = [hashlib.sha256(entry.data).hexdigest() for entry in transcript.received()]
+    sent = sum(line["bytes"] for line in lines if line["type"] == "message")
+    whole = ours == theirs and sent == sum(n for (way, _), n in transcript.totals().items() if way == "to")
+    size = sum(n for (way, _), n in transcript.totals().items() if way == "from")
+    found = (
+        f"{len(ours)} messages, {size} bytes" if whole else f"{len(ours)} messages here, {len(theirs)} in the ledger"
+    )
+    return {"check": "The transcript holds exactly the messages of the ledger", "found": found, "holds": whole}
+
+
+def declared(transcript: Transcript, job: Job) -> Check:
+    """Whether all that was revealed needed a permission that the job lists."""
+    known = kinds()
+    unknown = sorted({e.message for e in transcript.received() if e.message not in known})
+    revealed = {e.message for e in transcript.received() if e.message in known and _reveals(e.message)}
+    beyond = sorted(m for m in revealed if known[m].permit not in job.disclosure.allow)
+    found = ", ".join([*unknown, *beyond]) or f"{len(revealed)} kinds of messages reveal something, all permitted"
+    holds = not unknown and not beyond
+    return {"check": "Every message is declared, and the job permits what it reveals", "found": found, "holds": holds}
+
+
+def in_clear(transcript: Transcript, job: Job) -> Check:
+    """What attacks 3, 4, 5 and 14 need: numbers in the clear, one for each of several rows or weights."""
+    keys, found = moduli(transcript.received()), dict[str, str]()
+    for entry in transcript.received():
+        if entry.message in kinds() and _reveals(entry.message) and max(map(len, vectors(entry, keys)), default=0) > 1:
+            found[entry.message] = kinds()[entry.message].permit or ""
+    holds = all(permit in job.disclosure.allow for permit in found.values())
+    names = ", ".join(f"{message} ({permit})" for message, permit in sorted(found.items()))
+    return {
+        "check": "No list of numbers in the clear but those that the job permits",
+        "found": names or "none",
+        "holds": holds,
+    }
+
+
+def marked(transcript: Transcript) -> Check:
+    """Attack 12 on the transcript itself."""
+    entries = transcript.received()
+    seen = residues(entries, moduli(entries))
+    found = marks(seen)
+    return {
+        "check": "No ciphertext betrays what is in it, or what it was made from (attack 12)",
+        "found": f"{found} of {len(seen)} ciphertexts under keys of other parties",
+        "holds": found == 0,
+    }
+
+
+def _reveals(message: str) -> bool:
+    return kinds()[message].disclosure >= REVEALED
+
+
+# -- a twin
+
+
+def federation_like(report: Mapping[str, Any], job: Job, transcript: Transcript) -> Federation:
+    """Generated tables with the shapes of a run, and its agreement."""
+    rng, alignment = np.random.default_rng(0), report.get("alignment") or {}
+    rows = min(ROWS, int(alignment.get("train_rows") or alignment.get("intersection") or ROWS))
+    counts, plan = columns_told(transcript), plan_of(job)
+    causes = rng.normal(size=(rows, 3))
+    frames = dict[str, pd.DataFrame]()
+    for party in (job.parties.guest, *job.parties.hosts):
+        width = counts.get(party, COLUMNS)
+        x = causes @ rng.normal(size=(3, width)) + rng.normal(size=(rows, width))
+        frames[party] = pd.DataFrame(x, columns=[f"x{k}" for k in range(width)]).assign(id=range(rows))
+    score = sum(frame.drop(columns="id").to_numpy().sum(axis=1) for frame in frames.values())
+    guest = frames.pop(job.parties.guest).assign(label=labels(job, np.asarray(score), rng))
+    return Federation.local(
+        guest,
+        frames,
+        on="id",
+        label="label",
+        cipher=SHORT,
+        reveal=plan.reveal,
+        convergence=plan.convergence,
+        preparation=job.crypto.preparation if job.model.prepares else None,
+    )
+
+
+def columns_told(transcript: Transcript) -> dict[str, int]:
+    """By peer, how many columns it said that it has."""
+    found = dict[str, int]()
+    for entry in transcript.received():
+        if (name := COUNTED.get(entry.message)) is not None:
+            told = [value for field, _, value in fields(entry) if field == name]
+            found |= {entry.peer: max(1, int(told[0]))} if told else {}
+    return found
+
+
+def labels(job: Job, score: Floats, rng: np.random.Generator) -> Floats:
+    """As the job's model takes them."""
+    noisy: Floats = score / np.std(score) + rng.logistic(size=len(score))
+    classes = int(getattr(job.model, "num_class", None) or 2)
+    if job.model.label in ("binary", "multiclass"):
+        return np.searchsorted(np.quantile(noisy, np.arange(1, classes) / classes), noisy).astype(np.float64)
+    if job.model.label == "count":
+        return rng.poisson(np.exp(np.clip(noisy / 3, -3, 3))).astype(np.float64)
+    return noisy

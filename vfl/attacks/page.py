@@ -1,0 +1,46 @@
+"""audit.html: one page with everything inside, in the style of a run's report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vfl.report import words
+from vfl.report.sections import typeset
+
+HERE = Path(__file__).parent / "templates"
+
+
+def render(content: Mapping[str, Any]) -> str:
+    """The page of an audit; content: that of audit.json."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    import vfl.report
+
+    style = Path(vfl.report.__file__).parent / "templates"
+    environment = Environment(
+        loader=FileSystemLoader([HERE, style]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = typeset(words.number)
+    environment.filters["figure"] = figure
+    environment.filters["range"] = interval
+    return environment.get_template("audit.html").render(content)
+
+
+def figure(value: float | None) -> str:
+    """Three decimals, whole numbers without any."""
+    if value is None:
+        return "none"
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:.3f}"
+
+
+def interval(result: Mapping[str, float]) -> str:
+    """The 95% interval of a mean over seeds; empty where nothing random decides."""
+    if result["seeds"] < 2 or result["low"] == result["high"]:
+        return ""
+    return f"{result['low']:.3f} to {result['high']:.3f}"

@@ -1,0 +1,67 @@
+"""How much anything that was received says of a secret: by how much a prediction of the secret gets better with it, on
+rows whose secret the attacker has not seen.
+
+The attacker is granted the secret of the other rows.  There it chooses the numbers that explain best what its own
+columns leave open, in one half, and fits them in the other; so what fits by chance among many is not believed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+CHOSEN, CHUNK, FOLDS = 60, 4096, 4
+
+
+def added(lines: Floats, known: Floats, truth: Floats) -> float:
+    """By how much the explained part of the variance of `truth` (rows,) rises when `lines` (k, rows) are added to what
+    the attacker knows, (rows, columns)."""
+    from sklearn.linear_model import RidgeCV
+    from sklearn.model_selection import KFold
+
+    rows = len(truth)
+    if not len(lines):
+        return 0.0
+    before, after = np.zeros(rows), np.zeros(rows)
+    for fit, test in KFold(FOLDS, shuffle=True, random_state=0).split(truth):
+        model = RidgeCV(np.logspace(-2, 4, 7)).fit(known[fit], truth[fit])
+        rest = truth[fit] - model.predict(known[fit])
+        before[test] = after[test] = model.predict(known[test])
+        half = np.arange(len(fit)) % 2 == 0
+        strength = np.concatenate(
+            [np.abs(correlations(lines[k : k + CHUNK, fit[half]], rest[half])) for k in range(0, len(lines), CHUNK)]
+        )
+        best = np.argsort(-strength)[:CHOSEN]
+        chosen = lines[best].T
+        chosen = (chosen - chosen.mean(axis=0)) / np.maximum(chosen.std(axis=0), 1e-300)
+        fitted = RidgeCV(np.logspace(-1, 7, 9)).fit(chosen[fit[~half]], rest[~half])
+        after[test] += fitted.predict(chosen[test])
+    spread = float(((truth - truth.mean()) ** 2).sum())
+    wrong = [float(((truth - found) ** 2).sum()) for found in (before, after)]
+    return (wrong[0] - wrong[1]) / spread if spread else 0.0
+
+
+def correlation(found: Floats, truth: Floats) -> float:
+    """0 where one of them does not vary."""
+    if found.std() == 0 or truth.std() == 0:
+        return 0.0
+    return float(np.corrcoef(found, truth)[0, 1])
+
+
+def correlations(lines: Floats, rest: Floats) -> Floats:
+    """(k,) of each line with `rest`."""
+    x = lines - lines.mean(axis=1, keepdims=True)
+    scale = np.linalg.norm(x, axis=1) * np.linalg.norm(rest - rest.mean())
+    return np.asarray(x @ (rest - rest.mean()) / np.maximum(scale, 1e-300))
+
+
+def auc(truth: Floats, score: Floats) -> float:
+    """The area under the ROC curve, ties halved; .5 where one class is absent."""
+    from scipy.stats import rankdata
+
+    events = truth > truth.mean()
+    few = int(events.sum())
+    if few in (0, len(truth)):
+        return 0.5
+    return float((rankdata(score)[events].sum() - few * (few + 1) / 2) / (few * (len(truth) - few)))
