@@ -32,7 +32,7 @@ def measured(rows: pd.DataFrame, held_out: pd.DataFrame, most: float | None) -> 
         guest, {"telecom": host}, on="ID", label=LABEL, cipher=Identity(), reveal=("guest", "hosts")
     )
     privacy = None if most is None else vfl.Privacy(unit="label", epsilon=most, delta=DELTA)
-    model = fed.fit(vfl.LogisticRegression(C=0.01), privacy=privacy)
+    model = fed.fit(vfl.LogisticRegression(C=0.001, link="taylor"), privacy=privacy)
     scores = model.predict_score(held_out.drop(columns=OF_HOST), {"telecom": held_out[["ID", *OF_HOST]]})
     return float(roc_auc_score(held_out.set_index("ID")[LABEL].loc[scores.index], scores))
 
@@ -48,7 +48,7 @@ def main() -> None:
     heads = ("without noise" if each is None else f"epsilon {each:g}" for each in EPSILONS)
     print("| training rows |", " | ".join(heads), "|")
     print("|---" * (1 + len(EPSILONS)) + "|")
-    for rows in (24_000, 6_000, 1_500):
+    for rows in (24_000, 6_000):
         found = (f"{measured(rest.iloc[:rows], held_out, most):.4f}" for most in EPSILONS)
         print(f"| {rows:,} |", " | ".join(found), "|", flush=True)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from protocols.alignment import SizeNoise
 from protocols.channel import Tap
 from protocols.cipher import Identity
 from protocols.errors import ConfigError
@@ -23,6 +24,7 @@ from vfl.data.arrow import AnyFrame, as_frame
 from vfl.data.near_ids import Own, near_misses
 from vfl.data.own_ids import OwnIds
 from vfl.data.shapes import Profile, cautions
+from vfl.models.privacy import Privacy
 from vfl.report.page import FORMAT, write_alignment
 from vfl.report.words import LOCAL
 from vfl.schema.arguments import flag, one_of, path, watched, whole
@@ -96,6 +98,7 @@ def align(
     duplicates: str = "error",
     min_intersection: int = 1,
     cardinality_only: bool = False,
+    privacy: Privacy | None = None,
     options: Mapping[str, TableOptions] | None = None,
     taps: Mapping[str, Sequence[Tap]] | None = None,
     observers: Mapping[str, Observer] | None = None,
@@ -122,6 +125,8 @@ def align(
         The fewest common rows.
     cardinality_only : bool, default False
         Whether the size alone is opened.
+    privacy : Privacy, default None
+        With `cardinality_only`, one host and one key: `vfl.Privacy(unit="id", epsilon=..., delta=...)` adds noise of both parties to the size.
     options : dict of TableOptions, default None
         By party ("guest", or a host's name), what it says of its own table: here its own names of the id columns.
     taps, observers, randomness : dict, default None
@@ -170,7 +175,8 @@ def align(
     for sentence in near_misses(keys, by_column, compared):
         warn_user(sentence)
     roles = Roles(GUEST, tuple(hosts), ARBITER)
-    plan = alignment.AlignmentPlan(least, len(keys), cardinality_only)
+    noise = _noise(privacy, cardinality_only)
+    plan = alignment.AlignmentPlan(least, len(keys), cardinality_only, noise=noise)
     programs: dict[str, Any] = {
         party: partial(alignment.data_party, keys=own.keys, plan=plan) for party, own in owns.items()
     }
@@ -181,6 +187,17 @@ def align(
     frames = {party: own.rows(found[party]) for party, own in owns.items()}
     report = MatchReport.of(found[GUEST], keys, {party: own.repeated for party, own in owns.items()}, cardinality_only)
     return Aligned(frames[GUEST], {host: frames[host] for host in hosts}, report)
+
+
+def _noise(privacy: object, size_only: bool) -> SizeNoise | None:
+    if privacy is None:
+        return None
+    if not isinstance(privacy, Privacy) or privacy.unit != "id" or not size_only:
+        raise ConfigError(
+            "privacy is for the size of an intersection alone",
+            remedy='Pass vfl.Privacy(unit="id", ...) with cardinality_only=True, or None for no noise',
+        )
+    return SizeNoise(privacy.multiplier(1))
 
 
 def _own(

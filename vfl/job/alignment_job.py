@@ -6,16 +6,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
+from protocols.alignment import SizeNoise
 from vfl.job.job import Job, Matching, check_is_job, load_job
 from vfl.job.members_job import MembersJob, is_of_members
 from vfl.job.model import NOT_YET
+from vfl.models.privacy import Privacy
 from vfl.schema.section import Complaint, build, read_toml
 
 
 class AlignmentJob(Matching):
     """A whole job file that aligns ids only."""
+
+    privacy: Privacy | None = Field(
+        default=None,
+        exclude_if=lambda privacy: privacy is None,
+        description='a section [privacy] with unit = "id": noise on the size, where that alone is opened',
+    )
 
     @model_validator(mode="after")
     def _allows_itself(self) -> AlignmentJob:
@@ -25,8 +33,24 @@ class AlignmentJob(Matching):
                 'Name a party that holds no data, such as arbiter = "trustco"',
                 "parties.arbiter",
             )
+        if self.privacy is not None:
+            self._check_privacy(self.privacy)
         self.check_permits(alignment_permits(self))
         return self
+
+    def _check_privacy(self, privacy: Privacy) -> None:
+        if privacy.unit != "id":
+            what = f'is "{privacy.unit}", and an alignment opens no sum and no label'
+            raise Complaint(what, 'Choose unit = "id", with align.cardinality_only = true', "privacy.unit")
+        if not self.align.cardinality_only or len(self.align.keys) > 1 or len(self.parties.hosts) > 1:
+            what = 'is "id", which is for the size alone between two parties, with one key'
+            remedy = "Set align.cardinality_only = true, with one host and one key, or remove [privacy]"
+            raise Complaint(what, remedy, "privacy.unit")
+
+    @property
+    def noise(self) -> SizeNoise | None:
+        """On the size.  Raises ConfigError where dp-accounting is missing."""
+        return None if self.privacy is None else SizeNoise(self.privacy.multiplier(1))
 
 
 def alignment_permits(job: Matching) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ def with_noise(privacy: Privacy, plan: Plan[Any], hosts: int) -> Plan[Any]:
 def check(privacy: Privacy, plan: Plan[Any], *, searched: bool) -> None:
     """Raises Complaint where a plan cannot keep the promise."""
     if privacy.unit != "label":
-        what = f'is "{privacy.unit}", which is for an averaging of members'
+        what = f'is "{privacy.unit}", which is for an averaging of members, or for sizes'
         raise Complaint(what, 'Choose unit = "label": the labels, from hosts', "privacy.unit")
     if on_bins(plan) and not searched:
         _refuse(plan.labels_told)

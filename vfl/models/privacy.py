@@ -75,10 +75,11 @@ class Privacy(Declared):
         le=1e-3,
         description="a probability with which epsilon may not hold; choose it far below 1 / rows",
     )
-    unit: Literal["row", "member", "label"] = Field(
+    unit: Literal["row", "member", "label", "id"] = Field(
         default="row",
         description="what is protected: of an averaging each row of each member, or all that a member holds; of bins "
-        "by the label, or of labels that a logistic regression is trained on, each label, from hosts",
+        "by the label, or of labels that a logistic regression is trained on, each label, from hosts; of the "
+        "size of an intersection each id of the other party",
     )
     clip: float = Field(
         default=1.0,
@@ -99,10 +100,12 @@ class Privacy(Declared):
     @model_validator(mode="after")
     def _go_together(self) -> Privacy:
         """What would do nothing is refused."""
-        if self.unit == "label":
+        if self.unit in ("label", "id"):
             for name in ("clip", "bounds"):
                 if getattr(self, name) != type(self).model_fields[name].default:
-                    what = 'is given, and with unit = "label" nothing is clipped: one label changes a count by one'
+                    what = (
+                        'is given, and with unit = "' + self.unit + '" nothing is clipped: one changes a count by one'
+                    )
                     raise Complaint(what, "Leave it out", f"privacy.{name}")
         return self
 

@@ -7,7 +7,19 @@ from typing import Any
 
 from vfl.report.words import number
 
-SAME = ("format", "job", "job_digest", "party", "role", "started", "phases", "peak_memory", "disclosure", "resumed")
+SAME = (
+    "format",
+    "job",
+    "job_digest",
+    "party",
+    "role",
+    "started",
+    "phases",
+    "peak_memory",
+    "disclosure",
+    "resumed",
+    "privacy",
+)
 
 
 def as_result(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,6 +46,7 @@ def aligning(result: Mapping[str, Any]) -> dict[str, Any]:
     others = [str(name) for name in told["rows"] if name != party]
     whole = told["rows"].get(party)
     known = f"{number(common)} of {party}’s {number(whole)} rows" if whole is not None else f"{number(common)} rows"
+    known = f"About {known}" if result.get("privacy") else known
     every = " and ".join([", ".join(others[:-1]), others[-1]] if len(others) > 1 else others)
     return {
         "lead": f"{known} {'is' if common == 1 else 'are'} known to {every} too.",

@@ -8,8 +8,9 @@ from typing import Any
 from vfl.report.words import number
 
 Result = Mapping[str, Any]
-OF_LABELS = "labels that are trained on"
+OF_LABELS, SIZES = "labels that are trained on", "sizes"
 NOISY = {
+    SIZES: ("SizeOnly",),
     "sums": ("OpenedSum", "UnmaskingShares"),
     "events of bins": ("MergedCounts",),
     OF_LABELS: ("HostWeights", "SettlingSign", "Settled", "EdgeShare"),
@@ -27,16 +28,21 @@ def promised(result: Result) -> str:
     if not told:
         return ""
     on = noise_on(told)
-    what = {"sums": "All sums carry noise", "events of bins": "Events of bins carry noise"}.get(
-        on, "The model is trained on labels with noise"
-    )
-    whose = {"sums": "anybody learns of this run", "events of bins": "hosts learn of them"}.get(
-        on, "hosts and the arbiter learn of the training"
-    )
+    what = {
+        "sums": "All sums carry noise",
+        SIZES: "The size carries noise of each party",
+        "events of bins": "Events of bins carry noise",
+    }.get(on, "The model is trained on labels with noise")
+    whose = {
+        "sums": "anybody learns of this run",
+        SIZES: "a party learns of the other's ids",
+        "events of bins": "hosts learn of them",
+    }.get(on, "hosts and the arbiter learn of the training")
     other = {
         "row": "without any one row",
         "member": "if any one member had sent noise alone",
         "label": "with another label of any one training row",
+        "id": "with another id in place of any one of them",
     }[str(told["unit"])]
     times, epsilon, count = number(told["multiplier"]), number(told["epsilon"]), told["sums"]
     return (

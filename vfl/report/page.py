@@ -62,6 +62,7 @@ def write_report(folder: Path, result: Result) -> Path:
 def write_alignment(folder: Path, content: Mapping[str, Any]) -> Path:
     """Writes alignment.json and report.html into `folder`, and gives the path of the page; only this account can read
     them.  content: that of alignment.json.  Raises ConfigError if they cannot be written."""
+    content = marked(content)
     page = render(as_result(content))
     try:
         folder.mkdir(parents=True, exist_ok=True)

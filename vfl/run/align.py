@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table as Grid
 
-from protocols.alignment import Alignment, Ids, IdsAway
+from protocols.alignment import Alignment, Ids, IdsAway, SizeNoise
 from protocols.channel import Tap
 from protocols.errors import ConfigError, ModelError
 from protocols.session import Observer
@@ -43,8 +43,12 @@ from vfl.data.source import read_stored
 from vfl.data.spill import scratch_in
 from vfl.data.stored import Stored, StoredFrame
 from vfl.job import Party, check_files, cross_check
+from vfl.job.alignment_job import AlignmentJob
 from vfl.job.job import Matching
 from vfl.job.policy import rows_check
+from vfl.models import accounting
+from vfl.models.accounting import Spent
+from vfl.report.noise import SIZES
 from vfl.report.page import ALIGNMENT, FORMAT, write_alignment
 from vfl.run.recovery import RunResult, take_part
 from vfl.run.session import Ready, RunSession, peers_for
@@ -119,7 +123,7 @@ def prepare(
     source = party.data
     large, profile = size_of(source.source) > LARGE_FILE, {} if profile is None else profile
     shared = large or is_parquet(source.source) or party.compute.database is not None
-    if stack is not None and party.compute.engine != "inline" and shared:
+    if stack is not None and party.compute.engine != "inline" and shared and noise_of(job) is None:
         return _read_by_workers(job, party, identity, format or ("parquet" if has_parquet else "csv"), profile, stack)
     columns = [source.id_columns.get(column, column) for column in job.align.columns]
     if large:
@@ -191,7 +195,11 @@ def align(
     def work(meeting: RunSession) -> dict[str, Any]:
         scratch = scratch_in(meeting.folder, SMALL) if ready.pool is not None else scratch_in(meeting.folder)
         plan = alignment.AlignmentPlan(
-            job.align.min_intersection, len(job.align.keys), job.align.cardinality_only, scratch
+            job.align.min_intersection,
+            len(job.align.keys),
+            job.align.cardinality_only,
+            scratch,
+            noise_of(job),
         )
         if ready.ids is None:
             alignment.arbiter(meeting.session, plan)
@@ -220,6 +228,11 @@ def align(
         taps=taps,
     )
     return taken.folder, from_json(taken.result)
+
+
+def noise_of(job: Matching) -> SizeNoise | None:
+    """On the size, where the job asks for it."""
+    return job.noise if isinstance(job, AlignmentJob) else None
 
 
 def write_rows(ready: Aligning, found: Alignment, folder: Path) -> None:
@@ -268,6 +281,10 @@ def as_json(ready: Aligning, started: datetime.datetime, report: MatchReport | N
         "role": party.role,
         "started": started.isoformat(timespec="seconds"),
     }
+    if isinstance(job, AlignmentJob) and job.privacy is not None and (noise := job.noise) is not None:
+        delta = job.privacy.delta
+        spent = Spent("id", accounting.epsilon([(noise.multiplier, 1)], delta), delta, float(noise.multiplier), 1)
+        content |= {"privacy": dataclasses.asdict(spent) | {"on": SIZES}}
     if report is not None:
         content |= report.content(party.name) | {"file": None if report.size_only else f"aligned.{ready.format}"}
     return content

@@ -29,12 +29,13 @@ from protocols.session import Session
 from protocols.workers.cluster import Cluster
 from vfl.compute.opening import Pool
 from vfl.compute.shelf import Shelf
+from vfl.job.alignment_job import AlignmentJob
 from vfl.job.plan import plan_of
 from vfl.ledger import LedgerBroken, LedgerWriter, Witness, continued
 from vfl.ledger.continuing import read_unfinished
 from vfl.models import label_privacy
 from vfl.run.budget import Budget
-from vfl.run.budget.noise import NoiseBudget, OfLabels
+from vfl.run.budget.noise import NoiseBudget, OfLabels, OfSizes
 from vfl.run.session import (
     DRAFT,
     Ready,
@@ -304,6 +305,9 @@ def budget_of(ready: Ready[Any], purpose: str) -> Budget:
     if privacy is not None and purpose == "run" and table is not None and table.label is not None:
         of = label_privacy.releases(privacy, plan_of(job), len(job.parties.hosts))
         noise = NoiseBudget(ready.party, job.parties.hosts, OfLabels(table), (of.multiplier, of.times))
+    if purpose == "align" and isinstance(job, AlignmentJob) and (of_size := job.noise) is not None:
+        partners = [name for name in job.parties.names if name != ready.party.name]
+        noise = NoiseBudget(ready.party, partners, OfSizes(), (of_size.multiplier, 1))
     return Budget(ready.party, purpose, ready.table, job.models_told, ready.opened, guest, ready.own_rows, noise)
 
 

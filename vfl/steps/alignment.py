@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from protocols import alignment
-from protocols.alignment import Alignment, Ids, IdsAway, MemorySpool, Scratch
+from protocols.alignment import Alignment, Ids, IdsAway, MemorySpool, Scratch, SizeNoise
 from protocols.session import Session
 from vfl.data.keys import KeyLists
 
@@ -22,13 +22,21 @@ class AlignmentPlan:
     keys: int = 1
     size_only: bool = False
     scratch: Scratch = MemorySpool
+    noise: SizeNoise | None = None  # where the size alone is opened
 
 
 def data_party(session: Session, keys: tuple[Ids | IdsAway, ...], plan: AlignmentPlan) -> Alignment:
     """The guest's and each host's side.  Learns which of its rows are common and by which key, or with `size_only` how
     many."""
     with session.phase("align"):
-        return alignment.align(session, keys, plan.min_intersection, size_only=plan.size_only, scratch=plan.scratch)
+        return alignment.align(
+            session,
+            keys,
+            plan.min_intersection,
+            size_only=plan.size_only,
+            scratch=plan.scratch,
+            noise=plan.noise,
+        )
 
 
 def arbiter(session: Session, plan: AlignmentPlan) -> None:

@@ -19,7 +19,9 @@ from tests.promises.processes.institutions import KEY, Ended, Institutions, inst
 from vfl.cli.results import AlignmentReport
 from vfl.data.spill import Spill, scratch_in
 from vfl.job import PERMITS, AlignmentJob, load_agreement, load_party
+from vfl.models import accounting
 from vfl.run import align as alignment_run
+from vfl.run.budget.used import budgets_used
 
 ALONE = """\
 name = "overlap"
@@ -182,6 +184,33 @@ def test_the_size_alone(parties: Institutions) -> None:
         content = json.loads((result.folder / "alignment.json").read_text())
         assert (content["common"], content["file"]) == (64, None)
         assert not list(result.folder.glob("aligned*"))
+
+
+@pytest.mark.slow
+def test_the_size_with_noise_is_reported_and_counted(parties: Institutions) -> None:
+    parties.lay_out()
+    alone(parties, more="cardinality_only = true", allow=("intersection-size-to-parties",))
+    noise = '\n[privacy]\nunit = "id"\nepsilon = 8\ndelta = 1e-6\n'
+    parties.job.write_text(parties.job.read_text() + noise)
+    results = aligned(parties)
+    assert [r.code for r in results.values()] == [0, 0], results
+    told = {name: json.loads((result.folder / "alignment.json").read_text()) for name, result in results.items()}
+    promise = told["bank"]["privacy"]
+    assert promise == told["telecom"]["privacy"]
+    assert promise["unit"] == "id"
+    assert told["bank"]["common"] == told["telecom"]["common"]
+    assert told["bank"]["rows"] == told["telecom"]["rows"]
+    (size,) = [line for line in told["bank"]["disclosure"] if line["message"] == "SizeOnly"]
+    assert f"sigma = {promise['multiplier']:.4f} times what one id can change" in size["noise"]
+    assert "The size carries noise of each party" in (results["bank"].folder / "report.html").read_text()
+    for name, partner in (("bank", "telecom"), ("telecom", "bank")):
+        used = {(one.budget, one.partner): one.used for one in budgets_used(load_party(parties.file(name)))}
+        assert used["epsilon", partner] == pytest.approx(
+            accounting.epsilon([(promise["multiplier"], 1)], 1e-5), abs=1e-3
+        )
+    again = aligned(parties)
+    assert {r.code for r in again.values()} == {6}  # policy.epsilon is 10
+    assert all("sizes of intersections" in r.err for r in again.values())
 
 
 def test_below_the_minimum_both_say_so_and_only_the_size_was_sent(parties: Institutions) -> None:

@@ -93,8 +93,10 @@ def fits(privacy: Privacy, spec: Averaging, members: int, names: tuple[str, ...]
     if spec.update_bits is not None:
         what = "is given, and what rounding cuts off is carried over to the next update, which no clip bounds"
         raise Complaint(what, "Leave it out with privacy", "model.update_bits")
-    if privacy.unit == "label":
-        raise Complaint('is "label", which is for bins by the label', 'Choose "row" or "member"', "privacy.unit")
+    if privacy.unit in ("label", "id"):
+        raise Complaint(
+            f'is "{privacy.unit}", which is for bins by the label, or sizes', 'Choose "row" or "member"', "privacy.unit"
+        )
     if privacy.unit == "row":
         for name in ("local_epochs", "batch_size", "mu"):
             if getattr(spec, name) != type(spec).model_fields[name].default:

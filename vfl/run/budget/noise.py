@@ -62,10 +62,25 @@ class OfLabels:
         return counts.labels(self.table)
 
 
+@dataclass(frozen=True)
+class OfSizes:
+    """All sizes of intersections with a partner, whatever the ids."""
+
+    said: ClassVar[str] = "sizes of intersections"
+
+    def same(self, counts: Counts) -> list[str]:
+        return [self.said]
+
+    def own(self, counts: Counts) -> str:
+        return self.said
+
+
 class NoiseBudget:
     """For one run: of what, with which partners; release: its multiplier, and how many sums."""
 
-    def __init__(self, party: Party, partners: Sequence[str], what: OfColumns | OfLabels, release: Release) -> None:
+    def __init__(
+        self, party: Party, partners: Sequence[str], what: OfColumns | OfLabels | OfSizes, release: Release
+    ) -> None:
         self._party, self._partners, self._what = party, partners, what
         self._more, self._file = used_by(release), BudgetFile(party.run.directory)
 

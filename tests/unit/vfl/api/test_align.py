@@ -227,6 +227,20 @@ def test_the_size_alone() -> None:
     assert {s.kind.kind for s in transcript} == {"BlindedIds", "SortedTags", "SizeOnly"}
 
 
+def test_a_size_with_noise() -> None:
+    guest = pd.DataFrame({"id": range(1000)})
+    promise = vfl.Privacy(unit="id", epsilon=0.05, delta=1e-6)
+    found = {
+        vfl.align(guest, {"telecom": guest.iloc[500:]}, on="id", cardinality_only=True, privacy=promise).report.common
+        for _ in range(2)
+    }
+    assert found != {500}
+    for wrong in ({"cardinality_only": False}, {"privacy": vfl.Privacy(unit="label", epsilon=1, delta=1e-6)}):
+        given: dict[str, Any] = {"cardinality_only": True, "privacy": promise} | wrong
+        with pytest.raises(ConfigError, match="privacy is for the size"):
+            vfl.align(guest, {"telecom": guest}, on="id", **given)
+
+
 def test_below_the_minimum_nothing_but_the_size_is_learnt() -> None:
     guest = pd.DataFrame({"id": [1, 2, 3]})
     transcript: list[Sent] = []

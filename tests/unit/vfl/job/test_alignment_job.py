@@ -6,6 +6,7 @@ import pytest
 from protocols.errors import ConfigError, DisclosureRefused
 from tests.unit.vfl.job.samples import MINIMAL, with_key
 from vfl.job import AlignmentJob, Job, cross_check, load_agreement, load_job, load_party, starter_party, with_peer
+from vfl.models import accounting
 
 ALONE = """\
 name = "overlap"
@@ -99,3 +100,30 @@ def test_a_policy_that_opens_no_row_agrees_to_the_size_alone(write, tmp_path):
     cross_check(load_agreement(write(size)), party)
     with pytest.raises(DisclosureRefused, match="intersection-to-parties"):
         cross_check(load_agreement(write(ALONE)), party)
+
+
+PRIVATE = '\n[privacy]\nunit = "id"\nepsilon = 2\ndelta = 1e-6\n'
+SIZE = ALONE.replace("[disclosure]", "cardinality_only = true\n[disclosure]").replace(
+    '"intersection-to-parties"', '"intersection-size-to-parties"'
+)
+
+
+def test_a_size_alone_can_carry_noise(write):
+    plain, private = (load_agreement(write(SIZE + more)) for more in ("", PRIVATE))
+    assert plain.noise is None
+    assert plain.digest != private.digest
+    assert b"privacy" not in plain.canonical
+    assert private.noise.multiplier == accounting.multiplier(2.0, 1e-6, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (ALONE + PRIVATE, "the size alone between two parties"),
+        (SIZE + PRIVATE.replace('"id"', '"row"'), "opens no sum and no label"),
+        (SIZE.replace('[["national_id"]]', '[["national_id"], ["phone"]]') + PRIVATE, "with one key"),
+        (SIZE + PRIVATE + "clip = 2.0\n", "nothing is clipped"),
+    ],
+)
+def test_other_alignments_have_no_noise(write, text, says):
+    assert says in refusal(write(text))
