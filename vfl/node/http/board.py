@@ -15,6 +15,7 @@ from msgspec import Meta
 from protocols.errors import ConfigError
 from vfl.node.http.access import Tickets
 from vfl.node.http.part import Answer
+from vfl.node.online.publications import Published
 from vfl.node.service import Service
 from vfl.node.table import Entry
 from vfl.node.telling import certificate_ends, last_event, time_text
@@ -95,6 +96,7 @@ class Board(Answer):
     runs: Annotated[list[BoardRun], Meta(description="the latest first")]
     own: Annotated[BoardPartner, Meta(description="this party's certificate")]
     partners: list[BoardPartner]
+    online: Annotated[list[Published], Meta(description="the models that are published for online scores")]
     left_out: Annotated[int, Meta(description="jobs and runs that are over, and too old to be shown")]
     unreadable: Annotated[str | None, Meta(description="why budgets are not shown")]
 
@@ -135,6 +137,7 @@ class Boards:
             runs=[self._run(one) for one in reversed(runs[-MOST:])],
             own=_partner(party.name, ends, []),
             partners=[_partner(name, ends, limits) for name in sorted(party.peers)],
+            online=service.online.told(),
             left_out=max(0, len(over) - MOST) + max(0, len(runs) - MOST),
             unreadable=unreadable,
         )

@@ -16,7 +16,7 @@ function draw() {
   at("party").textContent = board.party;
   at("kind").textContent = `vfl node of the ${board.role}, release ${board.release}`;
   for (const [id, view] of Object.entries(sections.VIEWS)) show(at(id), view(board, page));
-  at("stopped").hidden = !at("stopped").childNodes.length;
+  for (const id of ["online", "stopped"]) at(id).hidden = !at(id).childNodes.length;
 }
 
 function seen(board) {

@@ -143,6 +143,20 @@ function chips(missing, peers) {
     peers.map(name => chip(name, "good", "connected")), missing.map(name => chip(name, "watch", "awaited")));
 }
 
+const SERVING = { answering: "good", publishing: "watch", connecting: "watch", ended: "bad" };
+
+function online(board) {
+  if (!board.online.length) return [];
+  return [
+    title("online", "Online scores", board.online.length),
+    board.online.map(one => h("article", { class: "job", "data-key": one.job_digest, "aria-label": `Online scores of ${one.job}` },
+      h("div", { class: "line" }, h("h3", {}, one.job),
+        h("p", { class: "chip", "data-state": one.runs ? SERVING[one.doing] : "bad" }, one.runs ? one.doing : "no process lives")),
+      h("p", { class: "soft small" }, `published by ${one.by}`, one.epoch ? `; epoch ${one.epoch.slice(0, 12)}` : null),
+      one.error ? h("p", { class: "caution" }, one.error) : null)),
+  ];
+}
+
 function stopped(board, page) {
   const jobs = board.jobs.filter(job => job.state === "failed" || job.state === "cancelled");
   if (!jobs.length) return [];
@@ -243,4 +257,4 @@ function spent(one, partner) {
     one.limit ? h("meter", { min: 0, max: one.limit, low: 0, high: one.limit * 0.8, optimum: 0, value: Math.min(one.used, one.limit), "aria-label": `${name}, with ${partner.partner}` }, text) : null);
 }
 
-export const VIEWS = { summary, waiting, running, stopped, runs, partners: partnersView };
+export const VIEWS = { summary, waiting, running, online, stopped, runs, partners: partnersView };

@@ -19,7 +19,7 @@ import pytest
 from protocols.errors import ConfigError
 from tests.unit.vfl.node.conftest import Bank
 from tests.unit.vfl.node.http.test_http import RUN, TOKENS, Face, a_run, event, with_http
-from vfl.job import load_party
+from vfl.job import Job, load_agreement, load_party
 from vfl.ledger import LedgerWriter
 from vfl.node.http import access
 from vfl.node.http.access import Keys, Tickets, User, Users
@@ -254,3 +254,14 @@ def test_a_listing_reads_again_what_has_changed(bank: Bank) -> None:
     assert listing.runs()[0] is first[0]  # nothing was read
     (folder / "report.json").write_text("{}")
     assert [one.outcome for one in listing.runs()] == ["done"]
+
+
+def test_published_models_are_on_the_board(bank: Bank, face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(face.service, "round", lambda: None)  # no process is started for it
+    assert board(face)["online"] == []
+    job = load_agreement(bank.job)
+    assert isinstance(job, Job)
+    face.service.online.publications.offer(job, bank.job.read_bytes(), None, None, "jane")
+    (one,) = board(face)["online"]
+    assert (one["job"], one["job_digest"], one["by"]) == ("credit-risk", job.digest.hex(), "jane")
+    assert one["runs"] is False
