@@ -120,8 +120,8 @@ counts: setup  ## records what fixed small jobs cost, after a change that was me
 COMPILE := $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 lock: setup  ## resolves requirements.lock (a run), requirements-test.lock and requirements-oracles.lock (benchmarks) again
 	$(COMPILE) --build-deps-for wheel --output-file requirements.lock pyproject.toml
-	$(COMPILE) --build-deps-for wheel --extra data --extra files --extra ray --extra dask --extra dp --extra node --extra dev --constraint requirements.lock --output-file requirements-test.lock pyproject.toml
-	$(COMPILE) --build-deps-for wheel --extra data --extra files --extra ray --extra dask --extra dp --extra node --extra dev --extra docs --extra oracles --constraint requirements-test.lock --output-file requirements-oracles.lock pyproject.toml
+	$(COMPILE) --build-deps-for wheel --extra data --extra files --extra ray --extra dask --extra dp --extra evidence --extra node --extra dev --constraint requirements.lock --output-file requirements-test.lock pyproject.toml
+	$(COMPILE) --build-deps-for wheel --extra data --extra files --extra ray --extra dask --extra dp --extra evidence --extra node --extra dev --extra docs --extra oracles --constraint requirements-test.lock --output-file requirements-oracles.lock pyproject.toml
 
 clean:  ## removes what was built
 	rm -rf $(VENV) native/target protocols/*.so dist demo-run

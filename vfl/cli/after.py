@@ -62,7 +62,7 @@ def runs(
     party: PartyFile,
     as_json: AsJson = False,
 ) -> None:
-    """List this party's runs: when, which job, how it ended, and where."""
+    """List this party's runs: when, which job, how it ended, where."""
     from vfl.cli.results import Runs
     from vfl.cli.show import print_runs
     from vfl.job import load_party

@@ -69,13 +69,17 @@ def _sums(kinds: Sequence[Kind]) -> Table:
 
 def verified(run: Path, certificate: Path | None) -> LedgerVerify:
     """Checks a ledger.  Raises ConfigError, LedgerBroken."""
+    return LedgerVerify(**asdict(verify_ledger(own_ledger(run), pem_of(certificate))))
+
+
+def pem_of(certificate: Path | None) -> bytes | None:
+    """What the file holds.  Raises ConfigError."""
     try:
-        pem = certificate.read_bytes() if certificate else None
+        return certificate.read_bytes() if certificate else None
     except OSError as error:
         raise ConfigError(
             f"{certificate} cannot be read ({error.strerror})", remedy="Name the certificate of the ledger's party"
         ) from None
-    return LedgerVerify(**asdict(verify_ledger(own_ledger(run), pem)))
 
 
 def print_verified(found: LedgerVerify, certificate: Path | None, console: Console) -> None:

@@ -13,6 +13,7 @@ import typer
 
 from vfl.cli.after import after_app
 from vfl.cli.begin import begin_app
+from vfl.cli.evidence import evidence_app
 from vfl.cli.files import job_app, ledger_app, model_app
 from vfl.cli.nodes import node_app
 from vfl.cli.officer import officer_app
@@ -35,6 +36,7 @@ for commands in (begin_app, together_app, after_app, officer_app):
     app.add_typer(commands)
 app.add_typer(job_app, name="job")
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(evidence_app, name="evidence")
 app.add_typer(model_app, name="model")
 app.add_typer(node_app, name="node")
 if importlib.util.find_spec("vfl.testing"):  # fault injection: in a source checkout, not in the wheel

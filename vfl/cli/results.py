@@ -238,6 +238,27 @@ class Support(Result, tag="support"):
     holds: list[str]
 
 
+class EvidencePack(Result, tag="evidence pack"):
+    file: str
+    sha256: Annotated[str, Meta(description="of the whole file; the same run gives the same")]
+    certificate: Annotated[str, Meta(description="the fingerprint of the certificate whose key signed it")]
+    files: Annotated[list[str], Meta(description="what it holds")]
+    open: Annotated[list[str], Meta(description="the fields of evidence.toml that nobody filled in")]
+
+
+class EvidenceVerify(Result, tag="evidence verify"):
+    party: str
+    job: str
+    job_digest: str
+    purpose: Annotated[str, Meta(description="run, predict or align")]
+    certificate: Annotated[str, Meta(description="the fingerprint of the certificate in the pack")]
+    trusted: Annotated[bool, Meta(description="whether it was compared with that of --certificate")]
+    files: Number
+    messages: Annotated[Number, Meta(description="that left, by the ledger in the pack")]
+    partners: Annotated[Text, Meta(description="by partner that signed the ledger, the fingerprint of its certificate")]
+    open: Annotated[list[str], Meta(description="the fields that the institution did not fill in")]
+
+
 class NodeStart(Result, tag="node start"):
     """Printed when the node begins, not at its end."""
 

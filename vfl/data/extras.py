@@ -15,6 +15,8 @@ EXTRAS = {  # as in pyproject.toml
     "ray": "ray",
     "distributed": "dask",
     "dp_accounting": "dp",
+    "cyclonedx": "evidence",
+    "packageurl": "evidence",
     "fastapi": "node",
     "prometheus_client": "node",
     "uvicorn": "node",

@@ -2,7 +2,7 @@
 
 from vfl.ledger.continuing import continued
 from vfl.ledger.reading import LedgerBroken, LedgerCheck, read_ledger, summarise, verify_ledger
-from vfl.ledger.reconciling import Reconciled, reconcile
+from vfl.ledger.reconciling import Reconciled, partners_signed, reconcile
 from vfl.ledger.witness import Signed, Witness, signatures
 from vfl.ledger.writing import Approval, LedgerTap, LedgerWriter
 
@@ -16,6 +16,7 @@ __all__ = [
     "Signed",
     "Witness",
     "continued",
+    "partners_signed",
     "read_ledger",
     "reconcile",
     "signatures",

@@ -8,7 +8,7 @@ from pathlib import Path
 from protocols.channel import chained
 from protocols.errors import ConfigError
 from vfl.ledger.reading import Chain, LedgerBroken, read_ledger
-from vfl.ledger.witness import FILE, signatures
+from vfl.ledger.witness import FILE, Signed, signatures
 from vfl.ledger.writing import Line
 
 
@@ -117,18 +117,46 @@ def _check_signed(signer: _Book, holder: _Book) -> bytes | None:
             f"{beside}: {signer.party}'s signature is of another job",
             remedy="Name the folders of the same run at two parties",
         )
-    for book, (sent, received) in ((signer, ("sent", "received")), (holder, ("received", "sent"))):
-        peer = holder.party if book is signer else signer.party
-        for kind, what in (("message", sent), ("received", received)):
-            lines = book.lines(kind, peer)[: statement[what]]
-            if len(lines) < statement[what] or _chain(lines) != statement[f"{what}_sha256"]:
-                raise LedgerBroken(
-                    f"{book.path} is not the ledger of which {signer.party} signed {statement['sent']} "
-                    f"messages sent and {statement['received']} received"
-                    f" at the end of the run: it was cut or rewritten",
-                    remedy=f"Keep both files and {beside}, and ask {book.party} for the ledger as the run wrote it",
-                )
+    _check_fits(signer, holder.party, signed, beside)
+    _check_fits(holder, signer.party, signed, beside)
     return signed.certificate
+
+
+def _check_fits(book: _Book, peer: str, signed: Signed, beside: Path) -> None:
+    """Raises LedgerBroken unless a ledger holds what was signed; peer: of the book's party, in this statement."""
+    statement = signed.statement
+    own = statement["party"] == book.party
+    for kind, what in (("message", "sent" if own else "received"), ("received", "received" if own else "sent")):
+        lines = book.lines(kind, peer)[: statement[what]]
+        if len(lines) < statement[what] or _chain(lines) != statement[f"{what}_sha256"]:
+            raise LedgerBroken(
+                f"{book.path} is not the ledger of which {statement['party']} signed {statement['sent']} "
+                f"messages sent and {statement['received']} received"
+                f" at the end of the run: it was cut or rewritten",
+                remedy=f"Keep both files and {beside}, and ask {book.party} for the ledger as the run wrote it",
+            )
+
+
+def partners_signed(path: Path) -> dict[str, bytes]:
+    """The certificate of each partner that signed what this ledger says it exchanged (`signatures.json` in the same
+    folder; none without the file).
+
+    Raises LedgerBroken where a signature does not hold, or the ledger does not fit it.
+    """
+    beside, found = path.parent / FILE, dict[str, bytes]()
+    if not beside.exists():
+        return found
+    book = _Book(path)
+    for name, signed in signatures(beside).items():
+        statement = signed.statement
+        who = statement["party"], statement["peer"], statement["job_digest"]
+        if not signed.holds or who != (name, book.party, book.chain.start.get("job_digest")):
+            raise LedgerBroken(
+                f"{beside}: {name}'s signature does not hold", remedy="It was edited: find an unchanged copy"
+            )
+        _check_fits(book, name, signed, beside)
+        found[name] = signed.certificate
+    return found
 
 
 def _chain(lines: list[Line]) -> str:

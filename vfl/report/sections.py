@@ -48,7 +48,7 @@ def context(result: Result) -> dict[str, Any]:
     answer = _answer(metrics, uplifts.get("measures") or {}, words.outcome_of(result))
     shown = {
         "result": result,
-        "started": _moment(result.get("started")),
+        "started": moment(result.get("started")),
         "party": party,
         "title": words.title(result),
         "role": role,
@@ -328,7 +328,7 @@ def _environment(environment: Mapping[str, Any]) -> dict[str, str]:
     return {k.replace("_", " "): v for k, v in entries.items()}
 
 
-def _moment(text: object) -> str:
+def moment(text: object) -> str:
     """A time stamp as a person writes it; anything else as it is."""
     try:
         at = datetime.fromisoformat(str(text))

@@ -60,7 +60,7 @@ class InOrderOfUse(TyperGroup):
     """Lists the commands in the order in which one uses them."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        order = ["demo", "init", "trust", "renew", "job", "check", "align", "prepare", "run", "predict", "node", "monitor", "runs", "report", "ledger", "model", "budget", "purge", "audit", "support", "bench", "chaos"]  # fmt: skip  # noqa: E501
+        order = ["demo", "init", "trust", "renew", "job", "check", "align", "prepare", "run", "predict", "node", "monitor", "runs", "report", "ledger", "evidence", "model", "budget", "purge", "audit", "support", "bench", "chaos"]  # fmt: skip  # noqa: E501
         return sorted(super().list_commands(ctx), key=order.index)
 
 

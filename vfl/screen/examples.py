@@ -39,6 +39,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "ledger show": ("vfl ledger show RUN", "vfl ledger show RUN --messages"),
     "ledger verify": ("vfl ledger verify RUN --certificate bank/identity/cert.pem",),
     "ledger reconcile": ("vfl ledger reconcile bank/runs/RUN telecom/runs/RUN",),
+    "evidence pack": (
+        "vfl evidence pack RUN --out pack.zip",
+        "vfl evidence pack bank/runs/latest --out pack.zip --about evidence.toml",
+    ),
+    "evidence verify": ("vfl evidence verify pack.zip", "vfl evidence verify pack.zip --certificate bank.pem"),
     "model show": ("vfl model show RUN/model",),
     "budget": ("vfl budget bank/party.toml",),
     "purge": ("vfl purge bank/party.toml --before 2026-01-01", "vfl purge bank/party.toml --customer id --yes"),

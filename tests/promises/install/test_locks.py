@@ -26,13 +26,27 @@ def faults(texts: tuple[str, ...], project: dict[str, list[str]]) -> list[str]:
     """What is wrong with the texts of the locks; project: the requirements of pyproject.toml by extra, of a run as
     ""."""
     run, test, oracles = (pinned(text) for text in texts)
-    wanted = [("", run), *((extra, test) for extra in ("data", "ray", "dask", "node", "dev")), ("oracles", oracles)]
+    wanted = [
+        ("", run),
+        *((extra, test) for extra in ("data", "ray", "dask", "evidence", "node", "dev")),
+        ("oracles", oracles),
+    ]
     found = [
         f"{extra or 'a run'} lacks {n}" for extra, pins in wanted for n in map(named, project[extra]) if n not in pins
     ]
     found += [f"{n} is pinned twice" for a, b in ((run, test), (test, oracles)) for n in a if b.get(n) != a[n]]
     later = {*map(named, project["dev"]), *map(named, project["oracles"])} - {"maturin"}  # which builds the core
-    later |= {"pyarrow", "sqlalchemy", "ray", "distributed", "dask", "fastapi", "uvicorn", "prometheus-client"}
+    later |= {
+        "pyarrow",
+        "sqlalchemy",
+        "ray",
+        "distributed",
+        "dask",
+        "fastapi",
+        "uvicorn",
+        "prometheus-client",
+        "cyclonedx-python-lib",
+    }
     found += [f"a run needs no {n}" for n in sorted(later & set(run))]
     found += [f"the default tests need no {n}" for n in map(named, project["oracles"]) if n in test]
     found += [

@@ -84,6 +84,8 @@ def answer_programs(parties: Institutions, runs: dict[str, Path], answers: list[
         ("budget", "bank/party.toml"),
         ("purge", "bank/party.toml", "--before", "2000-01-01", "--budgets"),
         ("support", run),
+        ("evidence", "pack", run, "--out", "pack.zip"),
+        ("evidence", "verify", "pack.zip"),
         *(("node", *words, "bank/party.toml") for words in of_a_node(parties)),
     ):
         ended = parties.here(*words, "--json")

@@ -250,6 +250,7 @@ def test_the_help_lists_the_commands_in_the_order_of_use(
         "runs",
         "report",
         "ledger",
+        "evidence",
         "model",
         "budget",
         "purge",

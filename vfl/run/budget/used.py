@@ -79,10 +79,11 @@ def budgets_used(party: Party) -> list[Used]:
     ]
 
 
-def told_by_partner(directory: Path) -> tuple[list[Told], list[str]]:
-    """The sums over all ledgers in a run directory, and the ledgers that cannot be read."""
+def told_by_partner(directory: Path, last: Path | None = None) -> tuple[list[Told], list[str]]:
+    """The sums over all ledgers in a run directory, and the ledgers that cannot be read; last: the folder of the last
+    run that counts."""
     sums, broken = dict[str, Told](), list[str]()
-    for ledger in _ledgers(directory):
+    for ledger in _ledgers(directory, last):
         try:
             lines = list(read_ledger(ledger))
         except VFLError:
@@ -98,5 +99,8 @@ def told_by_partner(directory: Path) -> tuple[list[Told], list[str]]:
     return [sums[peer] for peer in sorted(sums)], broken
 
 
-def _ledgers(directory: Path) -> Iterator[Path]:
-    return (path for folder in folders(directory) if (path := folder / "ledger.jsonl").exists())
+def _ledgers(directory: Path, last: Path | None) -> Iterator[Path]:
+    found = folders(directory)
+    if last is not None and last in found:
+        found = found[: found.index(last) + 1]
+    return (path for folder in found if (path := folder / "ledger.jsonl").exists())

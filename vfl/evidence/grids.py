@@ -1,0 +1,196 @@
+"""Tables of the pages, from the content of figures.json and from the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from protocols.message import registry
+from vfl.evidence.about import About
+from vfl.evidence.blocks import Grid, Row, Tile
+from vfl.evidence.recorded import Recorded, received
+from vfl.report import words
+from vfl.report.coalitions import coalitions
+from vfl.report.sections import typeset
+
+Content = Mapping[str, Any]
+number, change, interval = typeset(words.number), typeset(words.change), typeset(words.interval)
+percent, size = typeset(words.percent), typeset(words.size)
+SIMPLER = "guest_alone"
+
+
+def measures(figures: Content, names: Mapping[str, str]) -> tuple[Grid, ...]:
+    """Of each part of the split, both models and the difference, with its interval."""
+    found = []
+    for part, models in (figures.get("metrics") or {}).items():
+        joint, alone = models.get("joint") or {}, models.get(SIMPLER) or {}
+        sure = ((figures.get("uplift") or {}).get(part) or {}).get("measures") or {}
+        rows = []
+        for key, (label, _, _) in words.METRICS.items():
+            if key in joint:
+                ends = sure.get(key) or {}
+                both = joint[key], alone.get(key)
+                moved = None if None in both else both[0] - both[1]
+                same = key in ("n", "base_rate", "mean_observed")
+                rows.append(
+                    (
+                        label,
+                        number(joint[key]),
+                        "" if same else number(alone.get(key)),
+                        "" if same else change(moved),
+                        "" if same else interval(ends.get("low"), ends.get("high")),
+                    )
+                )
+        head = ("Measure", names["joint"], names[SIMPLER], "Difference", "95 % interval")
+        found.append(Grid(f"On {words.PARTS.get(part, part)}", head, tuple(rows), 4))
+    return tuple(found)
+
+
+def tiles(figures: Content, outcome: str, names: Mapping[str, str]) -> tuple[Tile, ...]:
+    """The three numbers that a reader sees first, of the part that decides."""
+    part = next((p for p in words.PARTS if (figures.get("metrics") or {}).get(p)), None)
+    if part is None:
+        return ()
+    models = figures["metrics"][part]
+    sure = ((figures.get("uplift") or {}).get(part) or {}).get("measures") or {}
+    found = []
+    for key in words.ANSWER[outcome]:
+        label, sign, _ = words.METRICS[key]
+        joint, alone = (models.get("joint") or {}).get(key), (models.get(SIMPLER) or {}).get(key)
+        ends = sure.get(key) or {}
+        low, high = ends.get("low"), ends.get("high")
+        unclear = low is not None and high is not None and low <= 0 <= high
+        verdict, told = "", ""
+        if joint is not None and alone is not None:
+            better = (joint - alone) * sign > 0
+            verdict = "unclear" if unclear else "better" if better else "worse"
+            told = f"{change(joint - alone, 3)}, {'no clear difference' if unclear else verdict}"
+        was = "" if alone is None else f"{number(alone, 3)} {names[SIMPLER]}"
+        found.append(Tile(label, number(joint, 3), was, told, verdict, words.PARTS[part]))
+    return tuple(found)
+
+
+def own_columns(figures: Content, about: About, party: str) -> tuple[Grid, ...]:
+    """This party's columns, and what the institution says they mean."""
+    rows = tuple(
+        (
+            str(c["column"]),
+            str(c["type"]),
+            about.data.columns.get(str(c["column"]), "to be filled in (data.columns)"),
+            percent(c.get("missing")),
+            number(c.get("distinct")),
+        )
+        for c in figures.get("columns") or ()
+    )
+    head = ("Column", "Type", "Meaning", "Missing", "Distinct")
+    return (Grid(f"Columns of {party}, on the training rows", head, rows, 2),) if rows else ()
+
+
+def stability(figures: Content) -> tuple[Grid, ...]:
+    """How far columns and score have moved, the most moved first."""
+    whole, found = figures.get("stability") or {}, []
+    new = "New rows" if figures.get("prediction") else "Held-out rows"
+    for name, part in ((new, whole), ("Out-of-time rows", whole.get("out_of_time") or {})):
+        lines = [*([part["score"]] if part.get("score") else []), *(part.get("columns") or ())]
+        lines.sort(key=lambda line: -(line["psi"] or 0.0))
+        rows = tuple(
+            (
+                str(line["column"]),
+                str(line["mark"] or "–"),
+                number(line["rows"]),
+                number(line["psi"]),
+                number(line["expected"]),
+                percent(line["missing"]),
+            )
+            for line in lines
+        )
+        if rows:
+            head = ("Column", "Verdict", "Rows", "PSI", "PSI by chance", "Missing")
+            found.append(Grid(f"{name} compared with the training rows", head, rows, 4))
+    return tuple(found)
+
+
+def explained(model: Content, party: str) -> tuple[Grid, ...]:
+    """What decides a score, as far as this party knows it."""
+    found = list[Grid]()
+    lines: tuple[Row, ...]
+    if rows := model.get("coefficients"):
+        lines = tuple((str(c["column"]), number(c["coef"])) for c in rows)
+        found.append(Grid(f"Weights of {party}’s standardised columns", ("Column", "Weight"), lines, 1))
+    if rows := model.get("iv"):
+        lines = tuple((str(c["column"]), str(c["strength"]), number(c["bins"]), number(c["iv"])) for c in rows)
+        found.append(Grid(f"Information value of {party}’s columns", ("Column", "Strength", "Bins", "IV"), lines, 2))
+    if rows := model.get("host_columns"):
+        lines = tuple((f"{c['host']}, column {c['column']}", str(c["strength"]), number(c["iv"])) for c in rows)
+        found.append(Grid("Information value of partners’ columns", ("Column", "Strength", "IV"), lines, 1))
+    if rows := model.get("importance"):
+        lines = tuple(
+            (
+                party if not c["party"] else f"host {c['party']}",
+                str(c["column"] or "all columns together"),
+                number(c["splits"]),
+            )
+            for c in rows
+        )
+        found.append(Grid("Splits of the trees", ("Party", "Column", "Splits"), lines, 1))
+    elif rows := model.get("splits"):
+        lines = tuple((str(c["column"]), number(c["splits"])) for c in rows)
+        found.append(Grid(f"Splits on {party}’s columns", ("Column", "Splits"), lines, 1))
+    return tuple(found)
+
+
+def sent(figures: Content, party: str, to: str | None = None) -> tuple[Grid, ...]:
+    """What left this party by kind, the most telling first; to: for one receiver."""
+    found: list[Row] = []
+    for name, group in words.by_class(figures.get("disclosure") or ()).items():
+        found += [
+            (words.joined(e["to"]), str(e["learns"]), str(e["message"]), name, number(e["count"]), size(e["bytes"]))
+            for e in group
+            if to is None or e["to"] == to
+        ]
+    head = ("Receiver", "What it learns", "Message", "Class", "Count", "Bytes")
+    return (Grid(f"What {party} sent", head, tuple(found), 2),) if found else ()
+
+
+def came(run: Recorded, sender: str | None = None) -> tuple[Grid, ...]:
+    """What this party received by kind; sender: of one."""
+    kinds, rows = registry(), []
+    for (who, message), (count, total) in received(run).items():
+        if sender is None or who == sender:
+            kind = kinds.get(message)
+            learns = kind.learns if kind is not None else "a kind of message that this release does not know"
+            name = kind.disclosure.name.lower() if kind is not None else "–"
+            rows.append((who, learns, message, name, number(count), size(total)))
+    order = [*words.CLASSES, "–"]
+    rows.sort(key=lambda row: (order.index(row[3]), row[0]))
+    head = ("Sender", f"What {run.party} learns", "Message", "Class", "Count", "Bytes")
+    return (Grid(f"What {run.party} received", head, tuple(rows), 2),) if rows else ()
+
+
+def revealed(figures: Content, run: Recorded) -> tuple[Grid, ...]:
+    """What left and came in a class that tells something; of the other classes, sums."""
+    found, sums = [], []
+    for table, way in ((sent(figures, run.party), "sent"), (came(run), "received")):
+        for grid in table:
+            telling = tuple(row for row in grid.rows if row[3] == "revealed")
+            if telling:
+                found.append(Grid(f"{grid.caption} that tells something", grid.head, telling, grid.numbers))
+            for name in words.CLASSES:
+                kinds = [row[2] for row in grid.rows if row[3] == name]
+                if kinds:
+                    sums.append((f"{way}, {name}", words.CLASSES[name][1], number(len(set(kinds)))))
+    rest = (Grid("All classes of messages", ("Messages", "What it means", "Kinds"), tuple(sums), 1),) if sums else ()
+    return (*found, *rest)
+
+
+def together(run: Recorded) -> tuple[Grid, ...]:
+    """What parties could conclude if they put together what each saw."""
+    rows = () if run.purpose != "run" else tuple(coalitions(run.report))
+    return (Grid("If parties break the agreement together", ("Who", "could learn"), rows),) if rows else ()
+
+
+def took_part(figures: Content) -> tuple[Grid, ...]:
+    """Of an averaging, who took part in how many rounds."""
+    lines = (figures.get("averaging") or {}).get("members") or ()
+    rows = tuple((str(line["member"]), number(line["rounds"])) for line in lines)
+    return (Grid("Members", ("Member", "Rounds to the end"), rows, 1),) if rows else ()

@@ -1,0 +1,239 @@
+"""Answers to the questions 1 to 6, about the model: each the section of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vfl.evidence import grids
+from vfl.evidence.blocks import Block, Facts, Grid
+from vfl.evidence.subject import PURPOSES, Subject, approvals, signed_by, who_is_who
+from vfl.report import words
+from vfl.report.sections import moment
+
+
+def purpose(s: Subject, key: str, title: str) -> Block:
+    """What it is for, who owns and approved it."""
+    run = s.run
+    what = f"{PURPOSES[run.purpose]}{f', {s.kind}' if s.kind else ''}"
+    lead = f"{run.party} took part in the job “{run.report.get('job')}” on {moment(run.started)}: {what}."
+    digest = (("The job’s digest, which all parties compared first", str(run.report.get("job_digest"))),)
+    return Block(
+        key,
+        title,
+        lead,
+        (*who_is_who(run), *digest, *approvals(run), *signed_by(s)),
+        entries=s.about.entries(
+            "model.purpose",
+            "model.owner",
+            "model.users",
+            "model.not_for",
+            "approval.approved_by",
+            "approval.approved_on",
+        ),
+        links=(
+            *(
+                (("job/agreed.txt", "the job as agreed; its SHA-256 is the digest"),)
+                if s.run.report.get("job_file")
+                else ()
+            ),
+            ("model-documentation.html", "model documentation"),
+        ),
+    )
+
+
+def columns(s: Subject, key: str, title: str) -> Block:
+    """Which columns, and their treatment."""
+    run, columns = s.run, grids.own_columns(s.figures, s.about, s.run.party)
+    if run.role == "arbiter":
+        lead = f"{run.party} holds no data: no column of it takes part. Each data party’s own pack lists its columns."
+    elif run.purpose == "align":
+        lead = "Only the key columns take part in an alignment. No other column leaves its table in any form."
+    elif columns:
+        lead = (
+            f"The columns of {run.party} are listed below. No other party learnt their names or distributions, "
+            "unless question 7 says so; a partner’s own pack lists its columns."
+        )
+    else:
+        lead = "The columns are those of the model, which the pack of its training lists."
+    return Block(
+        key,
+        title,
+        lead,
+        (*_treatment(run.report), *_unseen(s.figures)),
+        grids=columns,
+        entries=s.about.entries("data.treatment"),
+    )
+
+
+def _treatment(report: Mapping[str, Any]) -> Facts:
+    """What the job does to columns."""
+    job, model = report.get("job_file") or {}, report.get("model") or {}
+    steps = job.get("preprocess") or {}
+    found = [
+        (f"Before training, {name}", words.joined(value))
+        for name, value in steps.items()
+        if value not in (None, [], {})
+    ]
+    binned = {k: v for k, v in model.items() if k in ("max_n_prebins", "max_bin", "n_bins", "min_bin_rows")}
+    return (*found, *((name.replace("_", " "), str(value)) for name, value in binned.items()))
+
+
+def _unseen(figures: Mapping[str, Any]) -> Facts:
+    told = figures.get("prediction") or {}
+    return tuple(
+        (f"Rows that {what}, by column", ", ".join(f"{name} ({rows:,})" for name, rows in told[key].items()))
+        for key, what in (("missing", "lack a value"), ("unseen", "hold a text that the model does not know"))
+        if told.get(key)
+    )
+
+
+def people(s: Subject, key: str, title: str) -> Block:
+    """Who is in it, and how they were matched."""
+    report, run = s.run.report, s.run
+    sizes, job = s.figures.get("alignment") or {}, report.get("job_file") or {}
+    align = job.get("align") or {}
+    keys = [
+        " and ".join(f"{c} ({(align.get('normalise') or {}).get(c, 'text')})" for c in one)
+        for one in align.get("keys") or ()
+    ]
+    facts = [("Matched by", ", else by ".join(keys))] if keys else []
+    facts += [(f"Rows of {name}", grids.number(rows)) for name, rows in words.rows_by_party(report).items()]
+    named = (
+        ("intersection", "Rows that all data parties know"),
+        ("train_rows", "Rows that were trained on"),
+        ("test_rows", "Rows that were held out"),
+        ("out_of_time_rows", "Rows that are out of time"),
+        ("repeated", "Own rows left out since they repeat an id"),
+    )
+    facts += [(text, grids.number(sizes[name])) for name, text in named if sizes.get(name) is not None]
+    facts += [(f"Matched by {name}", grids.number(rows)) for name, rows in (sizes.get("by_key") or {}).items()]
+    told = s.figures.get("prediction") or {}
+    rows = (
+        ("scored", "Rows with a score"),
+        ("left_out", "Rows left out since a value is missing here"),
+        ("unknown", "Rows that a partner does not know or cannot score"),
+    )
+    facts += [(text, grids.number(told[name])) for name, text in rows if told.get(name) is not None]
+    averaged = s.figures.get("averaging") or {}
+    facts += [
+        (f"{text} of {run.party}", grids.number(averaged[name]))
+        for name, text in (("rows", "Training rows"), ("held_out", "Held-out rows"))
+        if name in averaged
+    ]
+    if words.of_members(report):
+        lead = "Every member trains on its own customers. Nobody is matched, and no row is compared between members."
+    elif run.role == "arbiter":
+        lead = f"{run.party} saw no id and no row. It learnt numbers of rows at most."
+    else:
+        lead = (
+            "Ids were compared in blinded form. Rows that a party alone knows were left out: its partners learnt no "
+            "more than their number."
+        )
+    return Block(
+        key,
+        title,
+        lead,
+        tuple(facts),
+        grids=grids.took_part(s.figures),
+        entries=s.about.entries("data.people", "data.left_out"),
+    )
+
+
+def quality(s: Subject, key: str, title: str) -> Block:
+    """How good it is, compared with what."""
+    tables, run = grids.measures(s.figures, s.names), s.run
+    if tables:
+        what = "the average of all members’ models" if words.of_members(run.report) else "the joint model"
+        lead = (
+            f"“{s.names['joint'].capitalize()}” is {what}. “{s.names['guest_alone'].capitalize()}” is the same kind "
+            f"of model, trained on {run.party}’s own data alone: the simpler alternative."
+        )
+    elif run.purpose == "run":
+        lead = "Only a party that holds the outcome can measure the model: its pack has the measures."
+    else:
+        lead = "Nothing is measured here: the outcome of these rows is not known, or no model takes part."
+    facts = [(label, text) for label, text in _how_measured(s.figures)]
+    over = (s.figures.get("averaging") or {}).get("over_members") or {}
+    rows = tuple(
+        (
+            words.METRICS.get(k, (k,))[0],
+            grids.number(m["averaged"]),
+            grids.number(m["alone"]),
+            grids.number(m["members"]),
+        )
+        for k, m in over.items()
+    )
+    means = (
+        (Grid("Mean over members", ("Measure", "Averaged model", "Own models", "Members"), rows, 3),) if rows else ()
+    )
+    return Block(
+        key,
+        title,
+        lead,
+        tuple(facts),
+        grids=(*tables, *means),
+        entries=s.about.entries("model.alternatives"),
+        points=tuple(words.cautions(run.report.get("model") or {})),
+        links=(("figures.json", "every number, exactly"), ("commands.json", "the command for each number")),
+    )
+
+
+def _how_measured(figures: Mapping[str, Any]) -> Facts:
+    sure = next(iter((figures.get("uplift") or {}).values()), None)
+    found = []
+    if sure:
+        found.append(("Intervals", f"paired bootstrap of the rows, {sure['draws']:,} draws, seed {sure['seed']}"))
+    if search := figures.get("search"):
+        found.append(
+            ("Chosen among", f"{len(search['candidates'])} candidates by {search['scoring']} in {search['cv']} folds")
+        )
+    scores = (figures.get("prediction") or {}).get("scores") or {}
+    if scores:
+        found.append(
+            ("Scores", f"mean {grids.number(scores['mean'])}, standard deviation {grids.number(scores['sd'])}")
+        )
+    return tuple(found)
+
+
+def stable(s: Subject, key: str, title: str) -> Block:
+    """Over time and across groups."""
+    tables = grids.stability(s.figures)
+    lead = (
+        "The population stability index (PSI) compares rows with the training rows. From 0.1 it is to be watched, "
+        "from 0.25 the rows have shifted, if it also exceeds what chance gives in one case of twenty."
+        if tables
+        else "This party compared no rows with training rows in this run."
+    )
+    return Block(
+        key,
+        title,
+        lead,
+        grids=tables,
+        entries=s.about.entries("fairness.groups", "fairness.findings"),
+        points=(
+            "Groups of people are not compared by this engine, since no column says which groups matter: the "
+            "institution compares them with the scores.",
+        ),
+    )
+
+
+def person(s: Subject, key: str, title: str) -> Block:
+    """Why a person has a score."""
+    kind, run = str(s.model.get("kind") or ""), s.run
+    tables = grids.explained(s.model, run.party)
+    if run.purpose == "align":
+        lead = "An alignment gives nobody a score."
+    elif kind == "scorecard":
+        lead = (
+            "A score is the sum of points, one number for each column. With each prediction every party writes, for "
+            "its own rows, the columns that cost most points (reasons.csv); `vfl report` shows the table of points."
+        )
+    elif tables:
+        lead = "What decides a score, as far as this party knows it, is listed below."
+    else:
+        lead = (
+            "No party knows all weights of this model, and this party knows none: a score can be explained only by "
+            "scoring the same person again with another value, as far as the budgets allow."
+        )
+    return Block(key, title, lead, grids=tables, entries=s.about.entries("oversight.explanation", "oversight.human"))

@@ -1,0 +1,201 @@
+"""Makes the pack of a run: `vfl evidence pack`.  The same run, fields and libraries give the same bytes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from protocols.errors import ConfigError
+from vfl.evidence.about import About, keys, load_about
+from vfl.evidence.archive import Files, packed
+from vfl.evidence.blocks import Page
+from vfl.evidence.checking import AGREED, LEDGER, PARTNERS, SIGNER
+from vfl.evidence.commands import numbers
+from vfl.evidence.components import component_list, differing
+from vfl.evidence.documents import documents, subtitle
+from vfl.evidence.figures import figures
+from vfl.evidence.grids import tiles
+from vfl.evidence.pages import render
+from vfl.evidence.questions import QUESTIONS, answers
+from vfl.evidence.recorded import Recorded, agreed, recorded
+from vfl.evidence.seal import CERTIFICATE, FORMAT, INDEX, SIGNATURE, as_json, listed, sealed, sha256
+from vfl.evidence.spent import Budgets, budgets
+from vfl.evidence.subject import Subject
+from vfl.job import Party, load_party
+from vfl.ledger import LedgerBroken, partners_signed, verify_ledger
+from vfl.report import words
+from vfl.storage.files import write_private, written
+from vfl.transport.identity import Identity, fingerprint
+from vfl.version import __version__
+
+ENTRY = "index.html"
+PARTY_FILE = "party.toml"
+SAYS = {
+    ENTRY: "the entry page: twelve questions and their answers",
+    "model-documentation.html": "model documentation, in the order of SR 26-2",
+    "annex-iv.html": "technical documentation, in the order of Annex IV of the AI Act",
+    "data-protection.html": "impact assessment: what each party receives",
+    "figures.json": "the numbers of the run",
+    "commands.json": "each number with the commands that show and compute it",
+    "budgets.json": "what the budgets stood at",
+    "environment.json": "releases and machine of the run",
+    "components.cdx.json": "the software that the run stood on, CycloneDX 1.6",
+    AGREED: "the job as agreed: its SHA-256 is the job's digest",
+    LEDGER: "one line for each message, chained and signed",
+    PARTNERS: "what partners signed of the ledger",
+    SIGNER: "the certificate under which the ledger is signed",
+    CERTIFICATE: "the certificate of the party that made the pack",
+    "audit/audit.html": "attacks on the run's own transcript",
+    "audit/audit.json": "the same for programs",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Packed:
+    """A pack that was written.  open: the fields that nobody filled in; certificate: its fingerprint."""
+
+    file: Path
+    sha256: str
+    files: tuple[str, ...]
+    open: tuple[str, ...]
+    certificate: str
+
+
+def pack(run: Path, out: Path, party: Path | None = None, about: Path | None = None) -> Packed:
+    """Writes the pack of a finished run, mode 0600.
+
+    party: this party's file, otherwise the party.toml above the run's folder; about: evidence.toml.
+    Raises ConfigError, ModelError, LedgerBroken.
+    """
+    made = recorded(run)
+    own = load_party(party_file(run) if party is None else party)
+    if own.name != made.party:
+        raise ConfigError(
+            f"the run in {run} is of {made.party}, and the party file of {own.name}",
+            remedy="Name the party file of the party whose run it is with --party",
+        )
+    identity = Identity.load(own.identity.key, own.identity.certificate, own.name)
+    said = load_about(about)
+    files = contents(made, said, identity, ledger_certificate(made, own, identity), budgets(own, made))
+    data = packed(files)
+    with written(out.parent):
+        write_private(out, data)
+    return Packed(out, sha256(data), tuple(sorted(files)), said.open, identity.fingerprint())
+
+
+def party_file(run: Path) -> Path:
+    """The party file above the folder of a run; raises ConfigError where there is none."""
+    for folder in run.resolve().parents:
+        if (folder / PARTY_FILE).is_file():
+            return folder / PARTY_FILE
+    raise ConfigError(f"no {PARTY_FILE} is above {run}", remedy="Name this party's file with --party")
+
+
+def ledger_certificate(run: Recorded, party: Party, identity: Identity) -> bytes | None:
+    """The certificate under which the run's ledger is signed: the party's, or one that it had before a renewal.  Raises
+    LedgerBroken where none fits."""
+    if run.ledger is None:
+        return None
+    former = sorted(party.identity.certificate.parent.glob("until-*/*.pem"))
+    certificates = [identity.certificate_pem]
+    certificates += [pem for path in former if b"PRIVATE KEY" not in (pem := path.read_bytes())]
+    for pem in certificates:
+        try:
+            verify_ledger(run.folder / "ledger.jsonl", pem)
+        except (LedgerBroken, ConfigError):
+            continue
+        return pem
+    raise LedgerBroken(
+        f"the ledger in {run.folder} is not signed by {party.name}, with its certificate or a former one",
+        remedy="Find the unchanged ledger, or put the former certificate back where vfl renew kept it",
+    )
+
+
+def contents(run: Recorded, about: About, identity: Identity, signer: bytes | None, spent: Budgets) -> Files:
+    """Every file of the pack, by name."""
+    content = figures(run.report)
+    signers = {run.party: fingerprint(identity.certificate_pem)}
+    if run.ledger is not None:
+        partners = partners_signed(run.folder / "ledger.jsonl")
+        signers |= {name: fingerprint(pem) for name, pem in partners.items()}
+    environment = content.get("environment") or {}
+    versions = tuple(differing(environment.get("versions") or {}))
+    subject = Subject(run, content, about, spent, signers, versions)
+    files = _records(run, identity, signer) | _numbers(subject)
+    pages = (entry_page(subject), *documents(subject))
+    links = tuple((page.file, page.title) for page in pages)
+    files |= {page.file: render(page, links).encode() for page in pages}
+    files |= {f"audit/{name}": data for name, data in run.audit.items()}
+    index = as_json(_index(subject, files, identity))
+    return files | {INDEX: index, SIGNATURE: sealed(index, identity.certificate_pem, identity.sign)}
+
+
+def _records(run: Recorded, identity: Identity, signer: bytes | None) -> Files:
+    """The files that the run wrote, as they are, and certificates."""
+    found = {AGREED: agreed(run.report), LEDGER: run.ledger, PARTNERS: run.signatures, SIGNER: signer}
+    return {CERTIFICATE: identity.certificate_pem} | {name: data for name, data in found.items() if data is not None}
+
+
+def _numbers(subject: Subject) -> Files:
+    run, content = subject.run, subject.figures
+    spent = {
+        "limits": [dataclasses.asdict(one) | {"left": one.left} for one in subject.budgets.limits],
+        "partners": [dataclasses.asdict(one) for one in subject.budgets.partners],
+        "unreadable": subject.budgets.unreadable,
+    }
+    run_id = f"{run.start.get('run')} {run.party} {run.started}"
+    return {
+        "figures.json": as_json(content),
+        "commands.json": as_json(numbers(content, run.purpose)),
+        "budgets.json": as_json(spent),
+        "environment.json": as_json(content.get("environment") or {}),
+        "components.cdx.json": component_list(run_id, run.started).encode(),
+    }
+
+
+def entry_page(subject: Subject) -> Page:
+    """Twelve questions and their answers."""
+    run = subject.run
+    first = tiles(subject.figures, words.outcome_of(run.report), subject.names)
+    lead = (
+        "Everything that this party can prove about one run. `vfl evidence verify` finds any byte that was changed "
+        "and says whose key signed the pack."
+    ).replace("`", "")
+    note = (
+        "Left out on purpose: ids, values of rows, quantiles, texts of categories, and names of partners’ columns. "
+        "Whoever has the ledger learns when the parties worked and how much they sent."
+    )
+    return Page(ENTRY, f"Evidence: {words.title(run.report)}", subtitle(subject), lead, answers(subject), first, note)
+
+
+def _index(subject: Subject, files: Mapping[str, bytes], identity: Identity) -> dict[str, Any]:
+    """The machine-readable index."""
+    run, about = subject.run, subject.about
+    named = {key: about.entry(key).text or None for key in keys()}
+    return {
+        "format": FORMAT,
+        "release": __version__,
+        "job": run.report.get("job"),
+        "job_digest": run.report.get("job_digest"),
+        "run": run.start.get("run"),
+        "purpose": run.purpose,
+        "party": run.party,
+        "role": run.role,
+        "partners": list(run.partners()),
+        "started": run.started,
+        "certificate": identity.fingerprint(),
+        "questions": [
+            {
+                "number": k,
+                "question": QUESTIONS[k - 1],
+                "answer": f"{ENTRY}#{block.id}",
+                "files": [file for file, _ in block.links],
+                "fields": [entry.key for entry in block.entries],
+            }
+            for k, block in enumerate(answers(subject), 1)
+        ],
+        "fields": named,
+        "files": listed(files, SAYS),
+    }
