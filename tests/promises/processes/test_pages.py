@@ -36,7 +36,7 @@ ELSEWHERE = {  # commands that are not run here, and why
     "sudo ufw allow from 10.0.0.2 to any port 7443 proto tcp": "changes a real machine's firewall",
     "nc -vz 10.0.0.1 7443": "needs a real second machine; test_namespaces.py connects three addresses",
 }
-LABELS = {"job", "ledger 2", "split 1"}  # these name what is hashed or signed
+LABELS = {"job", "ledger 2", "split 1", "transcript 1"}  # these name what is hashed or signed
 MACHINES = ("bank", "telecom", "trustco")
 
 
