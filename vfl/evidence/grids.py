@@ -189,6 +189,37 @@ def together(run: Recorded) -> tuple[Grid, ...]:
     return (Grid("If parties break the agreement together", ("Who", "could learn"), rows),) if rows else ()
 
 
+def audited(audit: Content) -> tuple[Grid, ...]:
+    """Of an audit's content the attacks with their results, and the checks."""
+    rows = tuple(
+        (
+            f"{one['number']} · {one['name']}",
+            str(one["who"]),
+            _result(one["product"]),
+            number(one["bound"]),
+            _result(one["control"]),
+            _result(one["textbook"]),
+            "yes" if one["holds"] else "no",
+        )
+        for one in audit.get("attacks") or ()
+    )
+    head = ("Attack", "Who could try it", "Result", "Bound", "Control", "Textbook protocol", "Holds")
+    found = [Grid("Attacks that were tried", head, rows)] if rows else []
+    checks = tuple(
+        (str(one["check"]), str(one["found"]), "yes" if one["holds"] else "no") for one in audit.get("checks") or ()
+    )
+    found += [Grid("What the transcript itself shows", ("Check", "Found", "Holds"), checks)] if checks else []
+    untried = tuple((str(name), str(why)) for name, why in (audit.get("untried") or {}).items())
+    found += [Grid("Attacks that say nothing about this run", ("Attack", "Why"), untried)] if untried else []
+    return tuple(found)
+
+
+def _result(estimate: Content) -> str:
+    """A mean, with its 95 % interval where there are several values."""
+    mean, low, high = (number(float(estimate[key]), 3) for key in ("mean", "low", "high"))
+    return mean if estimate["seeds"] < 2 else f"{mean} ({low} to {high})"
+
+
 def took_part(figures: Content) -> tuple[Grid, ...]:
     """Of an averaging, who took part in how many rounds."""
     lines = (figures.get("averaging") or {}).get("members") or ()

@@ -39,6 +39,12 @@ class Recorded:
     audit: Mapping[str, bytes]
 
     @property
+    def audited(self) -> Mapping[str, Any]:
+        """The content of audit.json; empty without one."""
+        found: Mapping[str, Any] = json.loads(self.audit[AUDIT[0]]) if AUDIT[0] in self.audit else {}
+        return found
+
+    @property
     def purpose(self) -> str:
         """ "run", "predict" or "align"."""
         return str(self.report.get("purpose"))
@@ -99,6 +105,7 @@ def recorded(folder: Path) -> Recorded:
     audit = {name: data for name in AUDIT if (data := _bytes(folder / name)) is not None}
     made = Recorded(folder, report, ledger, lines, _bytes(kept), signed, audit)
     _check_rows(made)
+    _check_audit(made)
     return made
 
 
@@ -156,3 +163,19 @@ def agreed(report: Mapping[str, Any]) -> bytes | None:
         return None
     content = json.dumps(job, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
     return b"vfl job\n" + content
+
+
+def _check_audit(run: Recorded) -> None:
+    """Raises ConfigError for an audit that cannot be read, or is of another job."""
+    path = run.folder / AUDIT[0]
+    try:
+        content = run.audited
+        about = content.get("about") or {}
+        if content and content["format"] != 1:
+            raise ValueError
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ConfigError(
+            f"{path} is not what vfl audit of this release wrote", remedy="Make the audit again, or move its files away"
+        ) from None
+    if about.get("job_digest", run.report.get("job_digest")) != run.report.get("job_digest"):
+        raise ConfigError(f"{path} is of another job", remedy="Move its files away, and audit this run")

@@ -41,12 +41,10 @@ def attacks(s: Subject, key: str, title: str) -> Block:
             "what an audit of the run finds out.",
         )
         return Block(key, title, lead, points=points)
-    lead = (
-        "The run’s own transcript was attacked, as each party and each coalition could. The pages of the audit are in "
-        "the pack."
-    )
+    lead = "This run was attacked, as each party and each coalition could. A control plants a leak, and must succeed."
     said = {"audit.html": "the attacks, their bounds and results", "audit.json": "the same for programs"}
-    return Block(key, title, lead, links=tuple((f"audit/{name}", said[name]) for name in audit))
+    links = tuple((f"audit/{name}", said[name]) for name in audit)
+    return Block(key, title, lead, grids=grids.audited(s.run.audited), links=links)
 
 
 def budget(s: Subject, key: str, title: str) -> Block:
