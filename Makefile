@@ -86,9 +86,10 @@ docs: setup  ## what is generated: docs/leakage.md, tables of docs/file-formats.
 	$(BIN)/python -m tools.event_schema
 	$(BIN)/python -m tools.command_schema
 
-hospitals: setup  ## executes the examples of docs/hospitals.md and docs/readmission.md again
+hospitals: setup  ## executes the examples of docs/hospitals.md, readmission.md, credit.md, recommender.md, traffic.md, claims.md again
 	$(BIN)/python -m tools.hospitals
 	$(BIN)/python -m tools.readmission
+	$(BIN)/python -m tools.pairs
 
 notebooks: oracles  ## executes the notebooks of docs/notebooks again (some minutes)
 	$(BIN)/python -m tools.notebooks

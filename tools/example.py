@@ -12,7 +12,8 @@ STYLE = (
     "{fill:#444}"
     ".end{text-anchor:end}.middle{text-anchor:middle}.dot.joint{fill:#0b6e4f}.dot.alone{fill:#fff;stroke:#b3541e;"
     "stroke-width:2}.line{stroke-width:3;fill:none}.line.joint{stroke:#0b6e4f}.line.alone{stroke:#b3541e}"
-    ".chance{stroke:#999;stroke-dasharray:2 4}</style>"
+    ".area.joint{fill:#0b6e4f}.area.alone{fill:#e6c9b5}.note{fill:#444}.whisker{stroke-width:1.5}.whisker.joint{stroke:#0b6e4f}"
+    ".whisker.alone{stroke:#b3541e}.chance{stroke:#999;stroke-dasharray:2 4}</style>"
 )
 RESULT = re.compile(r"(<!-- result -->\n).*(<!-- end of result -->)", re.DOTALL)
 
