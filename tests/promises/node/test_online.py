@@ -18,7 +18,7 @@ import pytest
 from tests.harness import KNOWN
 from tests.promises.node.conftest import Nodes
 from tests.promises.node.test_page import ONLINE, one
-from tests.promises.processes.institutions import KEY, MANY, tables
+from tests.promises.processes.institutions import KEY, MANY, ROLES, tables
 from tests.promises.processes.test_pages import fences, shell
 from vfl.demo.run import free_ports
 from vfl.job import PERMITS
@@ -109,10 +109,15 @@ def online(tmp_path: Path) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("reveal", [(), KNOWN], ids=["shared", "revealed"])
-def test_three_nodes_answer_as_vfl_predict(online: Online, reveal: tuple[str, ...]) -> None:
-    """The ids of a guest that no host knows, and a host that stops, get partial answers; the ledger counts."""
-    online.train(reveal=reveal, settings=agreed(queries_per_partner_per_day=40))
+@pytest.mark.parametrize(("reveal", "hosts"), [((), 1), (KNOWN, 1), ((), 2)], ids=["shared", "revealed", "two hosts"])
+def test_three_nodes_answer_as_vfl_predict(online: Online, reveal: tuple[str, ...], hosts: int) -> None:
+    """Customers whom a host does not know get partial answers; over the budget nothing leaves; the ledgers count."""
+    more: dict[str, Any] = {}
+    if hosts == 2:
+        data = tables()
+        shop = pd.DataFrame({KEY: data["bank"][KEY].iloc[:70], "canaryvisits": np.linspace(-2, 2, 70)})
+        more = {"data": data | {"shop": shop}, "roles": {**ROLES, "shop": "host"}}
+    online.train(reveal=reveal, settings=agreed(queries_per_partner_per_day=40), **more)
     wanted = online.predicted()
     online.face("[node.online]\nseconds = 4.0\n")
     nodes = {name: online.node(name) for name in online.roles}
@@ -137,9 +142,10 @@ def test_three_nodes_answer_as_vfl_predict(online: Online, reveal: tuple[str, ..
     status, found, headers = online.ask("guess", **online.of_row(1))
     assert status == 429, found
     assert int(headers["retry-after"]) > 0
-    for name in ("bank", "telecom"):
-        peer = {"bank": "telecom", "telecom": "bank"}[name]
-        assert Queries(online.folder / name / "runs").today(peer, utc_now()) == 40
+    for name in online.roles:
+        for peer in online.roles if name == "bank" else ("bank",):
+            used = Queries(online.folder / name / "runs").today(peer, utc_now())
+            assert used == (0 if {name, peer} <= {"bank", "trustco"} and name == "bank" else 40), (name, peer)
     for name in nodes:
         online.tell("withdraw", online.digest, online.file(name))
     online.until(lambda: not any(is_locked(p) for p in online.folder.glob("*/node/online/processes/*.lock")))
@@ -148,7 +154,7 @@ def test_three_nodes_answer_as_vfl_predict(online: Online, reveal: tuple[str, ..
         verify_ledger(path, (online.folder / name / "identity" / "cert.pem").read_bytes())
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         counted = [line["partners"] for line in lines if line["type"] == "queries"]
-        assert sum(n for partners in counted for n in partners.values()) == 40, name
+        assert {sum(partners.get(p, 0) for partners in counted) for p in set().union(*counted)} == {40}, name
     for node in nodes.values():
         node.kill(signal.SIGTERM)
 

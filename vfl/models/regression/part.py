@@ -38,6 +38,10 @@ class AdditivePart(Protocol):
     @property
     def inputs(self) -> tuple[str, ...]: ...
     @property
+    def factors(self) -> WeightShares:
+        """What `own` multiplies its integers by: weights, or this party's share of them."""
+
+    @property
     def classes(self) -> tuple[Any, ...] | None: ...
     @property
     def schema(self) -> Schema: ...
@@ -166,6 +170,11 @@ class GlmPart(StandardisedPart):
         if len(weights) == 1:
             return pd.Series(weights[0], index=columns, name=name)
         return pd.DataFrame(weights.T, index=columns, columns=None if self.classes is None else list(self.classes))
+
+    @property
+    def factors(self) -> WeightShares:
+        """As `AdditivePart.factors`."""
+        return self.shares
 
     def own(self, features: pd.DataFrame, ids: Iterable[bytes]) -> Own:
         """What this party brings to the scores of its rows: their values as integers, and at a host its error."""

@@ -127,14 +127,19 @@ class ScorecardPart:
         rows = {c.name: v[c.bin_of(features[c.name])] for c, v in zip(self.bins, values, strict=True)}
         return pd.DataFrame(rows, index=features.index, columns=list(self.columns), dtype=kind)
 
+    @property
+    def factors(self) -> WeightShares:
+        """As `AdditivePart.factors`: of whole points ones."""
+        ones = np.full((1, len(self.bins) + self.is_guests), 1 << WEIGHT, np.int64)
+        return self.shares if self.arbiter else WeightShares.known(ones)
+
     def own(self, features: pd.DataFrame, ids: Iterable[bytes]) -> Own:
         """What this party brings to the scores of its rows: whole points where all parties know theirs, else their
         values as integers, and at a host its error."""
         if not self.arbiter:
             x = self.points_of(features).to_numpy(np.int64)
             x = np.column_stack([x, np.full(len(x), self.base, np.int64)]) if self.is_guests else x
-            ones = np.full((1, x.shape[1]), 1 << WEIGHT, np.int64)
-            return Own(self.model_id, np.ascontiguousarray(x << FEATURE), WeightShares.known(ones), self.arbiter)
+            return Own(self.model_id, np.ascontiguousarray(x << FEATURE), self.factors, self.arbiter)
         x = fixed_point(self._looked_up(features, self._levels(), np.float64).to_numpy(np.float64), self.is_guests)
         error = None if self.is_guests else score_error(self.score_key, self.model_id, ids, x, 1, self.score_bits)
         return Own(self.model_id, x, self.shares, self.arbiter, error)

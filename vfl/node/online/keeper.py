@@ -31,6 +31,8 @@ class Keeper:
         for digest, one in offered.items():
             if self.processes.lives(digest) or self._failed.get(digest) == one.asked:
                 continue
+            if self._failed.pop(digest, None) is not None:  # it was asked for again
+                self._tries.pop(digest, None)
             tries, last = self._tries.get(digest, (0, 0.0))
             if tries and not self.processes.end(digest).again:
                 self._failed[digest] = one.asked
@@ -41,15 +43,12 @@ class Keeper:
             self._tries[digest] = tries + 1, time.monotonic()
             if self.processes.start(digest):
                 log.info("the publication of %s runs, given by %s", one.job, one.by)
-        for digest in {path.stem for path in self.publications.folder.glob("*.toml")} - offered.keys():
+        self._stopped -= offered.keys()
+        for digest in {path.stem for path in self.publications.folder.glob("processes/*.lock")} - offered.keys():
             self._tries.pop(digest, None)
-            if self.processes.lives(digest):
-                if digest not in self._stopped:
-                    self._stopped.add(digest)
-                    self.processes.stop(digest)
-            else:
-                self._stopped.discard(digest)
-                self.publications.job_file(digest).unlink(missing_ok=True)
+            if digest not in self._stopped and self.processes.lives(digest):
+                self._stopped.add(digest)
+                self.processes.stop(digest)
 
     def told(self) -> list[Published]:
         """What is published."""

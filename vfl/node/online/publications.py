@@ -87,7 +87,8 @@ class Publications:
         """The model is not offered any more.  Raises ConfigError where it is not."""
         one = self.get(digest)
         with written(self.folder):
-            self._file(digest).unlink(missing_ok=True)
+            for path in (self._file(digest), self.job_file(digest)):
+                path.unlink(missing_ok=True)
         return one
 
     def get(self, digest: str) -> Publication:

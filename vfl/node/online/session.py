@@ -170,7 +170,7 @@ def guest(meeting: Meeting, again: Callable[[], AdditivePart], desk: Desk, over:
         meeting.says("publishing")
         part = again()
         with session.phase("publish"), meeting.shares(part) as keep:
-            begun = epoch.guest(session, part.model_id, part.shares, form_of(job, part), shared, keep)
+            begun = epoch.guest(session, part.model_id, part.factors, form_of(job, part), shared, keep)
         opened = time.time()
         desk.opens(begun)
         meeting.says("answering", epoch=begun.name.hex())
