@@ -19,15 +19,14 @@ from pathlib import Path
 
 from protocols.errors import ConfigError, ListenFailed, VFLError
 from vfl.data.extras import needed
-from vfl.job import Party, load_agreement, load_party
+from vfl.job import Party, load_party
 from vfl.job.node import Node
+from vfl.node.calls import Calls
 from vfl.node.inbox import Inbox
 from vfl.node.online import keeper
 from vfl.node.processes import End, Processes, command_of, locked
 from vfl.node.router import Router
 from vfl.node.table import Entry, JobTable, State
-from vfl.run.session import session_digest
-from vfl.transport.hello import Command, who_knocks
 from vfl.transport.peers import open_listener
 
 log = logging.getLogger("vfl.node")
@@ -35,8 +34,6 @@ LOCK = "node.lock"
 EVERY = 0.5  # seconds between two rounds over inbox, table and processes
 LISTEN_SECONDS = 10.0  # for another process to leave the port
 LONGEST_PAUSE = 600.0  # seconds between the end of a job's process and the next one
-MOST_KNOWN = 64  # jobs that a caller in vain is compared with
-MOST_CHECKS = 10  # of such callers between two rounds
 
 
 def node_of(party: Party) -> Node:
@@ -77,11 +74,8 @@ class Service:
         self.online = keeper.Keeper(self.node.directory, keeper.command_of(party_file.resolve()))
         self.router: Router | None = None
         self.started = time.time()
-        self._known: list[tuple[str, bytes, list[str]]] = []
-        self._called: set[str] = set()
+        self.calls = Calls(self.party, self.table)
         self._stopped: set[str] = set()  # what was asked to end, and still lives
-        self._sessions: dict[str, tuple[bytes, list[str]]] = {}  # of each job that was read, by its digest
-        self._checks = 0
 
     def leave(self) -> None:
         """Another node may run in the folder."""
@@ -93,7 +87,6 @@ class Service:
         """Until `stop` is set; processes of jobs live on."""
         async with self._open_port(), self.face(self) if self.face else contextlib.nullcontext():
             while not stop.is_set():
-                self._checks = 0
                 try:
                     await asyncio.to_thread(self.round)
                 except VFLError as error:  # such as a full disk: what runs, and who calls, is not concerned
@@ -116,7 +109,7 @@ class Service:
                 if time.monotonic() > deadline:
                     raise
                 await asyncio.sleep(0.5)
-        self.router = Router(listener, self.node.directory, self._unclaimed)
+        self.router = Router(listener, self.node.directory, self.calls.heard)
         try:
             yield
         finally:
@@ -128,9 +121,7 @@ class Service:
         """Takes, starts, stops and ends what there is to be."""
         for entry in self.inbox.take():
             log.info("the job %s came, digest %s: %s", entry.name, entry.digest, entry.state)
-        for digest in list(self._called):
-            self._called.discard(digest)
-            self.table.called(digest)
+        self.calls.write()
         entries = self.table.entries()
         for entry in entries:
             if entry.state in ("running", "cancelling"):
@@ -141,7 +132,7 @@ class Service:
         for entry in due[: max(0, self.node.jobs_at_once - running)]:
             self._start(entry)
         self.online.round()
-        self._known = [known for entry in entries[:MOST_KNOWN] if (known := self._session(entry)) is not None]
+        self.calls.compare_with(entries)
 
     def _start(self, entry: Entry) -> None:
         if entry.approval is not None and self.table.move(entry.digest, "approved", "running"):
@@ -172,29 +163,6 @@ class Service:
     def _again(self, entry: Entry, end: End) -> bool:
         patience = 3600 * self.node.patience_hours
         return end.again and entry.resumes and time.time() < (entry.approved_time or 0) + patience
-
-    # -- callers in vain
-
-    def _session(self, entry: Entry) -> tuple[str, bytes, list[str]] | None:
-        """By what a caller for a job that does not run here would be known; None for one that runs or is done."""
-        if entry.state in ("running", "cancelling", "done"):
-            return None
-        if entry.digest not in self._sessions:
-            try:
-                job = load_agreement(self.table.job_file(entry.digest))
-            except ConfigError:
-                return None
-            command: Command = "align" if entry.command == "align" else "run"
-            self._sessions[entry.digest] = session_digest(job, command), list(job.parties.names)
-        return entry.digest, *self._sessions[entry.digest]
-
-    def _unclaimed(self, knock: str) -> None:
-        """Remembers that somebody who knows a job called for it; what it costs is bounded."""
-        self._checks += 1
-        if self._checks <= MOST_CHECKS:
-            for digest, session, names in self._known:
-                if who_knocks(knock, names, session) is not None:
-                    self._called.add(digest)
 
 
 def with_face(service: Service) -> Service:

@@ -32,6 +32,7 @@ CREATE TABLE decisions (number INTEGER PRIMARY KEY AUTOINCREMENT, digest TEXT, a
 """  # noqa: E501
 State = Literal["waiting", "approved", "running", "cancelling", "cancelled", "done", "failed"]
 STATES: tuple[State, ...] = get_args(State)
+ANOTHER_FILE = "another-file"
 How = Literal["command", "http", "party file"]
 
 
@@ -167,6 +168,15 @@ class JobTable:
         """A caller that knows the job called for it, and nothing here waits for it."""
         with self._open() as db:
             db.execute("UPDATE jobs SET called = ? WHERE digest = ?", (time.time(), digest))
+            query = "UPDATE jobs SET code = NULL, message = NULL WHERE digest = ? AND state = 'waiting' AND code = ?"
+            db.execute(query, (digest, ANOTHER_FILE))
+
+    def called_with_another_file(self, digest: str, partner: str) -> None:
+        """A partner called for a job of this name, of which it has another file, and this one waits for approval."""
+        message = f"{partner} has started a job of this name with another file: compare vfl job digest with {partner}"
+        with self._open() as db:
+            query = "UPDATE jobs SET code = ?, message = ? WHERE digest = ? AND state = 'waiting'"
+            db.execute(query, (ANOTHER_FILE, message, digest))
 
     def decisions(self, digest: str) -> list[tuple[str, str, str, str]]:
         """(when, what, who, how) of each, the oldest first."""

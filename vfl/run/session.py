@@ -130,31 +130,41 @@ def network_of(
     connected, in the network's thread.  Raises ConfigError, ListenFailed."""
     job, party, session = ready.job, ready.party, session_digest(ready.job, command)
     callers = [p for p in peers if p not in job.parties.dials(party.name)]
-    named = f"{command} {job.name}"
     return TlsNetwork(
         party.name,
         party.role,
         ready.identity,
         addresses(job, party, peers),
-        listen=_port(ready, session, callers, named) if callers else None,
+        listen=_port(ready, session, callers, command) if callers else None,
         session=session,
         command=command,
         connect_timeout=connect_timeout,
         met=met,
         declared=DECLARED,
         may_leave=ready.may_leave,
-        named=named,
+        named=_named(command, job.name),
     )
 
 
-def _port(ready: Ready[Any], session: bytes, callers: Sequence[str], named: str) -> str | NodePort | None:
+def _named(command: Command, job: str) -> str:
+    return f"{command} {job}"
+
+
+def by_name(party: Party, callers: Sequence[str], command: Command, job: str) -> dict[str, list[bytes]]:
+    """By name, the keys under which these partners knock by the job's name; empty where they are many.  Raises
+    ConfigError, OSError."""
+    if len(callers) > MOST_BY_NAME:
+        return {}
+    own, named = der_of(party.identity.certificate.read_bytes()), _named(command, job)
+    peers = {name: party.peers[name].certificates() for name in callers}
+    return {name: [name_key(der_of(pem), own, named) for pem in pems] for name, pems in peers.items()}
+
+
+def _port(ready: Ready[Any], session: bytes, callers: Sequence[str], command: Command) -> str | NodePort | None:
     """Where the callers of a session arrive: at this party's node if it runs, or has started this process."""
     node = ready.party.node
     if node is not None and (ready.approval is not None or is_there(node.directory)):
-        own, peers = ready.identity.certificate_der, ready.party.peers
-        few = callers if len(callers) <= MOST_BY_NAME else ()
-        by_name = {name: [name_key(der_of(pem), own, named) for pem in peers[name].certificates()] for name in few}
-        return NodePort(node.directory, session, callers, by_name)
+        return NodePort(node.directory, session, callers, by_name(ready.party, callers, command, ready.job.name))
     return ready.party.listen
 
 

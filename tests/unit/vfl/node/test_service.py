@@ -8,19 +8,21 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from protocols.errors import ConfigError, DisclosureRefused
 from tests.unit.vfl.node.conftest import Bank
 from vfl.job import load_agreement, load_party
-from vfl.node import process, service
+from vfl.node import calls, process, service
 from vfl.node.inbox import submit
 from vfl.node.processes import locked
 from vfl.node.service import Service, pause
 from vfl.node.table import JobTable
 from vfl.run.session import session_digest
 from vfl.transport import hello
+from vfl.transport.identity import der_of
 
 
 def digest_of(bank: Bank) -> str:
@@ -219,17 +221,59 @@ def test_a_process_refuses_what_nobody_approved_or_what_was_changed_since(bank: 
 def test_who_calls_in_vain_for_a_job_that_waits_is_noted_and_costs_little(bank: Bank) -> None:
     node = bank.service()
     digest = put(bank, node)
-    node._unclaimed(hello.knock("telecom", b"x" * 32))
+    node.calls.heard(hello.knock("telecom", b"x" * 32))
     node.round()
     assert node.table.get(digest).called is None
     knock = hello.knock("telecom", session_digest(load_agreement(bank.job), "run"))
-    node._checks = service.MOST_CHECKS
-    node._unclaimed(knock)
-    assert node._called == set()
-    node._checks = 0
-    node._unclaimed(knock)
+    for _ in range(calls.MOST_CHECKS):
+        node.calls.heard(hello.knock("telecom", b"x" * 32))
+    node.calls.heard(knock)  # is left out
+    node.round()
+    assert node.table.get(digest).called is None
+    node.calls.heard(knock)
     node.round()
     assert node.table.get(digest).called is not None
+
+
+def test_a_partner_with_another_file_of_a_job_that_waits_is_named(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    node, now = bank.service(), 1000.0
+    monkeypatch.setattr(calls, "time", SimpleNamespace(monotonic=lambda: now))
+    digest, job = put(bank, node), load_agreement(bank.job)
+    own, theirs = (
+        der_of((bank.parties.folder / name / "identity" / "cert.pem").read_bytes()) for name in ("bank", "telecom")
+    )
+
+    def heard(session: bytes, name: str = "telecom", named: str = f"run {job.name}") -> str | None:
+        """What the node says after both knocks of an attempt."""
+        node.calls.heard(hello.knock(name, session))
+        node.calls.heard(hello.knock(name, hello.name_key(theirs, own, named)))
+        node.round()
+        return node.table.get(digest).message
+
+    right = session_digest(job, "run")
+    assert heard(right) is None
+    now += 60
+    assert heard(b"x" * 32, named="run another") is None
+    assert heard(b"x" * 32, name="trustco") is None  # telecom's certificate, under another name
+    said = heard(b"x" * 32)
+    assert said is not None
+    assert said.startswith("telecom has started a job of this name with another file")
+    assert node.table.get(digest).called is not None  # of the first attempt
+    now += 60
+    assert heard(right) is None  # it has the right file now
+    now += 60
+    for _ in range(calls.MOST_CHECKS - 1):
+        node.calls.heard(hello.knock("telecom", b"y" * 32))
+    for knock in (right, right):  # the second one is left out, so the knock by the name that follows proves nothing
+        node.calls.heard(hello.knock("telecom", knock))
+    node.round()
+    node.calls.heard(hello.knock("telecom", hello.name_key(theirs, own, f"run {job.name}")))
+    node.round()
+    assert node.table.get(digest).message is None
+    assert heard(b"x" * 32) is None  # likewise, for some seconds
+    now += 60
+    assert heard(b"x" * 32) == said
+    assert node.table.approve(digest, "jane", "command").message is None
 
 
 def test_a_lock_is_of_one_process_alone(tmp_path: Path) -> None:

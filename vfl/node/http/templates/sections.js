@@ -63,6 +63,7 @@ function candidate(job, board, page) {
     h("h3", {}, job.job),
     h("p", { class: "soft small" }, `${words.command(job.command)} with ${partners(job, board)}; submitted by ${job.submitted_by}, ${words.moment(job.submitted)}`),
     job.called ? h("p", { class: "called" }, `A partner has started this job and waits: it last called ${words.moment(job.called)}.`) : null,
+    job.message ? h("p", { class: "called" }, `${job.message}.`) : null,
     problem ? h("p", { class: "caution" }, problem) : null,
     content ? disclosure(content) : h("p", { class: "soft" }, "Reading the job…"),
     h("p", { class: "small soft digest-line" }, "Digest, to compare with the partners: ", groups(job.job_digest)),
