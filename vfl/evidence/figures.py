@@ -31,18 +31,24 @@ SCORED = ("rows", "left_out", "missing", "unseen", "scored", "unknown")
 SEARCH = ("cv", "scoring", "candidates", "trainings", "models_told", "best", "fold_rows", "scores", "mean", "sd")
 COEFFICIENT = ("column", "coef", "coef_raw")
 VALUE = ("column", "iv", "strength", "bins", "dropped")
-NOT_OF_A_MODEL = {
-    "coefficients",
-    "woe",
-    "iv",
-    "host_columns",
-    "points",
-    "shares",
-    "label_mean",
-    "label_scale",
-    "intercept",
-    "base_points",
-}
+MODEL = (
+    "kind",
+    "key_bits",
+    "model_id",
+    "caution",
+    "passes",
+    "passes_made",
+    "ended",
+    "settled",
+    "weights_known",
+    "trees",
+    "importance",
+    "splits",
+    "clipped",
+    "clipped_in_folds",
+    "clipped_at",
+    "wrong_signs",
+)  # besides the parameters of the job's [model]
 
 
 def figures(report: Mapping[str, Any]) -> Content:
@@ -61,14 +67,14 @@ def figures(report: Mapping[str, Any]) -> Content:
     if search := report.get("search"):
         found["search"] = _some(search, SEARCH)
     if model := report.get("model"):
-        found["model"] = _model(model)
+        found["model"] = _model(model, (report.get("job_file") or {}).get("model") or {})
     if inputs := report.get("inputs"):
         found["inputs"] = inputs
     return found
 
 
-def _model(model: Mapping[str, Any]) -> Content:
-    found: Content = {key: value for key, value in model.items() if key not in NOT_OF_A_MODEL}
+def _model(model: Mapping[str, Any], parameters: Mapping[str, Any]) -> Content:
+    found: Content = {key: value for key, value in model.items() if key in MODEL or key in parameters}
     if coefficients := model.get("coefficients"):
         found["coefficients"] = _rows(coefficients, COEFFICIENT)
     if values := model.get("iv"):
