@@ -207,7 +207,7 @@ function ledgerOf({ content, problem }) {
     "sent": `${words.plural(content.messages, "message")}, ${words.size(content.bytes)}`,
     "received": content.received.map(one => `${words.plural(one.messages, "message")}, ${words.size(one.bytes)} from ${one.peer}`).join("; ") || "nothing",
     "started by": content.started_by ?? "-",
-    "job approved": content.job_approved ?? "-",
+    ...(content.job_approved ? { "job approved": content.job_approved } : {}),
     "ended": content.ended ? `${words.moment(content.ended)}: ${content.outcome}` : "never closed: it runs, or was killed",
   };
   const revealed = content.kinds.filter(one => one.disclosure === "revealed");

@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from tests.unit.vfl.node.conftest import Bank
+from tests.unit.vfl.node.http.test_board import caller, identity
 from tests.unit.vfl.node.http.test_http import JOB, RUN, TOKENS, Face, event
 from vfl.node.inbox import submit
 
@@ -215,3 +216,29 @@ def test_a_script_in_a_name_or_message_is_text(bank: Bank, face: Face, browser: 
         assert tab.page.evaluate(refused)  # and the policy forbids any page to make elements of a text
         tab.wrong.clear()
         tab.close()
+
+
+@pytest.mark.slow
+def test_a_browser_with_the_certificate_of_a_user_needs_no_token(bank: Bank, browser: Any) -> None:
+    home = bank.file.parent
+    certificate, key = identity(home, "jane-cert")
+    own = home / "identity" / "cert.pem"
+    tls = 'certificate = "identity/cert.pem"\nkey = "identity/key.pem"\n'
+    tls += '[node.http.access.gateway]\ncertificate = "jane-cert/cert.pem"\nroles = ["read", "approve"]\n'
+    with contextlib.closing(Face(bank, tls, tls=caller(own, None))) as face:
+        digest = submit(face.service.table, face.service.party, bank.job).digest
+        address = f"https://127.0.0.1:{face.port}"
+        shown = [{"origin": address, "certPath": str(certificate), "keyPath": str(key)}]
+        for certificates, signed_in in ((shown, True), ([], False)):
+            context = browser.new_context(ignore_https_errors=True, client_certificates=certificates)
+            with contextlib.closing(context):
+                page = context.new_page()
+                page.goto(f"{address}/")
+                if not signed_in:
+                    is_shown(page.get_by_label("Token"))
+                    continue
+                is_shown(page.get_by_text("gateway may read and approve"))
+                page.get_by_role("button", name=f"Approve {JOB}").click()
+                page.get_by_role("dialog").get_by_role("button", name="Approve").click()
+                is_shown(page.get_by_text("waiting for the partners"))
+        assert face.service.table.get(digest).approved_by == "gateway"
