@@ -254,13 +254,18 @@ def host_block(session: Session, keys: PairKeys, level: Level, left: Bits, of_gu
 def children(shares: Shares, lefts: Shares, orders: Ints | None) -> Shares:
     """The next level's shares: of each place its left child and its right one.  orders (trees, places of the next
     level): which child of its tree sits at each seat; None: as they come."""
-    rights, count = shares - lefts, len(shares.u)
-    u = np.stack([lefts.u, rights.u], axis=1).reshape(2 * count, -1)
-    x = tuple(v for pair in zip(lefts.x, rights.x, strict=True) for v in pair)
-    if orders is None:
-        return Shares(x, u)
-    first = np.arange(len(orders))[:, None] * orders.shape[1]
-    return Shares(x, u).take((first + orders).ravel())
+    count, rows = shares.u.shape
+    u, x = np.empty((2 * count, rows), np.uint64), dict[int, PlainVec]()
+    seats = np.arange(2 * count)  # of each child, in the order of its parent
+    if orders is not None:
+        first = np.arange(len(orders))[:, None] * orders.shape[1]
+        seats = np.argsort((first + orders).ravel())
+    for place, (left, right) in enumerate(seats.reshape(-1, 2).tolist()):  # one place at a time: no copy of all of them
+        u[left] = lefts.u[place]
+        np.subtract(shares.u[place], lefts.u[place], out=u[right])
+        if shares.x:
+            x[left], x[right] = lefts.x[place], rings.sub(shares.x[place], lefts.x[place])
+    return Shares(tuple(x[seat] for seat in sorted(x)), u)
 
 
 def own_split_pads(level: Level, seed: Seed, places: int) -> tuple[Words, Shares]:

@@ -160,11 +160,11 @@ def arbiter_round(
         check_range(session, offers, total[1], n)
         owners, positions, total, bounds = decide(session, start, offers, total, bounds)
         tell_winners(session, owners, positions)  # 6
-        lefts = product.arbiter(
-            session, keys, level_of(start, number, level, rows, n), down(shares, level, p), owners
-        )  # 7
+        del pads, own
+        shares = down(shares, level, p)
+        lefts = product.arbiter(session, keys, level_of(start, number, level, rows, n), shares, owners)  # 7
         orders = seats(session, keys, session.roles.guest, p, number, level + 1)
-        shares = product.children(down(shares, level, p), lefts, orders)
+        shares = product.children(shares, lefts, orders)
         if orders is not None:
             seated = (orders + (np.arange(classes) * orders.shape[1])[:, None]).ravel()
             total, bounds = total[:, seated], bounds.take(seated)

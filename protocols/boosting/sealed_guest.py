@@ -230,11 +230,11 @@ def guest_round(
         owners = check_ints(session.roles.arbiter, told.owners, NO_SPLIT, len(session.roles.data_parties), "owners")
         check_lengths(session.roles.arbiter, classes * places, owners, told.positions, what="nodes")
         left = trees.take(session, start, step, number, level, binned, owned, owners == GUEST, told.positions)
-        lefts = product.guest(
-            session, keys, level_of(start, number, level, rows, n), down(shares, level, p), owners, left
-        )  # 7
+        del theirs, xi
+        shares = down(shares, level, p)
+        lefts = product.guest(session, keys, level_of(start, number, level, rows, n), shares, owners, left)  # 7
         orders = seats(session, keys, session.roles.arbiter, p, number, level + 1)
-        shares = product.children(down(shares, level, p), lefts, orders)
+        shares = product.children(shares, lefts, orders)
         owners_of.append(owners.reshape(classes, places))
         orders_of.append(np.zeros((0, 0), dtype=np.int64) if orders is None else orders)
     for k in range(classes):
