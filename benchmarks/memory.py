@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -73,6 +74,12 @@ def lay_out(folder: Path, frames: dict[str, pd.DataFrame], kind: str, bits: int,
     arbiter = ARBITER if ARBITER in names else ""
     job = starter_job(guest="bank", hosts=["telecom"], arbiter=arbiter, keys=["id"], kind=kind, key_bits=bits, **given)
     (folder / "job.toml").write_text(job, encoding="utf-8")
+    if given.get("membership") == "open":  # whose permissions no other trees need
+        allowed = re.search(r"^allow = \[.*?^\]", job, re.M | re.S)
+        assert allowed is not None
+        for name in names:
+            file = folder / name / "party.toml"
+            file.write_text(re.sub(r"^allow = \[.*?^\]", allowed[0], file.read_text(), count=1, flags=re.M | re.S))
 
 
 def predicted(folder: Path, rows: int, columns: tuple[int, int], *, trains: bool = True) -> dict[str, int]:
