@@ -9,12 +9,13 @@ matplotlib.
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +29,9 @@ from vfl.report.schema import checked
 from vfl.report.searching import searching
 from vfl.report.sections import Result, context, typeset
 from vfl.storage.files import write_private
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 FORMAT = 1
 REPORT, PAGE, ALIGNMENT = "report.json", "report.html", "alignment.json"
@@ -93,6 +97,12 @@ def read_report(folder: Path) -> dict[str, Any]:
 
 def render(result: Result) -> str:
     """The page."""
+    return templates().get_template("report.html").render(context(result))
+
+
+@functools.cache
+def templates() -> Environment:
+    """The templates of all pages, each compiled once."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -107,7 +117,7 @@ def render(result: Result) -> str:
     environment.filters["joined"] = words.joined
     environment.filters["compact"] = plots.compact
     environment.filters["breakable"] = words.breakable
-    return environment.get_template("report.html").render(context(result))
+    return environment
 
 
 def as_csv(result: Result) -> str:

@@ -40,7 +40,7 @@ def test_a_party_killed_at_any_fifth_message_or_moment_changes_nothing(model: st
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_run_of_prepared_iterations_is_killed_at_any_message() -> None:
-    chaos("--model", "logistic-regression, prepared", "--every-boundary", seconds=1700)
+    chaos("--model", "logistic-regression, prepared", "--every-boundary", "--jobs", "2", seconds=1700)
 
 
 @pytest.mark.slow
@@ -82,6 +82,46 @@ def test_another_end_is_seen(tmp_path: Path, model: str) -> None:
     assert (kills, result) == ("3", "telecom killed at message 9: bank has another result or sent other messages")
     assert sum("steps were repeated" in line for line in others) == 2
     assert sum("a weight differs by" in line for line in others) == (model == "logistic-regression")
+
+
+SHARED = """
+import os
+from protocols.errors import LocalProtocolError
+from vfl.testing.chaos import workers
+from vfl.testing.chaos.kill import Trials, Undisturbed
+def told(model, *, number, of, **asked):
+    yield Undisturbed(1.0 + number, {"bank": 3 + (model == "other" and number), "telecom": 2})
+    if model == "dies" and number:
+        os._exit(1)
+    if model == "fails" and number:
+        raise LocalProtocolError("planted", remedy="None")
+    for party in ("bank", "telecom"):
+        yield Trials(party, kills=1 + number, repeats=number, longest=1.0 - number, wrong=[f"{party} {number}"])
+workers.shared_kills = told
+for model in ("good", "other", "dies", "fails"):
+    try:
+        print(*workers.kills(model, every=1, instants=0, seed=0, jobs=2), sep="; ")
+    except LocalProtocolError as error:
+        print(error.what)
+"""
+
+
+def test_federations_that_share_trials_are_counted_together_and_missed() -> None:
+    """Planted: one with other messages, one that dies, one that fails."""
+    ended = subprocess.run(
+        [sys.executable, "-c", SHARED], capture_output=True, text=True, timeout=60, check=True
+    ).stdout.splitlines()
+    whole = "Undisturbed(seconds=2.0, messages={'bank': 3, 'telecom': 2})"
+    each = [
+        f"Trials(party='{party}', kills=3, resumed=0, repeats=1, longest=1.0, wrong=['{party} 0', '{party} 1'])"
+        for party in ("bank", "telecom")
+    ]
+    assert ended[0] == "; ".join((whole, *each))
+    assert ended[1:] == [
+        "undisturbed runs differ in their messages",
+        "a process with trials died",
+        "planted",
+    ]
 
 
 def test_nothing_to_kill_is_refused() -> None:

@@ -59,6 +59,9 @@ def chaos_kill(
     ] = 10,
     instants: Annotated[int, typer.Option(metavar="N", min=0, help="Kill at N random moments too.")] = 0,
     seed: Annotated[int, typer.Option(metavar="SEED", min=0, help="Other moments.")] = 0,
+    jobs: Annotated[
+        int, typer.Option(metavar="N", min=1, max=64, help="The trials are shared among N federations at a time.")
+    ] = 1,
 ) -> None:
     """Kill real processes with SIGKILL, and give their command again.
 
@@ -69,4 +72,4 @@ def chaos_kill(
     """
     from vfl.testing.chaos.show import print_kills
 
-    print_kills(model, 1 if every_boundary else every, instants, seed, Console())
+    print_kills(model, 1 if every_boundary else every, instants, seed, jobs, Console())

@@ -31,7 +31,7 @@ from vfl.demo.run import free_ports
 from vfl.job import PERMITS, load_job, load_party, starter_job
 from vfl.job.setup import init_party, trust_peer
 from vfl.models.part_files import load_part
-from vfl.report.page import ALIGNMENT
+from vfl.report.page import ALIGNMENT, templates
 from vfl.run import align as alignment_run
 from vfl.run.align import align
 from vfl.run.budget import Budget
@@ -95,6 +95,14 @@ class Process:
             os.kill(self.pid, signal.SIGKILL)
 
 
+def _load() -> None:
+    """What every process would otherwise import and compile again, which takes most of the time of a run so small."""
+    import sklearn.linear_model  # noqa: F401
+
+    for name in templates().list_templates(extensions=["html"]):
+        templates().get_template(name)
+
+
 FEW_ROWS = {"rows_per_label_number": 1, "scores_per_row": 1000}  # the tables are toys
 
 
@@ -102,6 +110,7 @@ class Federation:
     """A guest, a host and, where the command needs it, an arbiter on loopback.  what: one of RUNS."""
 
     def __init__(self, folder: Path, what: str, key_bits: int = 2048) -> None:
+        _load()
         self.folder, self.job = folder, folder / "job.toml"
         model = "logistic-regression" if what in COMMANDS else what
         self.redraws, self.ahead = what in REDRAWN, what == AHEAD

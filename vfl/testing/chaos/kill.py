@@ -36,6 +36,25 @@ class Trials:
     longest: float = 0.0  # seconds from a restart until all had ended
     wrong: list[str] = field(default_factory=list)
 
+    def with_those_of(self, other: Trials) -> Trials:
+        """Of the same party: both together."""
+        return Trials(
+            self.party,
+            self.kills + other.kills,
+            self.resumed + other.resumed,
+            max(self.repeats, other.repeats),
+            max(self.longest, other.longest),
+            self.wrong + other.wrong,
+        )
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """The run that all trials are compared with: its seconds, and how many messages each party sent and received."""
+
+    seconds: float
+    messages: dict[str, int]
+
 
 class Chaos:
     """An undisturbed run, and trials that must end as it did."""
@@ -157,17 +176,21 @@ class Chaos:
         ]
 
 
-def kills(model: str, *, every: int, instants: int, seed: int) -> Iterator[Chaos | Trials]:
+def shared_kills(
+    model: str, *, every: int, instants: int, seed: int, number: int = 0, of: int = 1
+) -> Iterator[Undisturbed | Trials]:
     """First the undisturbed run, then what came of the kills of each party: before every `every`-th message (0: none),
-    and at `instants` random moments."""
+    and at `instants` random moments.  Of these the part that federation `number` of `of` tries."""
     with tempfile.TemporaryDirectory(prefix="vfl-chaos-") as folder:
-        chaos, rng = Chaos(Path(folder), model), np.random.default_rng(seed)
-        yield chaos
+        chaos, rng, own = Chaos(Path(folder), model), np.random.default_rng(seed), slice(number, None, of)
+        yield Undisturbed(chaos.seconds, chaos.messages)
         roles = chaos.federation.roles
         for turn, party in enumerate(roles):
             trials = Trials(party)
-            for number in range(1 + turn % every, chaos.messages[party] + 1, every) if every else ():
-                chaos.at_message(trials, number)
-            for after in rng.uniform(0, chaos.seconds, len(range(turn, instants, len(roles)))):
-                chaos.at_instant(trials, float(after))
+            numbers = range(1 + turn % every, chaos.messages[party] + 1, every) if every else range(0)
+            moments = rng.uniform(0, 1, len(range(turn, instants, len(roles))))
+            for at in numbers[own]:
+                chaos.at_message(trials, at)
+            for moment in moments[own]:
+                chaos.at_instant(trials, float(moment) * chaos.seconds)
             yield trials

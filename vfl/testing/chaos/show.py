@@ -12,9 +12,10 @@ from vfl.screen.console import Console
 from vfl.screen.tables import grid, say
 from vfl.testing.chaos.federation import REDRAWN
 from vfl.testing.chaos.federation import RUNS as KILLED
-from vfl.testing.chaos.kill import ERROR, REPEATS, SECONDS, Chaos, kills
+from vfl.testing.chaos.kill import ERROR, REPEATS, SECONDS, Undisturbed
 from vfl.testing.chaos.net import Tally, storm
 from vfl.testing.chaos.runs import RUNS
+from vfl.testing.chaos.workers import kills
 
 SHOWN = 20  # findings that are listed
 
@@ -58,15 +59,15 @@ def _report(wrong: Sequence[str], console: Console) -> None:
         )
 
 
-def print_kills(model: str, every: int, instants: int, seed: int, console: Console) -> None:
+def print_kills(model: str, every: int, instants: int, seed: int, jobs: int, console: Console) -> None:
     """Kills of real processes, party by party.  Raises ConfigError, and LocalProtocolError if anything is wrong."""
     if model not in KILLED:
         raise ConfigError(f"'{model}' is no run whose processes can be killed", remedy=f"Use {listed(list(KILLED))}")
     if not every and not instants:
         raise ConfigError("nothing is to be killed", remedy="Give --every-boundary, --every N or --instants N")
     wrong: list[str] = []
-    for found in kills(model, every=every, instants=instants, seed=seed):
-        if isinstance(found, Chaos):
+    for found in kills(model, every=every, instants=instants, seed=seed, jobs=jobs):
+        if isinstance(found, Undisturbed):
             told = ", ".join(f"{name} {count}" for name, count in found.messages.items())
             say(
                 console,
