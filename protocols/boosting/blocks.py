@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from protocols._native import PlainVec
 from protocols.boosting.rings import Shares, join
 from protocols.cipher import HEAD_ROOM
+from protocols.cuts import cut
 from protocols.errors import ConfigError
 from protocols.randomness import Seed
 
@@ -45,11 +46,11 @@ class Block:
 
     def window(self, opened: PlainVec) -> PlainVec:
         """Of integers over the whole plaintext: guard and block."""
-        return opened.shift_right(self.offset).residue(self.guard + self.bits)
+        return cut(opened, self.offset, self.guard + self.bits)
 
     def unguarded(self, window: PlainVec) -> PlainVec:
         """The block of a window, in [-2^(bits-1), 2^(bits-1))."""
-        return window.residue(self.guard + self.bits).shift_right(self.guard)
+        return cut(window, self.guard, self.bits)
 
 
 @dataclass(frozen=True)

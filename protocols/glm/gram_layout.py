@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from protocols import cuts
 from protocols._native import PlainVec
 from protocols.cipher import HEAD_ROOM
 from protocols.glm.plan import SIGMA, Plan
@@ -136,7 +137,7 @@ def packed(vectors: list[PlainVec], width: int) -> PlainVec:
 
 def cut(share: PlainVec, slot: int, width: int, *, opened: bool) -> PlainVec:
     """A slot's number of each element of a share; opened: the share is what was opened, the other one is the mask."""
-    part = share.shift_right(slot * width).residue(width).shift_right(GUARD)
+    part = cuts.cut(share, slot * width + GUARD, width - GUARD)
     return part + PlainVec.from_ints([1] * len(part)) if opened else part
 
 

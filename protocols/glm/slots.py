@@ -9,8 +9,7 @@ residuals holds K numbers of one column or row.  A slot is read modulo 2^bits an
 What a slot holds beyond its width spills over into the next: |v| 2^-width of it, in units of the next one's last place.
 It is left there.  So only the modulus of a sum has to fit, not the sum.
 
-Shares of a packed integer V = s_1 + s_2 + .. as integers are cut by everybody alone: slot j of s_i is floor(s_i /
-2^(j width)) modulo 2^bits.  The parts add up to V's slot, less one unit at most for each share but one.
+Shares of a packed integer are cut by everybody alone (cuts.py).
 """  # noqa: E501
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from protocols._native import PlainVec
 from protocols.cipher import HEAD_ROOM
+from protocols.cuts import cut
 from protocols.errors import ConfigError
 from protocols.glm.plan import SIGMA
 from protocols.parts import Part
@@ -128,8 +128,3 @@ class Slots:
             ).take(order)
             for t in range(self.passes)
         ]
-
-
-def cut(share: PlainVec, offset: int, bits: int) -> PlainVec:
-    """The slot at `offset` of each, in [-2^(bits - 1), 2^(bits - 1))."""
-    return share.shift_right(offset).residue(bits)

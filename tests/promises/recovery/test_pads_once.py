@@ -1,9 +1,10 @@
-"""Pads of sealed trees meet one value each: a party whose folder was rolled back sends the same bytes again, and a run
-that starts afresh has other keys."""
+"""Pads of sealed trees meet one value each: a party whose folder was rolled back sends the same bytes again, no pad is
+stored, and a run that starts afresh has other keys."""
 
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protocols.boosting import keys, sealed_arbiter, sealed_guest, sealed_host
+from protocols.boosting import keys, prepare, sealed_arbiter, sealed_guest, sealed_host
 from protocols.boosting.keys import PairKey, PairKeys
 from protocols.boosting.leaves import MaskedLeaves
 from protocols.boosting.product import DirectionShare, ShareLessPad
@@ -68,6 +69,67 @@ def test_planted_pads_that_meet_another_value_after_a_rollback_are_found() -> No
     run.seeds["host1"] = bytes(32)
     with pytest.raises(AssertionError, match="has another content"):
         run.attempt()
+
+
+# -- what a stopped party's disk holds
+
+
+def masks(patch: pytest.MonkeyPatch) -> set[int]:
+    """Fills with all numbers, from 2^32 on, that mask something in trainings: pads, masks of sums, guards."""
+    found = set[int]()
+
+    def noted(module: Any, name: str) -> None:
+        whole = getattr(module, name)
+
+        def noting(*args: Any, **named: Any) -> Any:
+            drawn = whole(*args, **named)
+            found.update(value for value in drawn.to_ints() if abs(value) >= 1 << 32)
+            return drawn
+
+        patch.setattr(module, name, noting)
+
+    for name in ("part_pads", "send_masked", "guards"):
+        noted(prepare, name)
+    return found
+
+
+def stored(run: Interrupted) -> tuple[bytes, int]:
+    """All that the parties' stores hold, and how many names of pads."""
+    arrays = b"".join(packed for keeper in run.keepers.values() for _, packed in keeper.checkpoints.values())
+    heard = (data for keeper in run.keepers.values() for stage in keeper.journal.values() for data in stage.values())
+    spent = sum(len(keeper.spent) for keeper in run.keepers.values())
+    spent += sum(len(pads.files) + len(pads.spent) for pads in run.pads.values())
+    return arrays + b"".join(itertools.chain.from_iterable(heard)), spent
+
+
+def in_store(found: set[int], held: bytes) -> int:
+    """How many of the numbers are in it, by their lowest eight bytes."""
+    return sum((value & (1 << 64) - 1).to_bytes(8, "little") in held for value in found)
+
+
+@pytest.mark.parametrize("planted", [False, True])
+def test_no_pad_of_sealed_trees_is_stored_so_none_is_marked_as_spent(
+    planted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped in the middle and resumed.  Planted: a build that keeps a tree's pads with its checkpoint."""
+    found = masks(monkeypatch)
+    if planted:
+        save = sealed_arbiter.ArbiterState.save
+
+        def more(self: Any) -> Any:
+            pads = [value & (1 << 64) - 1 for value in itertools.islice(found, 20)]
+            return save(self) | {"pads": np.array(pads, dtype=np.uint64)}
+
+        monkeypatch.setattr(sealed_arbiter.ArbiterState, "save", more)
+    roles, programs, scheme = CASES["sealed"]()
+    run = Interrupted(roles, programs, scheme)
+    assert run.attempt("guest", 60) is None
+    halfway, _ = stored(run)
+    assert run.attempt() is not None
+    held, spent = stored(run)
+    assert len(found) > 300
+    assert (in_store(found, held + halfway) > 0) == planted
+    assert spent == 0
 
 
 # -- a run that starts afresh

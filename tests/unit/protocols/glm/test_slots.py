@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols._native import PlainVec
+from protocols.cuts import cut
 from protocols.errors import ConfigError
-from protocols.glm.slots import HEAD_ROOM, LIFT, OVERLAP, SIGMA, SPILL, WRAP, Slots, cut
+from protocols.glm.slots import HEAD_ROOM, LIFT, OVERLAP, SIGMA, SPILL, WRAP, Slots
 from protocols.randomness import Seed
 
 SMALL = Slots(passes=3, rows=2, z_bits=12, g_bits=20)
