@@ -57,6 +57,10 @@ class Seed:
         """(length,) uniform 64-bit words: one ChaCha20 stream, under a nonce that `integers` never uses."""
         return self._stream(b"\xff" * 12, 0, length)
 
+    def short(self, length: int, bits: int) -> PlainVec:
+        """(length,) uniform in [-2^(bits-1), 2^(bits-1)): as `integers` of at most 64 bits, many times faster."""
+        return PlainVec.from_i64(self.words(length).view(np.int64) >> (64 - bits))
+
     def ring(self, length: int) -> PlainVec:
         """(length,) uniform modulo 2^128, as signed integers: as `integers` of 128 bits, many times faster."""
         header = (2).to_bytes(4, "little") + length.to_bytes(8, "little")

@@ -203,7 +203,7 @@ def serve_predictors(session: Session, ready: Ready, shares: Mapping[str, Share]
 
 def predictor(session: Session, ready: Ready, block: Block, moved: PlainVec) -> PlainVec:
     """A data party's part of its share of z (n,), with its error."""
-    error = session.seed("predictor error", ready.name).integers(len(block), error_bits(len(block)))
+    error = session.seed("predictor error", ready.name).short(len(block), error_bits(len(block)))
     return moved.matmul(block.x) + ready.pad.predictor + error
 
 

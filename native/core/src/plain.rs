@@ -18,6 +18,9 @@ pub struct PlainVec {
 /// 2^19 bits an element: far beyond any key, and small enough that no header makes us allocate much.
 const MAX_WIDTH: usize = 1 << 13;
 
+/// Limbs of a vector that one thread computes with.
+const SHORT: usize = 1 << 15;
+
 fn sign(row: &[u64]) -> u64 {
     ((row[row.len() - 1] as i64) >> 63) as u64
 }
@@ -106,11 +109,16 @@ impl PlainVec {
     /// Rows of any width, brought to canonical form.
     pub fn from_limbs(limbs: Vec<u64>, width: usize) -> PlainVec {
         let len = limbs.len() / width;
-        let full = |row: &[u64]| needed(row) == width;
-        if width == 1 || limbs.chunks_exact(width).any(full) {
+        let mut keep = 1;
+        let mut rows = limbs.chunks_exact(width);
+        while keep < width
+            && let Some(row) = rows.next()
+        {
+            keep = keep.max(needed(row));
+        }
+        if keep == width {
             return PlainVec { limbs, width, len }; // as of random numbers, the first of which decides
         }
-        let keep = limbs.chunks_exact(width).map(needed).max().unwrap_or(1);
         let mut out = vec![0u64; len * keep];
         for (o, row) in out.chunks_exact_mut(keep).zip(limbs.chunks_exact(width)) {
             o.copy_from_slice(&row[..keep]);
@@ -226,8 +234,17 @@ impl PlainVec {
         })
     }
 
+    /// So few limbs that to wake another thread costs more than it saves.
+    pub fn is_short(&self) -> bool {
+        self.limbs.len() <= SHORT
+    }
+
     fn map(&self, width: usize, change: impl Fn(&[u64], &mut [u64]) + Sync) -> PlainVec {
         let mut out = vec![0u64; self.len * width];
+        if self.is_short() {
+            out.chunks_exact_mut(width).zip(self.rows()).for_each(|(o, a)| change(a, o));
+            return PlainVec::from_limbs(out, width);
+        }
         out.par_chunks_exact_mut(width)
             .zip(self.limbs.par_chunks_exact(self.width))
             .with_min_len(1024)

@@ -8,12 +8,19 @@ use vfl_core::{plain, ring128};
 
 use crate::convert;
 use crate::error::raise;
-use crate::run::on_all_cores;
+use crate::run::{on_all_cores, run};
 
 /// Signed integers of any size: one row of little-endian two's complement 64-bit limbs each (same number of limbs for all).
 #[pyclass(frozen, eq, module = "protocols._native")]
 #[derive(PartialEq)]
 pub struct PlainVec(pub plain::PlainVec);
+
+impl PlainVec {
+    /// Work on each element: here if they are few.
+    fn mapped<T: Send>(&self, py: Python<'_>, work: impl FnOnce() -> T + Send) -> PyResult<T> {
+        if self.0.is_short() { run(py, work) } else { on_all_cores(py, work) }
+    }
+}
 
 #[pymethods]
 impl PlainVec {
@@ -67,30 +74,30 @@ impl PlainVec {
     }
 
     fn __add__(&self, py: Python<'_>, other: &Self) -> PyResult<Self> {
-        on_all_cores(py, || self.0.add(&other.0))?.map(Self).map_err(raise)
+        run(py, || self.0.add(&other.0))?.map(Self).map_err(raise)
     }
 
     fn __sub__(&self, py: Python<'_>, other: &Self) -> PyResult<Self> {
-        on_all_cores(py, || self.0.sub(&other.0))?.map(Self).map_err(raise)
+        run(py, || self.0.sub(&other.0))?.map(Self).map_err(raise)
     }
 
     fn __neg__(&self, py: Python<'_>) -> PyResult<Self> {
-        Ok(Self(on_all_cores(py, || self.0.neg())?))
+        Ok(Self(self.mapped(py, || self.0.neg())?))
     }
 
     /// Elementwise sum modulo 2^128, signed.
     fn add_mod_2_128(&self, py: Python<'_>, other: &Self) -> PyResult<Self> {
-        on_all_cores(py, || ring128::add(&self.0, &other.0))?.map(Self).map_err(raise)
+        run(py, || ring128::add(&self.0, &other.0))?.map(Self).map_err(raise)
     }
 
     /// Elementwise difference modulo 2^128, signed.
     fn sub_mod_2_128(&self, py: Python<'_>, other: &Self) -> PyResult<Self> {
-        on_all_cores(py, || ring128::sub(&self.0, &other.0))?.map(Self).map_err(raise)
+        run(py, || ring128::sub(&self.0, &other.0))?.map(Self).map_err(raise)
     }
 
     /// Elementwise product modulo 2^128, signed.
     fn mul_mod_2_128(&self, py: Python<'_>, other: &Self) -> PyResult<Self> {
-        on_all_cores(py, || ring128::mul(&self.0, &other.0))?.map(Self).map_err(raise)
+        run(py, || ring128::mul(&self.0, &other.0))?.map(Self).map_err(raise)
     }
 
     /// self @ other modulo 2^128, signed, of matrices row after row: (rows, inner), or (inner, rows) where `turned` names it, and (inner, columns),
@@ -108,22 +115,22 @@ impl PlainVec {
 
     /// Each element modulo 2^128, signed.
     fn mod_2_128(&self, py: Python<'_>) -> PyResult<Self> {
-        Ok(Self(on_all_cores(py, || ring128::wrap(&self.0))?))
+        Ok(Self(run(py, || ring128::wrap(&self.0))?))
     }
 
     /// Times one signed integer of any size.
     fn scale(&self, py: Python<'_>, factor: &Bound<'_, PyAny>) -> PyResult<Self> {
         let factor = convert::int_to_limbs(factor)?;
-        Ok(Self(on_all_cores(py, || self.0.scale(&factor))?))
+        Ok(Self(self.mapped(py, || self.0.scale(&factor))?))
     }
 
     /// Floor division by 2^bits.
     fn shift_right(&self, py: Python<'_>, bits: usize) -> PyResult<Self> {
-        Ok(Self(on_all_cores(py, || self.0.shift_right(bits))?))
+        Ok(Self(self.mapped(py, || self.0.shift_right(bits))?))
     }
 
     fn shift_left(&self, py: Python<'_>, bits: usize) -> PyResult<Self> {
-        on_all_cores(py, || self.0.shift_left(bits))?.map(Self).map_err(raise)
+        self.mapped(py, || self.0.shift_left(bits))?.map(Self).map_err(raise)
     }
 
     fn take(&self, rows: PyReadonlyArray1<'_, i64>) -> PyResult<Self> {
@@ -174,7 +181,7 @@ impl PlainVec {
 
     /// Each element modulo 2^bits, in [-2^(bits-1), 2^(bits-1)).
     fn residue(&self, py: Python<'_>, bits: usize) -> PyResult<Self> {
-        on_all_cores(py, || self.0.residue(bits))?.map(Self).map_err(raise)
+        self.mapped(py, || self.0.residue(bits))?.map(Self).map_err(raise)
     }
 
     /// `slots` vectors one after the other: out[i] = sum over j of vector j's element i * 2^(width*j), modulo 2^(width*slots) and centred.

@@ -143,8 +143,9 @@ def test_exact_bytes_of_a_deal(bits: int) -> None:
     pair = DpfKeys.deal(SEED, array(points), bits)
     salt, _ = parts(pair[0])
     assert salt == stream(SEED, 2**64 - 1, 16)
+    drawn = stream(SEED, 0, 32 * len(points))
     for i, point in enumerate(points):
-        roots = stream(SEED, i, 32)
+        roots = drawn[32 * i :]
         first, second = (int.from_bytes(roots[j : j + 16], "little") & ~1 for j in (0, 16))
         expected = deal(salt, (first, second | 1), point, bits)
         for keys, key in zip(pair, expected, strict=True):

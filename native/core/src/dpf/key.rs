@@ -6,8 +6,6 @@
 //! that a level is expanded in place and the leaves come out in order.  The last branching is the leaves' own: with 128-bit leaves one AES block is
 //! one leaf, so the tree ends one level early in nodes of two leaves each (Boyle, Gilboa, Ishai, section 3.2.1), which need no control bit of their own.
 
-use rand_core::Rng;
-
 use super::prg::Prg;
 
 /// All ones where the control bit of the node is set.
@@ -16,6 +14,8 @@ pub fn mask(node: u128) -> u128 {
 }
 
 const BLOCK: usize = 16;
+/// Random bytes of both parties' roots.
+pub const ROOTS: usize = 2 * BLOCK;
 
 fn levels(bits: usize) -> usize {
     bits - 1
@@ -80,13 +80,10 @@ impl<'a> Key<'a> {
     }
 }
 
-/// Writes both parties' keys of `point`.  Nothing branches on it.
-pub fn deal(prg: &Prg, rng: &mut impl Rng, point: u64, bits: usize, out: [&mut [u8]; 2]) {
-    let mut nodes = [0, 1].map(|party| {
-        let mut root = [0; BLOCK];
-        rng.fill_bytes(&mut root);
-        u128::from_le_bytes(root) & !1 | party
-    });
+/// Writes both parties' keys of `point`, from random bytes that serve once.  Nothing branches on it.
+pub fn deal(prg: &Prg, roots: &[u8; ROOTS], point: u64, bits: usize, out: [&mut [u8]; 2]) {
+    let [first, second] = [0, BLOCK].map(|at| roots[at..].first_chunk().map_or(0, |b| u128::from_le_bytes(*b)));
+    let mut nodes = [first & !1, second | 1];
     let [first, second] = out;
     first[..BLOCK].copy_from_slice(&nodes[0].to_le_bytes());
     second[..BLOCK].copy_from_slice(&nodes[1].to_le_bytes());

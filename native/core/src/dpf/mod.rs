@@ -32,7 +32,7 @@ pub const MAX_BITS: usize = 20;
 /// party (u8), bits (u8), rows (u64), the deal's AES key.
 const HEADER: usize = 26;
 
-/// The stream of the deal's AES key; rows take theirs from 0 on.
+/// The stream of the deal's AES key; the roots of all rows are that of number 0.
 const SALT_STREAM: u64 = u64::MAX;
 
 /// Which arithmetic evaluates.
@@ -128,10 +128,12 @@ impl DpfKeys {
         let mut salt = Salt::default();
         random::stream(seed, SALT_STREAM).fill_bytes(&mut salt);
         let (prg, size) = (Prg::new(&salt), key::size(bits));
+        let mut roots = Zeroizing::new(vec![0u8; key::ROOTS * points.len()]);
+        random::stream(seed, 0).fill_bytes(&mut roots);
         let [mut first, mut second] = [0; 2].map(|_: i32| Zeroizing::new(vec![0u8; points.len() * size]));
         let rows = first.par_chunks_exact_mut(size).zip(second.par_chunks_exact_mut(size)).zip(points);
-        rows.enumerate().with_min_len(64).for_each(|(i, ((first, second), &point))| {
-            key::deal(&prg, &mut random::stream(seed, i as u64), point as u64, bits, [first, second]);
+        rows.zip(roots.as_chunks().0).with_min_len(64).for_each(|(((first, second), &point), roots)| {
+            key::deal(&prg, roots, point as u64, bits, [first, second]);
         });
         Ok([(0, first), (1, second)].map(|(party, rows)| DpfKeys { party, bits, salt, rows }))
     }
