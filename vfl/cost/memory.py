@@ -29,11 +29,14 @@ from vfl.models.registry import kind_of
 from vfl.models.workload import Columns, Workload
 
 Role = Literal["guest", "host", "arbiter"]
+Work = Literal["run", "align", "predict"]
 MIB = 1 << 20
 WORST = 0.3  # by which what was measured is missed at most (tests/unit/vfl/cost/test_memory.py)
 
 PROCESS = 170 * MIB  # of a worker of Ray that has done nothing; of Dask 110 MiB
 LIBRARIES = 165 * MIB  # of a party's process that has done nothing
+SCORED, SCORED_ROW = 40 * MIB, 1600  # what a prediction takes, and of it for each row: aligned, scored, reported
+SERVED, SERVED_ROW = 15 * MIB, 480  # the same at an arbiter
 REPORT = 105 * MIB  # what the guest's own measures and charts take
 ROW = 120  # bytes of a row of a table besides its values: its id as text, and its place
 VALUE = 8
@@ -70,7 +73,7 @@ class Vectors(NamedTuple):
         return float(getattr(self, role))
 
 
-REGRESSION, SEALED, OPEN = Vectors(6.0, 4.5, 8.5), Vectors(5.0, 5.0, 7.0), Vectors(7.0, 5.0, 0.0)  # of ciphertexts
+REGRESSION, SEALED, OPEN = Vectors(6.0, 4.5, 8.5), Vectors(5.0, 5.0, 7.0), Vectors(7.0, 2.0, 0.0)  # of ciphertexts
 NODES = Vectors(4.5, 0.0, 2.5)  # of numbers for each row and leaf of a sealed tree
 
 
@@ -84,17 +87,20 @@ class Size:
 
 
 def own_bytes(
-    job: Matching, role: Role, size: Size, *, trains: bool = True, workers: bool = False, away: bool = False
+    job: Matching, role: Role, size: Size, work: Work = "run", *, workers: bool = False, away: bool = False
 ) -> int:
-    """Of this party's process, if its partners' lists are as long as its own.  trains: or aligns alone; workers:
-    whether it has some, which hold what is long; away: whether these have read its ids, and it holds no table."""
-    hosts = len(job.parties.hosts)
-    value = KEPT * VALUE if trains and isinstance(job, Job) else CELL
+    """Of this party's process, if its partners' lists are as long as its own.  workers: whether it has some, which hold
+    what is long; away: whether these have read its ids, and it holds no table."""
+    hosts, trains = len(job.parties.hosts), work == "run" and isinstance(job, Job)
+    value = KEPT * VALUE if trains or work == "predict" else CELL
     table = 0 if role == "arbiter" or away else size.rows * (ROW + value * size.columns)
     aligning = 0 if role == "arbiter" and hosts == 1 else _aligning(size.rows, size.rows * hosts)
     if workers and hosts == len(job.align.keys) == 1 and role != "arbiter":
         aligning = PLACED_ROW * size.rows
     needs = [aligning]
+    if work == "predict":
+        fixed, row = (SERVED, SERVED_ROW) if role == "arbiter" else (SCORED, SCORED_ROW)
+        needs.append(fixed + row * size.common)
     if trains and isinstance(job, Job):
         each = (_trained(one, role, size, workers=workers) for one in job.candidates)
         needs += [REPORT if role == "guest" else 0, *each]
@@ -138,13 +144,15 @@ def _trees(work: Workload, role: Role, bits: int, columns: int, *, workers: bool
     sealed, ciphertext = work.membership == "sealed", _ciphertext(bits)
     vectors = PASSING if workers else (SEALED if sealed else OPEN).of(role)
     found = vectors * ciphertext * min(work.rows, parts.ROWS)
+    encrypts = work.rows if role == holder(sealed) else 0
     if sealed:
         found += NODES.of(role) * VALUE * max(1, work.classes - 1) * (work.rows << work.depth)
     elif role == "host" and not workers:
         found += ciphertext * work.rows
+        encrypts = (columns * work.bins) << work.depth  # sums of each node, with a fresh factor
     if role != "arbiter":
         found += columns * (work.bins * ciphertext + BINNED * VALUE * work.rows)
-    return int(found) + (_powers(role, bits, work.rows) if role == holder(sealed) and not workers else 0)
+    return int(found) + (_powers(role, bits, encrypts) if encrypts and not workers else 0)
 
 
 def holder(sealed: bool) -> Role:

@@ -8,13 +8,14 @@ from typing import Any
 from protocols.errors import ComputeError
 from vfl.compute.memory import memory_left, resident
 from vfl.cost.estimate import COLUMNS, ROWS
-from vfl.cost.memory import WORST, Size, own_bytes
+from vfl.cost.memory import WORST, Size, Work, own_bytes
 from vfl.job import Job
 from vfl.report.words import size as in_bytes
 from vfl.run.session import Ready
 from vfl.transport.hello import Command
 
 LONG = 1_000_000  # rows of the second table that an arbiter is told of
+WORKS: dict[str, Work] = {"run": "run", "align": "align", "predict": "predict"}
 REMEDY = (
     "Use a machine with more memory, raise the limit of this process or container, or let workers compute ([compute] "
     "in the party file)"
@@ -32,8 +33,8 @@ class OwnMemory:
 
 
 def own_memory(ready: Ready[Any], command: Command) -> OwnMemory | None:
-    """None where it is not predicted: for predictions of a model."""
-    if command not in ("run", "align"):
+    """None where nothing is predicted: for commands that do not compute."""
+    if command not in WORKS:
         return None
     rows, columns = ready.size if ready.party.role != "arbiter" else (ROWS, COLUMNS)
     least = min(rows, ready.job.align.min_intersection)
@@ -45,7 +46,7 @@ def _needed(ready: Ready[Any], command: Command, size: Size) -> int:
     role = ready.party.role
     assert role != "member"  # of an averaging `vfl.cli.members` says it
     workers = bool(ready.party.compute.workers)
-    return own_bytes(ready.job, role, size, trains=command == "run", workers=workers, away=ready.away)
+    return own_bytes(ready.job, role, size, WORKS[command], workers=workers, away=ready.away)
 
 
 def enough_memory(ready: Ready[Any], command: Command) -> OwnMemory | None:

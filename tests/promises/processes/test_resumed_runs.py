@@ -28,7 +28,7 @@ def start(parties: Institutions, name: str) -> Process:
 
 def until_sent(parties: Institutions, name: str, messages: int) -> None:
     """Waits until a party has listed so many messages in its ledgers."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         if (
             sum(path.read_bytes().count(b'"type":"message"') for path in (parties.folder / name).rglob("ledger.jsonl"))

@@ -15,7 +15,7 @@ from tests.unit.vfl.cost.test_estimate import EVERYTHING
 from tests.unit.vfl.job.samples import MINIMAL, with_key
 from tests.unit.vfl.job.test_model_kinds import OPEN
 from vfl.cost import memory
-from vfl.cost.memory import PROCESS, WORST, Role, Size, own_bytes, worker_bytes
+from vfl.cost.memory import PROCESS, WORST, Role, Size, Work, own_bytes, worker_bytes
 from vfl.job import AlignmentJob, Job, load_agreement, load_job, starter_job
 
 MIB = 1 << 20
@@ -57,24 +57,26 @@ def recorded() -> list[Measured]:
     return found
 
 
-def job_of(kind: str) -> tuple[Job, bool, bool]:
-    """The job of a line; whether its rows were aligned before, and whether it trains."""
-    given = KINDS[kind]
-    text = starter_job(guest="bank", hosts=["telecom"], keys=["id"], key_bits=2048, **given)
+def job_of(kind: str) -> tuple[Job, bool, Work]:
+    """The job of a line; whether its rows were aligned before, and what is done."""
+    given = KINDS[kind.removesuffix(", prediction")]
+    arbiter = "" if given.get("membership") == "open" else "trustco"
+    text = starter_job(guest="bank", hosts=["telecom"], arbiter=arbiter, keys=["id"], key_bits=2048, **given)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "job.toml"
         path.write_text(text, encoding="utf-8")
-        return load_job(path), "aligned" in kind, kind != "alignment"
+        work: Work = "align" if kind == "alignment" else "predict" if kind.endswith("prediction") else "run"
+        return load_job(path), "aligned" in kind, work
 
 
 def missed() -> list[str]:
     """What was measured and is not within WORST of the prediction."""
     found = []
     for one in recorded():
-        job, aligned, trains = job_of(one.kind)
+        job, aligned, work = job_of(one.kind)
         for role, took in one.took.items():
             size = Size(0 if aligned else one.rows, one.columns[role], one.rows)
-            error = own_bytes(job, role, size, trains=trains) / MIB / took - 1
+            error = own_bytes(job, role, size, work) / MIB / took - 1
             if abs(error) > WORST:
                 found.append(f"{one.kind}, {one.rows} rows, {role}: {error:+.0%}")
     return found
@@ -93,9 +95,9 @@ def of_drivers() -> list[tuple[str, int, float, float, float]]:
     table = text[text.index("<!-- measured drivers -->") : text.index("<!-- end of measured drivers -->")]
     for line in re.findall(r"^\| (\w.*) \|$", table, re.M)[1:]:
         kind, rows, columns, took, said = (cell.replace(",", "") for cell in line.split(" | "))
-        job, _, trains = job_of(kind)
+        job, _, work = job_of(kind)
         size = Size(int(rows), int(columns), int(rows))
-        needs = own_bytes(job, "guest", size, trains=trains, workers=True, away=not trains)
+        needs = own_bytes(job, "guest", size, work, workers=True, away=work == "align")
         found.append((kind, int(rows), float(took), float(said), needs / MIB))
     return found
 
@@ -117,19 +119,22 @@ def test_planted_fault_a_cause_that_is_left_out_of_a_driver_is_found(monkeypatch
 def test_a_driver_holds_no_ciphertexts_and_no_ids_that_workers_read(write):
     job, size = load_agreement(write(REGRESSION)), Size(10**6, 20, 10**6)
     assert own_bytes(job, "guest", size, workers=True) < own_bytes(job, "guest", size) - 200 * MIB
-    few, many = (own_bytes(job, "guest", Size(n, 20, n), trains=False, workers=True, away=True) for n in (10**5, 10**6))
+    few, many = (own_bytes(job, "guest", Size(n, 20, n), "align", workers=True, away=True) for n in (10**5, 10**6))
     assert few < many < 1.1 * few
 
 
 def test_the_page_says_what_is_predicted():
     for one in recorded():
-        job, aligned, trains = job_of(one.kind)
+        job, aligned, work = job_of(one.kind)
         for role, said in one.predicted.items():
             size = Size(0 if aligned else one.rows, one.columns[role], one.rows)
-            assert abs(own_bytes(job, role, size, trains=trains) / MIB - said) <= 0.51, (one, role)
+            assert abs(own_bytes(job, role, size, work) / MIB - said) <= 0.51, (one, role)
 
 
-@pytest.mark.parametrize("cause", ["LIBRARIES", "REGRESSION", "SEALED", "NODES", "USED", "VALUE", "TABLE"])
+CAUSES = ("LIBRARIES", "REGRESSION", "SEALED", "OPEN", "NODES", "USED", "VALUE", "TABLE", "SCORED_ROW", "SERVED_ROW")
+
+
+@pytest.mark.parametrize("cause", CAUSES)
 def test_planted_fault_a_cause_that_is_left_out_is_found(monkeypatch, cause):
     whole = getattr(memory, cause)
     monkeypatch.setattr(memory, cause, memory.Vectors(0, 0, 0) if isinstance(whole, memory.Vectors) else 0)
@@ -169,9 +174,7 @@ def test_an_alignment_needs_no_ciphertext(write):
     job = load_agreement(write(REGRESSION))
     assert worker_bytes(aligns, 10**6, 0, 2) < worker_bytes(job, 10**6, 20, 2)
     size = Size(10**6, 0, 10**6)
-    assert (
-        own_bytes(aligns, "guest", size) == own_bytes(job, "guest", size, trains=False) < own_bytes(job, "guest", size)
-    )
+    assert own_bytes(aligns, "guest", size) == own_bytes(job, "guest", size, "align") < own_bytes(job, "guest", size)
 
 
 def test_what_was_measured_of_workers(write):
