@@ -53,6 +53,14 @@ def evidence_pack(
             show_default=False,
         ),
     ] = None,
+    job: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="JOB.toml",
+            help="For an alignment, whose folder does not hold the job: the job file.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the signed pack of a run.
@@ -63,7 +71,7 @@ def evidence_pack(
     from vfl.cli.results import EvidencePack
     from vfl.evidence.pack import pack
 
-    made = pack(run, out, party, about)
+    made = pack(run, out, party, about, job)
     told = EvidencePack(
         file=str(made.file),
         sha256=made.sha256,

@@ -199,7 +199,7 @@ def audited(audit: Content) -> tuple[Grid, ...]:
             number(one["bound"]),
             _result(one["control"]),
             _result(one["textbook"]),
-            "yes" if one["holds"] else "no",
+            "yes" if one["holds"] else "no" if one["works"] else "no: the control failed, so it says nothing",
         )
         for one in audit.get("attacks") or ()
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ from vfl.evidence.recorded import Recorded, agreed, recorded
 from vfl.evidence.seal import CERTIFICATE, FORMAT, INDEX, SIGNATURE, as_json, listed, sealed, sha256
 from vfl.evidence.spent import Budgets, budgets
 from vfl.evidence.subject import Subject
-from vfl.job import Party, load_party
+from vfl.job import PERMITS, MembersJob, Party, load_agreement, load_party
+from vfl.job.alignment_job import alignment_permits
 from vfl.ledger import LedgerBroken, partners_signed, verify_ledger
 from vfl.report import words
 from vfl.storage.files import write_private, written
@@ -63,13 +65,15 @@ class Packed:
     certificate: str
 
 
-def pack(run: Path, out: Path, party: Path | None = None, about: Path | None = None) -> Packed:
+def pack(run: Path, out: Path, party: Path | None = None, about: Path | None = None, job: Path | None = None) -> Packed:
     """Writes the pack of a finished run, mode 0600.
 
-    party: this party's file, otherwise the party.toml above the run's folder; about: evidence.toml.
+    party: this party's file, otherwise the party.toml above the run's folder; about: evidence.toml; job: the job file,
+    for an alignment, whose folder does not hold the job.
     Raises ConfigError, ModelError, LedgerBroken.
     """
     made = recorded(run)
+    made = made if job is None else with_job(made, job)
     own = load_party(party_file(run) if party is None else party)
     if own.name != made.party:
         raise ConfigError(
@@ -83,6 +87,22 @@ def pack(run: Path, out: Path, party: Path | None = None, about: Path | None = N
     with written(out.parent):
         write_private(out, data)
     return Packed(out, sha256(data), tuple(sorted(files)), said.open, identity.fingerprint())
+
+
+def with_job(run: Recorded, path: Path) -> Recorded:
+    """The run with the content of its job file.  Raises ConfigError where it is of another job."""
+    job = load_agreement(path)
+    if job.digest.hex() != run.report.get("job_digest"):
+        raise ConfigError(
+            f"{path} is not the job of this run",
+            expected=run.report.get("job_digest"),
+            found=job.digest.hex(),
+            remedy="Name the job file of this run: vfl job digest shows a file's digest",
+        )
+    more = {"job_file": json.loads(job.canonical)}
+    if run.purpose == "align" and not isinstance(job, MembersJob):
+        more["permits"] = {name: PERMITS[name] for name in job.disclosure.allow if name in alignment_permits(job)}
+    return dataclasses.replace(run, report={**run.report, **more})
 
 
 def party_file(run: Path) -> Path:

@@ -41,10 +41,15 @@ def attacks(s: Subject, key: str, title: str) -> Block:
             "what an audit of the run finds out.",
         )
         return Block(key, title, lead, points=points)
-    lead = "This run was attacked, as each party and each coalition could. A control plants a leak, and must succeed."
+    lead = (
+        "This run, or a twin of it, was attacked, as each party and each coalition could. A control plants a leak, and "
+        "must succeed."
+    )
     said = {"audit.html": "the attacks, their bounds and results", "audit.json": "the same for programs"}
     links = tuple((f"audit/{name}", said[name]) for name in audit)
-    return Block(key, title, lead, grids=grids.audited(s.run.audited), links=links)
+    note = (s.run.audited.get("about") or {}).get("note")
+    facts = (("What the audit says of itself", str(note)),) if note else ()
+    return Block(key, title, lead, facts, grids=grids.audited(s.run.audited), links=links)
 
 
 def budget(s: Subject, key: str, title: str) -> Block:

@@ -32,14 +32,15 @@ def test_the_partner_s_columns_help(pair: Pair, left: dict[str, Any]) -> None:
 
 
 def test_the_table_and_the_picture_are_those_of_a_run(pair: Pair, left: dict[str, Any]) -> None:
-    """Pads are random in each run, so that the last digit of a number can differ."""
+    """Pads, and the order of common rows, are random in each run: the last digit of a number can differ, and an end of
+    an interval by its draws."""
     number = re.compile(r"[-+]?\d+\.\d\d")
     found = RESULT.search(pair.path.read_text(encoding="utf-8"))
     assert found is not None
     shown, made = found[0], found[1] + table(pair, left) + found[2]
     assert number.sub("", shown) == number.sub("", made)
     for one, other in zip(number.findall(shown), number.findall(made), strict=True):
-        assert abs(float(one) - float(other)) <= 0.021
+        assert abs(float(one) - float(other)) <= max(0.021, 0.03 * abs(float(one)))
     digits = re.compile(r"\d+(?:\.\d+)?")
     drawn, stored = picture(pair, left), pair.picture.read_text(encoding="utf-8")
     assert 'class="area joint"' in stored or 'class="line joint' in stored or "joint" in stored

@@ -114,6 +114,12 @@ def test_a_pack_of_an_alignment_and_of_a_prediction(parties: Institutions) -> No
         (folder,) = (parties.folder / name / "runs").glob("credit-risk-*")
         page = checked(parties, name, folder, parties.data)["index.html"].decode()
         assert "alignment of ids" in page
+        made = parties.here("evidence", folder, "--job", parties.job, "--out", parties.folder / "with-job.zip")
+        assert made.code == 0, made.err
+        assert "job/agreed.txt" in unpacked((parties.folder / "with-job.zip").read_bytes())
+        parties.job.with_name("other.toml").write_text(parties.job.read_text().replace("seed = 7", "seed = 8"))
+        refused = parties.here("evidence", folder, "--job", parties.job.with_name("other.toml"), "--out", "x.zip")
+        refused.says(2, "is not the job of this run")
     models = parties.models(parties.done())
     new = new_tables(parties)
     for name, ended in predicted(parties, models).items():

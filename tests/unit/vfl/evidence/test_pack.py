@@ -252,6 +252,10 @@ def test_an_audit_of_the_run_is_packed_and_one_of_another_job_is_refused(
     (folder / "audit.json").write_text(an_audit("00" * 32))
     with pytest.raises(ConfigError, match="is of another job"):
         pack(folder, out)
+    failed = json.loads(an_audit(the_report()["job_digest"]))
+    failed["attacks"][0] |= {"holds": False, "works": False}
+    (folder / "audit.json").write_text(json.dumps(failed))
+    assert b"no: the control failed" in unpacked(pack(folder, out).file.read_bytes())["index.html"]
     (folder / "audit.json").write_text("[]")
     with pytest.raises(ConfigError, match="is not what vfl audit"):
         pack(folder, out)
