@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from vfl.demo.readmission import known_rows
 from vfl.schema.arguments import whole
 
 KNOWN = 0.9  # of the claims, by each of the two
@@ -34,7 +35,7 @@ def claims_sim(claims: int = 1200, seed: int = 9) -> tuple[pd.DataFrame, pd.Data
     })  # fmt: skip
     share = 1 / (1 + np.exp(1.4 - 1.5 * old))  # of words about old damage
     garages = pd.DataFrame({"claim": numbers, "note": [_note(rng, p) for p in share]})
-    return _some(insurer, rng), _some(garages, rng)
+    return known_rows(insurer, rng, KNOWN), known_rows(garages, rng, KNOWN)
 
 
 def _note(rng: np.random.Generator, share: float) -> str:
@@ -43,9 +44,3 @@ def _note(rng: np.random.Generator, share: float) -> str:
     return " ".join(
         str(rng.choice(COMMON if not a else WORN if w else FRESH)) for a, w in zip(about, worn, strict=True)
     )
-
-
-def _some(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """The rows that one party knows, in an order of its own."""
-    chosen = rng.choice(len(table), round(KNOWN * len(table)), replace=False)
-    return table.iloc[chosen].reset_index(drop=True)

@@ -38,10 +38,10 @@ def readmission_sim(patients: int = 1200, seed: int = 3) -> tuple[pd.DataFrame, 
         "home_care_hours": np.maximum(0, np.round(5 + 4 * care + 1.5 * noise[6], 1)),
         "missed_checks": np.maximum(0, np.round(1 - 0.9 * care + 0.8 * noise[7])).astype(int),
     })  # fmt: skip
-    return _some(hospital, rng), _some(insurer, rng)
+    return known_rows(hospital, rng, KNOWN), known_rows(insurer, rng, KNOWN)
 
 
-def _some(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """The rows that one party knows, in an order of its own."""
-    chosen = rng.choice(len(table), round(KNOWN * len(table)), replace=False)
+def known_rows(table: pd.DataFrame, rng: np.random.Generator, share: float) -> pd.DataFrame:
+    """The share of the rows that one party knows, in an order of its own."""
+    chosen = rng.choice(len(table), round(share * len(table)), replace=False)
     return table.iloc[chosen].reset_index(drop=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from vfl.demo.readmission import known_rows
 from vfl.schema.arguments import whole
 
 RANGES = ("garden", "kitchen", "sports", "toys")
@@ -38,7 +39,7 @@ def shop_sim(customers: int = 1200, seed: int = 6) -> tuple[pd.DataFrame, pd.Dat
         "senders": _texts(rng, elsewhere, "sender", PLACES, PARCELS),
         "parcels": rng.poisson(np.exp(1.2 + 0.4 * rng.normal(size=customers))),
     })  # fmt: skip
-    return _some(shop, rng), _some(logistics, rng)
+    return known_rows(shop, rng, KNOWN), known_rows(logistics, rng, KNOWN)
 
 
 def _texts(rng: np.random.Generator, taste: np.ndarray, word: str, kinds: int, each: int) -> list[str]:
@@ -47,9 +48,3 @@ def _texts(rng: np.random.Generator, taste: np.ndarray, word: str, kinds: int, e
     weights /= weights.sum(axis=1, keepdims=True)
     drawn = [rng.choice(kinds, each, p=row) for row in weights]
     return [" ".join(f"{word}{k:02d}" for k in sorted(row)) for row in drawn]
-
-
-def _some(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """The rows that one party knows, in an order of its own."""
-    chosen = rng.choice(len(table), round(KNOWN * len(table)), replace=False)
-    return table.iloc[chosen].reset_index(drop=True)
