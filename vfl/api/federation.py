@@ -288,7 +288,7 @@ class Federation:
         model.verbose = shown
         return model if request.grid is None or searched is None else FederatedSearch(request.grid, model, searched)
 
-    def _on(self, tables: Mapping[str, Table], cipher: Scheme) -> Federation:
+    def _on(self, tables: Mapping[str, Table], cipher: Scheme, *, reveal: tuple[str, ...] | None = None) -> Federation:
         """The same agreement on other tables, under another cipher: what `vfl.audit` repeats."""
         return Federation(
             dict(tables),
@@ -298,7 +298,7 @@ class Federation:
             1,
             cipher,
             self._duplicates,
-            self._reveal,
+            self._reveal if reveal is None else reveal,
             self._settings,
             convergence=self._convergence,
             preparation=self._preparation,

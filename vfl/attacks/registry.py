@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from vfl.attacks.attack import Attack
 from vfl.attacks.batches import SmallBatches
+from vfl.attacks.binary_columns import BinaryColumns
 from vfl.attacks.dictionary import Dictionary
 from vfl.attacks.first_gradient import FirstGradient
 from vfl.attacks.forensics import Forensics
 from vfl.attacks.gradients import HostGradients
+from vfl.attacks.membership import Membership
+from vfl.attacks.sums import NodeSums
 from vfl.attacks.traffic import Traffic
+from vfl.attacks.weights import NoiseColumns
 
 ATTACKS: tuple[Attack, ...] = (
     Dictionary(),
     HostGradients(),
     FirstGradient(),
     SmallBatches(),
+    NoiseColumns(),
+    NodeSums(),
+    BinaryColumns(),
     Forensics(),
+    Membership(),
     Traffic(),
 )

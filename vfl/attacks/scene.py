@@ -6,7 +6,6 @@ the shapes of a run.
 
 from __future__ import annotations
 
-import dataclasses
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -132,10 +131,11 @@ class Scene:
             found[party] = table.take(np.flatnonzero([name in names for name in table.index]))
         return found
 
-    def with_tables(self, tables: Mapping[str, Table]) -> Scene:
-        """A run of the same agreement on other tables, with short keys."""
-        federation = self.asked.federation._on(tables, SHORT)
-        return record(dataclasses.replace(self.asked, federation=federation))
+    def with_tables(self, tables: Mapping[str, Table], **more: Any) -> Scene:
+        """A run of the same agreement on other tables, with short keys; more: as `Asked.more`, and `reveal`."""
+        changes = {"reveal": more.pop("reveal")} if "reveal" in more else {}
+        federation = self.asked.federation._on(tables, SHORT, **changes)
+        return record(Asked(federation, self.asked.estimator, {**self.asked.more, **more}))
 
 
 def standardised(features: pd.DataFrame) -> Floats:

@@ -25,8 +25,8 @@ from protocols.session import Session
 from tests.harness import TOY, Escrow
 from tests.promises.attacks.families import problem
 from tests.promises.attacks.host_view import Matrix, record
-from tests.promises.attacks.lattice import reduced
 from tests.promises.attacks.test_prepared_iterations import LINK
+from vfl.attacks.lattice import reduced
 
 COLUMNS, PASSES = 3, 34
 STAGES = (2.0**4, 2.0**8, 2.0**14, 2.0**24, 2.0**32, 2.0**38)  # how exact the predictors are taken to be

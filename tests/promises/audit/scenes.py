@@ -34,6 +34,18 @@ def federation(rows: int = 400, seed: int = 0, **more: Any) -> vfl.Federation:
     return vfl.Federation.local(bank, {"telecom": telecom}, **given)
 
 
+def answers(rows: int = 800) -> vfl.Federation:
+    """A host with four 0/1 columns, and nothing else."""
+    rng = np.random.default_rng(0)
+    causes = rng.normal(size=(rows, 2))
+    x = causes @ rng.normal(size=(2, 3)) + rng.normal(size=(rows, 3))
+    bits = (causes @ rng.normal(size=(2, 4)) + rng.normal(size=(rows, 4)) > 0).astype(int)
+    y = (x.sum(axis=1) + bits.sum(axis=1) + rng.logistic(size=rows) > 2).astype(int)
+    bank = pd.DataFrame(x, columns=["age", "limit", "terms"]).assign(id=range(rows), default=y)
+    telecom = pd.DataFrame(bits, columns=["a", "b", "c", "d"]).assign(id=range(rows))
+    return vfl.Federation.local(bank, {"telecom": telecom}, on="id", label="default", cipher=SHORT)
+
+
 @cache
 def scene(kind: str) -> Scene:
     estimator, more = KINDS[kind]

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.promises.audit.scenes import KINDS, scene
+import vfl
+from tests.promises.audit.scenes import KINDS, answers, scene
 from vfl.attacks.attack import SEEDS, Attack
 from vfl.attacks.audit import one_thread, tried_on
+from vfl.attacks.binary_columns import BinaryColumns
 from vfl.attacks.registry import ATTACKS
+from vfl.attacks.scene import Asked, record
 
 
 @pytest.fixture(autouse=True)
@@ -32,11 +35,13 @@ QUICK = ("SmallBatches", "Forensics", "HostGradients")  # in the default suite
 )
 def test_an_attack_stays_under_its_bound_and_its_control_succeeds(attack: Attack) -> None:
     """Few seeds; all of them in the slow test."""
+    if why := attack.unfit(scene("regression")):
+        pytest.skip(why)
     tried = tried_on(scene("regression"), attack, seeds=2)
     print(f"{named(attack)}: {tried.product.mean:.3f}, control {tried.control.mean:.3f}, {tried.textbook.mean:.3f}")
     assert tried.works
     assert tried.product.mean <= attack.bound
-    assert tried.textbook.mean > attack.bound
+    assert tried.textbook.mean > attack.bound or attack.number == 15  # a federated model equals the central one
 
 
 @pytest.mark.slow
@@ -60,6 +65,19 @@ def test_the_smallest_leak_is_found_at_every_seed(attack: Attack) -> None:
     smallest = attack.smallest(scene("regression"), SEEDS)
     print(f"{named(attack)}: {smallest}")
     assert smallest is not None
+
+
+@pytest.mark.slow
+def test_answers_of_a_host_that_has_nothing_else_are_read_from_one_score() -> None:
+    """What no rounding of the default stops: declared in docs/threat-model.md, and the audit finds it."""
+    run, attack = record(Asked(answers(), vfl.LogisticRegression())), BinaryColumns()
+    assert attack.unfit(run) == ""
+    tried = tried_on(run, attack, SEEDS)
+    print(f"{tried.product}; control {tried.control}")
+    assert tried.works
+    assert not tried.holds
+    assert tried.product.mean > 0.5
+    assert "are 0/1 with few combinations" in attack.unfit(scene("regression"))
 
 
 def test_every_attack_says_what_a_reader_needs() -> None:
