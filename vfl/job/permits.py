@@ -124,9 +124,8 @@ PERMITS: dict[str, str] = {
         "the meaning of its points, and the base rate"
     ),
     "few-columns": (
-        "a host with one or two columns takes part: the rounded scores that the guest receives reveal the "
-        "values of these "
-        "columns, up to a scale and a shift"
+        "a host takes part that has one or two columns, or few combinations of values: the rounded scores that the "
+        "guest receives reveal the values of these columns, up to a scale and a shift"
     ),
     "dealer-collusion": (
         "networks with several hosts: the first host hands out the random numbers for activations and products; if it "

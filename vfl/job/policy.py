@@ -21,11 +21,14 @@ from vfl.schema.described import Described, Values
 from vfl.schema.section import Complaint, Section
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from vfl.job.party import Party
 
 MOST = 1_000_000  # of a budget
 ROWS = 2**31
 FEW_COLUMNS = 3
+ROWS_PER_COMBINATION = 4  # vfl/attacks/binary_columns.py finds 0/1 columns where there are as many or more
 
 
 class AtLeast(Section):
@@ -310,6 +313,23 @@ def few_columns_check(job: Job, party: Party, columns: int) -> None:
             remedy=f"Bring {FEW_COLUMNS} columns or more, or, if the person responsible for this party's data "
             f"agrees, let the job and policy.allow"
             " list 'few-columns'",
+            party=party.name,
+            about="few-columns",
+        )
+
+
+def few_values_check(job: Job, party: Party, features: pd.DataFrame) -> None:
+    """Raises DisclosureRefused at a host whose rows take so few combinations of values that one score of each row tells
+    which rows have the same, and with 0/1 columns the columns themselves, unless the job allows it."""
+    if party.role != "host" or "few-columns" in job.disclosure.allow:
+        return
+    combinations = len(features.drop_duplicates())
+    if combinations * ROWS_PER_COMBINATION <= len(features):
+        raise DisclosureRefused(
+            f"{party.name}: the columns of this party take only {combinations:,} combinations of values in "
+            f"{len(features):,} rows, and the job does not allow 'few-columns': {PERMITS['few-columns']}",
+            remedy="Bring a column with many values, or, if the person responsible for this party's data agrees, let "
+            "the job and policy.allow list 'few-columns'",
             party=party.name,
             about="few-columns",
         )

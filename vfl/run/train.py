@@ -20,7 +20,7 @@ from vfl.data.shapes import Profile
 from vfl.job import Job, Party, check_files, cross_check, job_from, searched
 from vfl.job.partners import own_columns_check
 from vfl.job.plan import plan_of, roles_of, search_of
-from vfl.job.policy import columns_check, few_columns_check, rows_check
+from vfl.job.policy import columns_check, few_columns_check, few_values_check, rows_check
 from vfl.job.table import Data
 from vfl.models import own_columns
 from vfl.models.content import ArbiterPart, Head, Part
@@ -49,6 +49,7 @@ def prepare(job: Job, party: Party, profile: Profile | None = None) -> Ready:
         rows_check(job, party, len(table))
         columns_check(party, party.name, table.features.shape[1])
         few_columns_check(job, party, table.features.shape[1])
+        few_values_check(job, party, table.features)
         own_columns_check(job, party, [str(name) for name in table.features.columns])
         cautions = own_columns.cautions(table, job.model, job.preprocess)
         cautions += shapes.cautions(profile, party.data.settings().by_own(job.align.normalise))

@@ -3,6 +3,8 @@ own name, in a search too."""
 
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from pydantic import BaseModel
 
@@ -10,7 +12,7 @@ from protocols.errors import DisclosureRefused
 from tests.unit.vfl.job.test_party_file import GUEST, HOST, fails
 from vfl.job import PERMITS, cross_check, load_job, starter_party
 from vfl.job.opened import rows_taken, vectors_opened
-from vfl.job.policy import AtLeast, AtMost, bounds_told, columns_check, few_columns_check
+from vfl.job.policy import AtLeast, AtMost, bounds_told, columns_check, few_columns_check, few_values_check
 
 TREES = {"kind": "boosted-trees"}
 CLASSES = {"objective": "multi:softprob"}
@@ -153,6 +155,18 @@ def test_a_host_with_few_columns_takes_part_only_where_the_job_says_so(
     assert caught.value.party == "telecom"
     assert PERMITS["few-columns"] in caught.value.what
     assert caught.value.remedy.startswith("Bring 3 columns or more")
+
+
+def test_a_host_whose_rows_take_few_combinations_takes_part_only_where_the_job_says_so(load, job, tmp_path: Path):
+    bits = pd.DataFrame(np.random.default_rng(0).integers(0, 2, (400, 4)), columns=list("abcd"))
+    many, host, plain = bits.assign(age=np.arange(400.0)), load(HOST), job()
+    few_values_check(plain, host, many)
+    few_values_check(plain, load(GUEST), bits)
+    with pytest.raises(DisclosureRefused, match=r"telecom: the columns .* only 16 combinations of values in 400 rows"):
+        few_values_check(plain, host, bits)
+    file = tmp_path / "job.toml"
+    file.write_text(file.read_text().replace("allow = [", 'allow = ["few-columns", '))
+    few_values_check(load_job(file), host, bits)
 
 
 WINS = [
