@@ -19,6 +19,7 @@ import pytest
 from protocols.errors import ConfigError
 from tests.unit.vfl.node.conftest import Bank
 from tests.unit.vfl.node.http.test_http import RUN, TOKENS, Face, a_run, event, with_http
+from tests.unit.vfl.transport.certificates import authority, expired, signed_by
 from vfl.job import Job, load_agreement, load_party
 from vfl.ledger import LedgerWriter
 from vfl.node.http import access
@@ -192,6 +193,12 @@ def test_mutual_tls(bank: Bank) -> None:
     jane, strange = identity(home, "jane-cert"), identity(home, "stranger")
     tls = 'certificate = "identity/cert.pem"\nkey = "identity/key.pem"\n'
     tls += '[node.http.access.gateway]\ncertificate = "jane-cert/cert.pem"\nroles = ["read", "approve"]\n'
+    expired(home / "old")
+    careless = authority(home / "careless", "careless")
+    (home / "careless" / "cert.pem").write_bytes(careless.certificate_pem)
+    issued = signed_by(careless, home / "issued", "jane")
+    for user in ("old", "careless"):
+        tls += f'[node.http.access.{user}]\ncertificate = "{user}/cert.pem"\nroles = ["read"]\n'
     own = home / "identity" / "cert.pem"
     with contextlib.closing(Face(bank, tls, tls=caller(own, None))) as face:
         digest = submit(face.service.table, face.service.party, bank.job).digest
@@ -204,11 +211,14 @@ def test_mutual_tls(bank: Bank) -> None:
         status, told = face.post(f"/v1/jobs/{digest}/approve")
         assert (status, told["job"]["decisions"][0]["who"]) == (200, "gateway")
         assert face.ask("GET", "/v1/jobs", token="x" * 32)[0] == 401  # a wrong token is not made good by a certificate
-        wrong = caller(own, None)
-        wrong.load_cert_chain(*strange)
-        face._tls = wrong
-        with pytest.raises((ssl.SSLError, OSError)):
-            face.get("/v1/jobs")
+        for wrong in (strange, (home / "old" / "cert.pem", home / "old" / "key.pem")):
+            face._tls = caller(own, None)
+            face._tls.load_cert_chain(*wrong)
+            with pytest.raises((ssl.SSLError, OSError)):
+                face.get("/v1/jobs")
+        face._tls = caller(own, None)  # a user's certificate that may sign others makes no further users
+        face._tls.load_cert_chain(issued.certificate_path, issued.key_path)
+        assert face.get("/v1/jobs")[0] == 401
 
 
 @pytest.mark.parametrize(
