@@ -27,6 +27,7 @@ LABEL, HELD_OUT = "default.payment.next.month", 6000
 BASE: dict[str, Any] = {"rounds": 30, "local_epochs": 3, "batch_size": 256, "learning_rate": 0.1}
 PERCEPTRON: dict[str, Any] = {"estimator": "mlp", "rounds": 40, "local_epochs": 5, "batch_size": 32}
 RUNS: tuple[tuple[int, dict[str, Any]], ...] = (
+    (2, {"min_members": 2}),
     (3, {}),
     (10, {}),
     (50, {}),
@@ -100,7 +101,9 @@ def row(rest: pd.DataFrame, held_out: pd.DataFrame, count: int, changes: dict[st
     seconds = time.process_time() - started
     auc = roc_auc_score(held_out[LABEL], model.predict_score(held_out))
     changed = ", ".join(f"{name} = {value}" for name, value in changes.items() if name not in BASE) or "-"
-    sizes = f"{tap.total / spec.rounds / 1000:.1f} | {seconds / spec.rounds:.2f}"
+    predicted = spec.cost(count, rest.shape[1] - 1).member_bytes
+    sizes = " | ".join(f"{each / spec.rounds / 1000:.1f}" for each in (tap.total, predicted))
+    sizes += f" | {seconds / spec.rounds:.2f}"
     return f"| {count} | {spec.rounds} | {spec.local_epochs} | {changed} | {auc:.4f} | {sizes} |"
 
 
@@ -125,8 +128,8 @@ def main() -> None:
     for name, model in (("logistic", LogisticRegression(max_iter=1000)), ("mlp", perceptron)):
         if asked.estimator in (None, name):
             print(f"pooled {name}: AUC {pooled(model, rest, held_out):.4f}")
-    print("| members | rounds | local epochs | other parameters | AUC | kB per round | CPU s per round |")
-    print("|---|---|---|---|---|---|---|")
+    print("| members | rounds | local epochs | other parameters | AUC | kB per round | predicted | CPU s per round |")
+    print("|---|---|---|---|---|---|---|---|")
     for count, changes in RUNS:
         if asked.estimator in (None, changes.get("estimator", "logistic")):
             print(row(rest, held_out, count, changes), flush=True)
