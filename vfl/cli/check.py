@@ -175,7 +175,7 @@ def _check_alignment(job: AlignmentJob, party: Party) -> tuple[Check, Ready[Any]
     facts = dict[str, str]()
     if ready.ids is not None:
         facts["table"] = f"{ready.rows:,} rows, {len(ready.ids[0]):,} of them with an id of their own"
-    facts |= _ids(profile)
+    facts |= _ids(profile) | noise_told(job)
     ids = None if ready.ids is None else len(ready.ids[0])
     facts["time"] = estimate.alignment_in_words(job, ids, party.compute.workers)
     memory, said, short = _memory(ready, "align")

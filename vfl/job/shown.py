@@ -78,7 +78,7 @@ def _described(job: Job | AlignmentJob) -> dict[str, str]:
         "match": f"customers by {key}; {repeated}; stop if fewer than {number(align.min_intersection)} are common "
         f"to all",
     }
-    return told | _trained(job) if isinstance(job, Job) else told
+    return told | _trained(job) if isinstance(job, Job) else told | noise_told(job)
 
 
 def _trained(job: Job) -> dict[str, str]:
@@ -100,10 +100,16 @@ def _trained(job: Job) -> dict[str, str]:
     }
 
 
-def noise_told(job: Job) -> dict[str, str]:
+def noise_told(job: Job | AlignmentJob) -> dict[str, str]:
     """What carries noise, and how much; nothing without noise."""
     if (privacy := job.privacy) is None:
         return {}
+    promise = f"epsilon = {privacy.epsilon:g}, delta = {privacy.delta:g}"
+    if isinstance(job, AlignmentJob):
+        times = number(float(privacy.multiplier(1)))
+        return {
+            "privacy": f"the size carries noise of each party, sigma = {times} times what one id can change: {promise}"
+        }
     of = label_privacy.releases(privacy, plan_of(job), len(job.parties.hosts))
     what = (
         "events of bins that hosts learn carry noise"
@@ -111,7 +117,7 @@ def noise_told(job: Job) -> dict[str, str]:
         else "the model is trained on labels with noise"
     )
     times = f"sigma = {number(float(of.multiplier))} times what one label can change"
-    return {"privacy": f"{what}, {times}: epsilon = {privacy.epsilon:g}, delta = {privacy.delta:g}"}
+    return {"privacy": f"{what}, {times}: {promise}"}
 
 
 def disclosed_by(job: Asked) -> Reveals:

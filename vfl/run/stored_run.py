@@ -304,7 +304,8 @@ def budget_of(ready: Ready[Any], purpose: str) -> Budget:
     privacy, table = getattr(job, "privacy", None), ready.table
     if privacy is not None and purpose == "run" and table is not None and table.label is not None:
         of = label_privacy.releases(privacy, plan_of(job), len(job.parties.hosts))
-        noise = NoiseBudget(ready.party, job.parties.hosts, OfLabels(table), (of.multiplier, of.times))
+        whom = job.parties.hosts if of.what == label_privacy.BINS else (*job.parties.hosts, job.parties.arbiter)
+        noise = NoiseBudget(ready.party, whom, OfLabels(table), (of.multiplier, of.times))
     if purpose == "align" and isinstance(job, AlignmentJob) and (of_size := job.noise) is not None:
         partners = [name for name in job.parties.names if name != ready.party.name]
         noise = NoiseBudget(ready.party, partners, OfSizes(), (of_size.multiplier, 1))

@@ -65,5 +65,6 @@ def test_revealed_weights_of_labels_with_noise(parties: Institutions) -> None:
     assert used["epsilon", "telecom"].used == pytest.approx(
         accounting.epsilon([(promise["multiplier"], 1)], 1e-5), abs=1e-3
     )
+    assert used["epsilon", "trustco"].used == used["epsilon", "telecom"].used  # it learns of the training too
     assert ("rows_per_label_number", "telecom") not in used
     parties.here("check", parties.job, parties.file("bank")).says(6, r"policy\.epsilon is 10", "before it")
