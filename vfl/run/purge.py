@@ -44,6 +44,8 @@ NOT_HERE = {
     "budget.sqlite": "keyed hashes of customers that were scored this month, and of 256 that stand for a set of "
     "labels, and of a member's training rows: without them the limits could not be kept; those of the month go with it "
     "(--budgets)",
+    "queries.sqlite": "at the guest a keyed hash of each customer that was asked about online this month; it goes with "
+    "the month",
     "spent.sqlite": "random names of pads that were used: without it what vfl prepare stored is worthless; it "
     "holds no id",
     "ledgers, events, reports": "they hold no id",

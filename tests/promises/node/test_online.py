@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,10 @@ class Online(Nodes):
         for process in started:
             assert process.wait(120).code == 0, process.err.read_text()
         return pd.read_csv(out, dtype=str).set_index(KEY)["score"].astype(float)
+
+    def lock(self, name: str) -> Path:
+        """Of the process that serves at a party."""
+        return next((self.folder / name).glob("node/online/processes/*.lock"))
 
     def close(self) -> None:
         for lock in self.folder.glob("*/node/online/processes/*.lock"):
@@ -203,3 +208,66 @@ def test_the_page_from_a_model_to_a_score(online: Online) -> None:
                 assert 0 < answer["score"]["score"] < 1
             else:
                 one(online, command)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_ten_thousand_requests_and_a_node_that_is_killed(online: Online) -> None:
+    """Whatever was answered stands in the budgets of both sides, and no process grows."""
+    online.train(settings=agreed(queries_per_partner_per_day=10**6, queries_per_id_per_month=10**6))
+    online.face("[node.online]\nseconds = 20.0\nper_second = 100000.0\nburst = 100000\n")
+    nodes = {name: online.node(name) for name in online.roles}
+    online.publish()
+    online.open()
+    pids = {name: int(online.lock(name).read_text()) for name in online.roles}
+    answered, tried, lock, sizes = [0], [0], threading.Lock(), dict[str, list[int]]()
+
+    def ask(requests: int) -> None:
+        connection, done = None, 0
+        while done < requests:
+            row = 20 + done % 50
+            body = json.dumps({"id": online.data["bank"][KEY].iloc[row], "features": online.of_row(row)})
+            with lock:
+                tried[0] += 1
+            try:
+                connection = connection or http.client.HTTPConnection("127.0.0.1", online.http, timeout=60)
+                connection.request("POST", "/v1/score", body, {"Authorization": f"Bearer {TOKEN}"})
+                answer = connection.getresponse()
+                found = json.loads(answer.read())
+            except OSError:  # the node is being started again
+                connection = None
+                time.sleep(0.2)
+                continue
+            except http.client.HTTPException:
+                connection = None
+                continue
+            assert answer.status == 200, found
+            assert not found["score"]["partial"], found
+            done += 1
+            with lock:
+                answered[0] += 1
+
+    for part in range(5):
+        threads = [threading.Thread(target=ask, args=(40,)) for _ in range(50)]
+        for thread in threads:
+            thread.start()
+        if part == 2:
+            time.sleep(2)
+            nodes["bank"].kill(signal.SIGKILL)
+            nodes["bank"].wait()
+            nodes["bank"] = online.node("bank")
+        for thread in threads:
+            thread.join()
+        for name, pid in pids.items():
+            sizes.setdefault(name, []).append(resident(pid))
+    assert answered[0] == 10_000
+    assert {name: int(online.lock(name).read_text()) for name in online.roles} == pids, "no process was another one"
+    for name, peer in (("bank", "telecom"), ("telecom", "bank"), ("trustco", "bank")):
+        used = Queries(online.folder / name / "runs").today(peer, utc_now())
+        assert answered[0] <= used <= tried[0], (name, used)
+    assert all(last - first < 16 << 20 for _, first, *_, last in sizes.values()), sizes
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory that a process holds."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

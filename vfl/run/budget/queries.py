@@ -108,6 +108,12 @@ class Queries:
         with self._changing() as store:
             return self._today(store, partner, now)
 
+    def every(self, now: datetime.datetime) -> dict[str, int]:
+        """By partner, how many were charged today."""
+        with self._changing() as store:
+            found = store.execute("SELECT DISTINCT partner FROM hours ORDER BY partner").fetchall()
+            return {p: count for (p,) in found if (count := self._today(store, p, now))}
+
     def unwritten(self, before: str) -> dict[str, dict[str, int]]:
         """By hour before this one, and partner, how many queries stand in no ledger."""
         query = "SELECT hour, partner, used - written FROM hours WHERE hour < ? AND used > written ORDER BY hour"

@@ -14,6 +14,7 @@ from vfl.job import Party
 from vfl.ledger import read_ledger
 from vfl.ledger.writing import Line
 from vfl.run.budget.noise import epsilon_of
+from vfl.run.budget.queries import FILE, PER_DAY, Queries, utc_now
 from vfl.run.budget.runs import month
 from vfl.run.budget.table import EPSILON, PREDICTIONS, RUNS, BudgetFile
 from vfl.storage.runs import folders
@@ -71,12 +72,25 @@ def budgets_used(party: Party) -> list[Used]:
     found = [*rows, *((*which, 0, None) for which in unused)]
     limits = {(kind, now): getattr(policy, kind) for kind in (RUNS, PREDICTIONS)}  # of earlier months, as they were
     rows = sorted(found, key=lambda row: (row[0], row[2], row[1]))
-    return [
+    return _online(party) + [
         Used(kind, partner, period, round(epsilon_of(used, policy.delta), 3), policy.epsilon)
         if kind == EPSILON
         else Used(kind, partner, period, used, limits.get((kind, period), limit))
         for kind, partner, period, used, limit in rows
     ]
+
+
+def _online(party: Party) -> list[Used]:
+    """The online queries of today, with each partner with whom there were any."""
+    if not (party.run.directory / FILE).exists():
+        return []
+    now, queries = utc_now(), Queries(party.run.directory)
+    try:
+        used = queries.every(now)
+    finally:
+        queries.close()
+    limit = party.policy.queries_per_partner_per_day
+    return [Used(PER_DAY, partner, f"{now:%Y-%m-%d}", count, limit) for partner, count in used.items()]
 
 
 def told_by_partner(directory: Path, last: Path | None = None) -> tuple[list[Told], list[str]]:

@@ -10,6 +10,7 @@ from tests.unit.vfl.run.budget.test_budgets import LABELS, month, named, now, pa
 from vfl.job import Party
 from vfl.ledger import LedgerTap, LedgerWriter
 from vfl.run.budget import Budget
+from vfl.run.budget.queries import PER_DAY, Queries, utc_now
 from vfl.run.budget.used import budgets_used, told_by_partner
 
 __all__ = ["party"]  # a fixture
@@ -46,3 +47,13 @@ def test_sums_over_runs(tmp_path: Path) -> None:
     assert (told.received_messages, told.received_bytes) == (2, 14)
     assert told.revealed == {IntersectionSize.learns: 3}
     assert [Path(path).parent.name for path in broken] == ["credit-20260103-090000"]
+
+
+def test_online_queries_of_today(party: Callable[..., Party]) -> None:
+    bank = party("guest", queries_per_partner_per_day=9)
+    assert not [one for one in budgets_used(bank) if one.budget == PER_DAY]
+    queries = Queries(bank.run.directory)
+    queries.charge(["telecom"], 4, 9, utc_now())
+    queries.close()
+    (used,) = [one for one in budgets_used(bank) if one.budget == PER_DAY]
+    assert (used.partner, used.used, used.left) == ("telecom", 4, 5)
