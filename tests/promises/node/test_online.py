@@ -95,6 +95,11 @@ class Online(Nodes):
             assert process.wait(120).code == 0, process.err.read_text()
         return pd.read_csv(out, dtype=str).set_index(KEY)["score"].astype(float)
 
+    def epoch(self, customer: str) -> str | None:
+        """Which lists answer."""
+        found: str | None = self.ask(customer, **self.of_row(20))[1]["score"]["epoch"]
+        return found
+
     def lock(self, name: str) -> Path:
         """Of the process that serves at a party."""
         return next((self.folder / name).glob("node/online/processes/*.lock"))
@@ -162,11 +167,17 @@ def test_three_nodes_answer_as_vfl_predict(online: Online, reveal: tuple[str, ..
         assert {sum(partners.get(p, 0) for partners in counted) for p in set().union(*counted)} == {40}, name
     for node in nodes.values():
         node.kill(signal.SIGTERM)
+    written = [p for name in online.roles for p in (online.folder / name / "node").rglob("*") if p.is_file()]
+    written += [p for name in online.roles for p in (online.folder / name / "runs").glob("score-*/*")]
+    written += [p for name in online.roles for p in (online.folder / name / "runs").glob("queries.sqlite*")]
+    assert len(written) > 20
+    assert not [p for p in written if b"CANARY-" in p.read_bytes().upper()], "no file of the nodes holds an id"
+    assert b"CANARY-" in (online.folder / "bank" / "customers.csv").read_bytes()
 
 
 @pytest.mark.slow
-def test_a_silent_host_gets_a_partial_answer_in_time(online: Online) -> None:
-    online.train(data=tables(), settings=agreed())
+def test_a_silent_host_gets_a_partial_answer_in_time_and_epochs_follow(online: Online) -> None:
+    online.train(data=tables(), settings=agreed(queries_per_id_per_month=1000))
     online.face("[node.online]\nseconds = 1.0\n")
     for name in online.roles:
         online.node(name)
@@ -182,6 +193,11 @@ def test_a_silent_host_gets_a_partial_answer_in_time(online: Online) -> None:
     assert (status, found["score"]["why"]) == (200, "silent")
     os.kill(host, signal.SIGKILL)  # its node starts another one, and a new epoch is published
     online.until(lambda: not online.ask(customer, **online.of_row(20))[1]["score"]["partial"], 60)
+    before = online.ask(customer, **online.of_row(20))[1]["score"]
+    online.tell("publish", online.job, online.file("bank"), "--model", online.models["bank"])
+    online.until(lambda: online.epoch(customer) not in (None, before["epoch"]), 60)
+    after = online.ask(customer, **online.of_row(20))[1]["score"]
+    assert after["score"] == before["score"], "another epoch, after another move of the shares: the same bits"
 
 
 @pytest.mark.slow
