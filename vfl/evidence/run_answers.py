@@ -59,7 +59,11 @@ def budget(s: Subject, key: str, title: str) -> Block:
         for b in s.budgets.limits
     )
     head = ("Budget", "Partner", "Period", "Used", "Limit", "Left")
-    found = [Grid("Budgets of this party, by partner and period", head, rows, 3)] if rows else []
+    found = (
+        [Grid("Budgets of this party, by partner and month, or for good of a set of labels or columns", head, rows, 3)]
+        if rows
+        else []
+    )
     learnt = tuple(
         (one.partner, what, grids.number(count)) for one in s.budgets.partners for what, count in one.revealed.items()
     )

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from protocols.errors import ConfigError, ModelError
 from tests.places import ROOT
@@ -126,6 +128,9 @@ def test_the_component_list_names_what_the_run_stood_on(files: Files) -> None:
     assert {"numpy", "pandas", "cryptography", "jinja2"} <= names
     assert not names & {"pytest", "ruff", "mypy"}
     assert found["metadata"]["timestamp"].startswith("2026-11-20")
+    by_schema = JsonStrictValidator(SchemaVersion.V1_6).validate_str
+    assert by_schema(files["components.cdx.json"].decode()) is None
+    assert by_schema(json.dumps(found | {"components": [{"name": "numpy"}]})) is not None  # planted: without a type
 
 
 def leaks(files: Files, *needles: str) -> list[str]:
