@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import importlib.metadata
 import re
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from vfl.data.extras import needed
@@ -16,89 +18,86 @@ ROOT = "vfl"
 NOT_OF_A_RUN = {"dev", "docs", "oracles"}  # extras that no run uses
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*")
 EXTRA = re.compile(r"extra\s*==\s*['\"]([\w-]+)['\"]")
+LONGEST = 80  # characters of a licence's name; a longer text is the licence itself
 
 
-def installed() -> dict[str, importlib.metadata.Distribution]:
+@dataclass(frozen=True)
+class Library:
+    """An installed distribution.  expression: its licence as SPDX writes it, else `licence` in words, "" for unknown;
+    needs: the normalised names of what it requires."""
+
+    name: str
+    version: str
+    expression: str
+    licence: str
+    needs: tuple[str, ...]
+
+
+@functools.cache
+def installed() -> tuple[Library, ...]:
     """This engine and every installed library that it needs, directly or not, by normalised name."""
-    found = dict[str, importlib.metadata.Distribution]()
+    found = dict[str, Library]()
     ahead = [ROOT]
     while ahead:
         name = ahead.pop()
         if name in found:
             continue
         try:
-            found[name] = importlib.metadata.distribution(name)
+            found[name] = _library(name, importlib.metadata.distribution(name))
         except importlib.metadata.PackageNotFoundError:
             continue  # an extra that is not installed, or another system's library
-        ahead += needs(found[name])
-    return dict(sorted(found.items()))
+        ahead += found[name].needs
+    return tuple(found[name] for name in sorted(found))
 
 
-def needs(library: importlib.metadata.Distribution) -> list[str]:
-    """The normalised names of what a library requires; of this engine also those of the extras that a run can use."""
-    own = normalised(library.metadata["Name"]) == ROOT
+def _library(name: str, found: importlib.metadata.Distribution) -> Library:
+    said = found.metadata.json
+    licence = str(said.get("license") or "").strip()
+    if not licence or "\n" in licence or len(licence) > LONGEST:
+        classes = (line for line in said.get("classifier") or () if line.startswith("License ::"))
+        licence = str(next(classes, "")).rpartition("::")[2].strip()
+    return Library(
+        name, found.version, str(said.get("license_expression") or ""), licence, _needs(name, found.requires)
+    )
+
+
+def _needs(name: str, requires: list[str] | None) -> tuple[str, ...]:
+    """What a library requires; of this engine also what the extras that a run can use require."""
     found = set[str]()
-    for text in library.requires or ():
+    for text in requires or ():
         extras = set(EXTRA.findall(text))
-        name = NAME.match(text)
-        if name and (not extras or (own and not extras & NOT_OF_A_RUN)):
-            found.add(normalised(name[0]))
-    return sorted(found)
-
-
-def normalised(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+        start = NAME.match(text)
+        if start and (not extras or (name == ROOT and not extras & NOT_OF_A_RUN)):
+            found.add(re.sub(r"[-_.]+", "-", start[0]).lower())
+    return tuple(sorted(found))
 
 
 def component_list(run: str, started: str) -> str:
     """The list as JSON; run, started: of which run, and when, so that it is the same each time.  Raises ConfigError
     where the extra is not installed."""
-    bom_of, parts, output = (
-        needed(f"cyclonedx.{name}", WHY) for name in ("model.bom", "model.component", "output.json")
-    )
-    libraries = installed()
-    made = {name: _component(parts, library) for name, library in libraries.items()}
+    bom_of, output = (needed(f"cyclonedx.{name}", WHY) for name in ("model.bom", "output.json"))
+    made = {library.name: _component(library) for library in installed()}
     bom = bom_of.Bom(components=[one for name, one in made.items() if name != ROOT])
     bom.serial_number = uuid.uuid5(uuid.NAMESPACE_URL, f"vfl evidence {run}")
     bom.metadata.timestamp = datetime.datetime.fromisoformat(started)
-    if ROOT in made:
-        bom.metadata.component = made[ROOT]
-    for name, library in libraries.items():
-        bom.register_dependency(made[name], [made[other] for other in needs(library) if other in made])
+    bom.metadata.component = made.get(ROOT)
+    for library in installed():
+        bom.register_dependency(made[library.name], [made[other] for other in library.needs if other in made])
     return str(output.JsonV1Dot6(bom).output_as_string(indent=1)) + "\n"
 
 
-def _component(parts: Any, library: importlib.metadata.Distribution) -> Any:
-    purl = needed("packageurl", WHY).PackageURL("pypi", None, normalised(library.metadata["Name"]), library.version)
-    own = normalised(library.metadata["Name"]) == ROOT
-    kind = parts.ComponentType.APPLICATION if own else parts.ComponentType.LIBRARY
+def _component(library: Library) -> Any:
+    parts, licence = needed("cyclonedx.model.component", WHY), needed("cyclonedx.model.license", WHY)
+    purl = needed("packageurl", WHY).PackageURL("pypi", None, library.name, library.version)
+    known = []
+    if library.expression:
+        known = [licence.LicenseExpression(library.expression)]
+    elif library.licence:
+        known = [licence.DisjunctiveLicense(name=library.licence)]
+    kind = parts.ComponentType.APPLICATION if library.name == ROOT else parts.ComponentType.LIBRARY
     return parts.Component(
-        name=normalised(library.metadata["Name"]),
-        version=library.version,
-        type=kind,
-        bom_ref=str(purl),
-        purl=purl,
-        licenses=_licences(library),
+        name=library.name, version=library.version, type=kind, bom_ref=str(purl), purl=purl, licenses=known
     )
-
-
-def _licences(library: importlib.metadata.Distribution) -> list[Any]:
-    """The licence as its distribution names it; none where it does so only in a long text."""
-    licence = needed("cyclonedx.model.license", WHY)
-    said = library.metadata.json
-    if expression := said.get("license_expression"):
-        return [licence.LicenseExpression(str(expression))]
-    named = str(said.get("license") or "").strip()
-    if not named or "\n" in named or len(named) > 80:
-        named = next(
-            (
-                line.rpartition("::")[2].strip()
-                for line in library.metadata.get_all("Classifier") or ()
-                if line.startswith("License ::")
-            ),
-            "",
-        )
-    return [licence.DisjunctiveLicense(name=named)] if named else []
 
 
 def differing(recorded: Mapping[str, str]) -> list[str]:

@@ -102,7 +102,7 @@ def recorded_messages(writer: LedgerWriter) -> Count:
     return Count(2, 1, consumed, produced)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def institution(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the bank: bank/party.toml, and bank/runs/RUN with a report, a ledger and a partner's signature."""
     home = tmp_path_factory.mktemp("parties")
@@ -127,6 +127,6 @@ def institution(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home / "bank"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def run(institution: Path) -> Path:
     return institution / "runs" / f"credit-risk-{STAMP}"

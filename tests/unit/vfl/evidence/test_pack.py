@@ -236,7 +236,7 @@ def test_a_ledger_of_the_time_before_a_renewal_is_packed_with_its_certificate(
 def an_audit(digest: str) -> str:
     """The content of audit.json, as vfl audit writes it."""
     attack = next(iter(ATTACKS))
-    tried = Tried(attack, Estimate.of([0.0, 0.0]), Estimate.of([0.99, 0.99]), Estimate.of([0.5]), 1.0)
+    tried = Tried(attack, Estimate(0.0, 0.0, 0.0, 2), Estimate(0.99, 0.99, 0.99, 2), Estimate(0.5, 0.5, 0.5, 1), 1.0)
     checks = [{"check": "lengths of messages", "found": "as the job says", "holds": True}]
     return json.dumps(Audit({"job_digest": digest}, [tried], {"12 forensics": "no ciphertext"}, checks).as_dict())
 
