@@ -49,10 +49,11 @@ class Allowance:
         columns: the names of the host's own columns that they combine.
         """
 
-    def rows_scored(self, model: bytes, what: str, ids: Iterable[bytes]) -> None:
+    def rows_scored(self, model: bytes, what: str, ids: Iterable[bytes], *, ever: bool = False) -> None:
         """At a host, before its part of the scores of rows leaves.
 
-        model: as above; what: which rows, such as "new rows": once per run; ids: the canonical id of each row.
+        model: as above; what: which rows, such as "new rows": once per run; ids: the canonical id of each row; ever:
+        counted as long as the model exists, and not for each month.
         """
 
     def partner_rows(self, partner: str, rows: int, own: int) -> None:

@@ -51,6 +51,8 @@ def variant(work: Workload) -> str:
             return work.membership
         case "alignment":
             return "alignment"
+        case "network":
+            raise ValueError("a network's cost has no fitted formula")
         case "linear":
             return "taylor"
         case "poisson":

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from protocols.glm.gram_layout import Layout
 from protocols.glm.slots import Slots
-from vfl.cost import cost, gram, prepared
+from vfl.cost import cost, gram, layers, prepared
 from vfl.cost.jobs import OTHERS
 from vfl.cost.machine import Machine, cores
 from vfl.cost.network import NETWORKS, Network
@@ -15,7 +15,7 @@ from vfl.job import Job
 from vfl.job.job import Matching
 from vfl.job.plan import plan_of
 from vfl.models.registry import kind_of
-from vfl.models.workload import Columns, Workload
+from vfl.models.workload import Columns, NetworkWork, Workload
 from vfl.report import words
 
 ROWS, COLUMNS, PASSES = (
@@ -62,6 +62,8 @@ def times(job: Job, rows: int, columns: int, passes: int | None = None, workers:
     def training(one: Job, network: Network, common: int) -> float:
         work = workload(one, common, columns, passes)
         assert work is not None
+        if isinstance(work, NetworkWork):
+            return layers.seconds(work, bits, machine, network, threads)
         if layout := gram_of(one, work):
             return gram.seconds(layout, work, bits, machine, network, threads)
         batches = kind_of(one.model).batches(plan_of(one), work.rows)
@@ -149,6 +151,8 @@ def _error(work: Workload, *, shares: bool = False, prepares: bool = False) -> s
             "products modulo n^2 and bytes of iterations on shares of Gram matrices are predicted within "
             f"{prepared.WORST:.0%}"
         )
+    if isinstance(work, NetworkWork):
+        return f"products modulo n^2 and bytes of networks are predicted within {layers.WORST:.0%}"
     if prepares:
         return f"products modulo n^2 and bytes of prepared iterations are predicted within {prepared.WORST:.0%}"
     wrong = cost.fitted()["errors"][cost.variant(work)]

@@ -43,8 +43,8 @@ def estimator_of(work: Workload) -> Estimator:
             return BoostedTrees(
                 n_estimators=work.trees, max_depth=work.depth, max_bin=work.bins, membership=work.membership
             )
-        case "alignment":
-            raise ValueError("an alignment fits no model")
+        case "alignment" | "network":
+            raise ValueError(f"a workload of kind {work.kind} does not say what is fitted")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ The constants below were measured (docs/benchmarks.md, "How much memory does a p
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from protocols import parts
@@ -21,12 +21,13 @@ from protocols.alignment.lists import CHUNK
 from protocols.cipher.keys import HOLDER_MARGIN
 from protocols.glm.slots import Slots
 from protocols.workers.cluster import PLACED
+from vfl.cost import layers
 from vfl.cost.estimate import PASSES
 from vfl.job import Job
 from vfl.job.job import Agreement, Matching
 from vfl.job.plan import plan_of
 from vfl.models.registry import kind_of
-from vfl.models.workload import Columns, Workload
+from vfl.models.workload import Columns, NetworkWork, Workload
 
 Role = Literal["guest", "host", "arbiter"]
 Work = Literal["run", "align", "predict"]
@@ -74,6 +75,7 @@ class Vectors(NamedTuple):
 
 
 REGRESSION, SEALED, OPEN = Vectors(6.0, 4.5, 8.5), Vectors(5.0, 5.0, 7.0), Vectors(7.0, 2.0, 0.0)  # of ciphertexts
+NUMBER, LOOK_UP, COPIES = 16, 600, 2.5  # of a network: bytes of a number, of a look-up, and copies of both
 NODES = Vectors(4.5, 0.0, 2.5)  # of numbers for each row and leaf of a sealed tree
 
 
@@ -116,16 +118,25 @@ def _trained(job: Job, role: Role, size: Size, *, workers: bool) -> int:
         return 0
     if work.kind == "trees":
         return _trees(work, role, bits, size.columns, workers=workers)
+    if isinstance(work, NetworkWork):
+        return _network(work, role, bits, size.columns, round(size.common * job.split.test), workers=workers)
     chunks = kind.chunks(plan, 1 + hosts, rows, work.passes)
     batch = -(-rows // kind.batches(plan, rows))
     return _regression(chunks, role, bits, (rows, size.columns), batch, workers=workers)
 
 
 def _regression(
-    chunks: Sequence[Slots], role: Role, bits: int, shape: tuple[int, int], batch: int, *, workers: bool
+    chunks: Sequence[Slots],
+    role: Role,
+    bits: int,
+    shape: tuple[int, int],
+    batch: int,
+    used: int = 0,
+    *,
+    workers: bool,
 ) -> int:
-    """chunks: of prepared iterations, if there are any; shape: rows and columns; batch: rows of a mini-batch, or
-    all."""
+    """chunks: of prepared iterations, if there are any; shape: rows and columns; batch: rows of a mini-batch, or all;
+    used: rows that tables of powers are used for, where they are more."""
     rows, columns = shape
     found = (PASSING if workers else REGRESSION.of(role)) * _ciphertext(bits) * min(batch, parts.ROWS)
     if chunks:
@@ -136,8 +147,21 @@ def _regression(
         found += USED * VALUE * columns * rows
     if workers:
         return int(found)
-    buckets = 0 if role == "arbiter" else _buckets(bits, columns, batch)
-    return int(found) + buckets + _powers(role, bits, chunks[0].packs(batch) if chunks and role != "arbiter" else batch)
+    buckets, uses = 0 if role == "arbiter" else _buckets(bits, columns, batch), max(batch, used)
+    return int(found) + buckets + _powers(role, bits, chunks[0].packs(uses) if chunks and role != "arbiter" else uses)
+
+
+def _network(work: NetworkWork, role: Role, bits: int, columns: int, scored: int, *, workers: bool) -> int:
+    """Pads of all units and epochs of a chunk stand for every batch. Tables of powers grow over all of them, and stay
+    while the guest reports. All else is of one batch, or of a block of look-ups for rows that are scored."""
+    plan = layers.plan_of(work, bits)
+    batch, units = plan.batch_rows[1], max(work.terms.hidden)
+    slots = replace(plan.slots[0], passes=work.terms.units * plan.together)
+    step = plan.scheme(1)
+    numbers = sum(k * n for k, n in step.shapes.values()) + sum(one.size(step.shapes) for one in step.products)
+    looked_up = LOOK_UP * min(parts.ROWS, units * max(batch, scored))
+    found = COPIES * (NUMBER * numbers * min(batch, parts.ROWS) + looked_up) + (REPORT if role == "guest" else 0)
+    return int(found) + _regression([slots], role, bits, (work.rows, columns), batch, work.rows, workers=workers)
 
 
 def _trees(work: Workload, role: Role, bits: int, columns: int, *, workers: bool) -> int:

@@ -151,6 +151,12 @@ def _all(chunks: Sequence[Slots], work: Workload, key_bits: int, batches: int) -
     return Counts(*(getattr(made, name) + getattr(losses, name) for name in Counts.__dataclass_fields__))
 
 
+def key_of(work: Workload, key_bits: int) -> Mapping[str, float]:
+    """What the key of a training takes, which does not depend on its rows."""
+    clear = Workload("logistic", 0, work.guest_columns, work.host_columns, work.hosts, passes=0)
+    return cost.counted(clear, key_bits, cost.fitted()["formulas"])
+
+
 def _beside(work: Workload, key_bits: int) -> tuple[Mapping[str, float], float]:
     """What the key of a training takes, which does not depend on its rows, and its iterations in the clear, in
     units of clear_s."""

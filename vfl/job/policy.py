@@ -133,7 +133,8 @@ class Policy(Section):
         default=1,
         ge=1,
         le=MOST,
-        description="at a host: how often a model scores the same row for the guest in a calendar month",
+        description="at a host: how often a model scores the same row for the guest in a calendar month; a network, as "
+        "long as it exists",
     )
     queries_per_partner_per_day: int = Field(
         default=10_000,

@@ -265,7 +265,10 @@ BUDGETS: dict[str, tuple[tuple[Role, ...], str]] = {
         ("guest", "host", "arbiter"),
         "Jobs with a smaller [predict] min_rows are refused: in a small batch a host learns whom the guest scores.",
     ),
-    "scores_per_row": (("host",), "Maximum number of times that a model scores the same row per month."),
+    "scores_per_row": (
+        ("host",),
+        "Maximum number of times that a model scores the same row per month (a network: at all).",
+    ),
     "score_vectors": (
         ("host",),
         "Maximum number of score vectors of the same columns; by default half as many as columns, fewer "

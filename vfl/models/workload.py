@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
-WorkKind = Literal["alignment", "logistic", "linear", "poisson", "scorecard", "trees"]
+from protocols.network import Terms
+
+WorkKind = Literal["alignment", "logistic", "linear", "poisson", "scorecard", "trees", "network"]
 
 
 class Columns(NamedTuple):
@@ -40,3 +42,10 @@ class Workload:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class NetworkWork(Workload):
+    """A network's training; terms: what is trained, with its epochs and batches."""
+
+    terms: Terms = Terms((1,), "tanh", "logistic", 1, None, 1.0)  # noqa: RUF009

@@ -29,6 +29,7 @@ BACKENDS = ("ifma", "serial")
 
 DIRECT = ", direct"  # how the name of a job ends whose iterations are not prepared
 GRAM = ", shares of Gram matrices"  # of one that takes them, small as it is
+NETWORK = "network, two layers in mini-batches"
 
 
 def jobs() -> dict[str, Any]:
@@ -46,6 +47,7 @@ def jobs() -> dict[str, Any]:
         f"linear{GRAM}": Workload("linear", passes=12, **small),
         "poisson, weighted rows": Workload("poisson", passes=5, weighted=True, **small),
         f"poisson, weighted rows{DIRECT}": Workload("poisson", passes=5, weighted=True, **small),
+        NETWORK: Workload("logistic", **small),
         "logistic taylor, three classes": Workload("logistic", passes=5, link="taylor", classes=3, **small),
         "scorecard": Workload("scorecard", passes=5, link="taylor", **(small | {"rows": 160})),
         "trees sealed": Workload("trees", trees=1, depth=2, bins=8, **small),
@@ -70,6 +72,7 @@ def count(only: str = "") -> dict[str, Any]:
     from protocols.glm.gram_layout import Layout
     from protocols.ristretto import PointVec
     from vfl.cost.jobs import run
+    from vfl.models.network.spec import MLPClassifier
     from vfl.models.regression.spec import LogisticRegression
 
     pays = Layout.pays
@@ -84,9 +87,10 @@ def count(only: str = "") -> dict[str, Any]:
     found = {}
     for name, work in ((n, w) for n, w in jobs().items() if n.startswith(only)):
         points.clear()
-        spec = (
-            LogisticRegression(max_iter=5, solver="sgd", batch_size=32) if name == "logistic in mini-batches" else None
-        )
+        spec = {
+            "logistic in mini-batches": LogisticRegression(max_iter=5, solver="sgd", batch_size=32),
+            NETWORK: MLPClassifier(hidden_layer_sizes=(3, 2), max_iter=2, batch_size=40),
+        }.get(name)
         way = "none" if name.endswith(DIRECT) else "gram" if name.endswith(GRAM) else None
         Layout.pays = (lambda self, plan: self.fits) if name.endswith(GRAM) else pays  # type: ignore[method-assign]
         meters = run(work, Paillier(2048), repeatable=True, spec=spec, preparation=way).meters

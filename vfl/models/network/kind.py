@@ -28,6 +28,7 @@ from vfl.models.network.spec import MLPClassifier, MLPRegressor, Network
 from vfl.models.plan import Plan, Role
 from vfl.models.regression.program import latest
 from vfl.models.regression.words import preprocessed
+from vfl.models.workload import Columns, NetworkWork
 from vfl.screen import ending
 from vfl.screen.shown import Shown
 from vfl.steps.feature_tables import feature_tables
@@ -75,6 +76,10 @@ class NetworkKind(Kind[Network, NetworkPart]):
         """Raises ConfigError for batches of more rows than this party's table has."""
         self.carries(plan, roles, len(table))
         return []
+
+    def workload(self, plan: Plan[Network], rows: int, columns: Columns, passes: int) -> NetworkWork:
+        terms = program.terms_of(plan)
+        return NetworkWork("network", rows, *columns, passes=terms.epochs, terms=terms)
 
     def may_be_less(self, plan: Plan[Network]) -> bool:
         return False

@@ -126,7 +126,7 @@ def host(session: Session, table: Table, plan: Plan[Network], asked: SearchSpec 
     part = part_of(session, plan, trained, standardiser, train)
     if plan.scores:
         rows = aligned.take(np.flatnonzero(scored))
-        session.allowance.rows_scored(part.own_name, "rows of the training", rows.names)
+        session.allowance.rows_scored(part.own_name, "rows of the training", rows.names, ever=True)
         part = follow(part, scored_host(session, part, rows))  # type: ignore[type-var]
     return Fitted(part, aligned, held_out, later, sizes, clipped, searched=searched, in_folds=in_folds.counts)
 
@@ -228,7 +228,7 @@ def predict_host(session: Session, table: Table, part: NetworkPart, min_rows: in
     with session.phase("align"):
         found = alignment.align(session, table.keys, min_rows, or_none=True)
     common = table.take(found.rows)
-    session.allowance.rows_scored(part.own_name, "new rows", common.names)
+    session.allowance.rows_scored(part.own_name, "new rows", common.names, ever=True)
     key_offer.accept(session)
     return scored_host(session, part, common)
 

@@ -167,8 +167,9 @@ class MLPClassifier(Network):
     hosts, the guest and that host together could learn the other hosts' columns, so that a job needs the permission
     `dealer-collusion`.
 
-    A training that diverges ends with an error, and there is no model. `max_iter` epochs are always made, and nobody
-    learns whether they were enough: compare models by `vfl.Split` or search `max_iter`.
+    There are at most two hidden layers of at most 256 units each, and with several hosts one layer. A training that
+    diverges ends with an error, and there is no model. `max_iter` epochs are always made, and nobody learns whether
+    they were enough: compare models by `vfl.Split` or search `max_iter`.
 
     What each party learns: the guest learns the scores of the rows that are scored. Hosts and arbiter learn no label,
     no weight and no score. The arbiter learns whether any sum lies near the edge of the activation's table, which ends

@@ -9,7 +9,7 @@ the run directory.
 | `rows_per_label_number` | guest | numbers computed from the same labels that hosts learnt: weights, fine bins of columns binned by them, what the wins of sealed trees count as; over hosts and runs |
 | `epsilon` (and `delta`) | member, aggregator, guest | what runs with `[privacy]` cost together, over runs that share a column, or labels (`noise.py`) |
 | `score_vectors` | host | score vectors of the same columns that were opened, over models and runs; each model counts once; by default half the columns, and fewer where they correlate |
-| `scores_per_row` | host | scores of a row by one model in a month, in trainings and predictions, under a keyed name of the row |
+| `scores_per_row` | host | scores of a row by one model in a month (a network: for good), in trainings and predictions, under a keyed name of the row |
 
 A run counts once every party has it on its disk, before anything is aligned, also if it fails later; one that resumes
 counts once.  The cost of noise counts then too.  Models, and the numbers of a training, are counted before its first message: never by `vfl prepare`, and

@@ -13,7 +13,7 @@ from vfl.data import Table
 from vfl.job import Party
 from vfl.job.policy import columns_check
 from vfl.run.budget.spread import Spread
-from vfl.run.budget.table import MODELS, NUMBERS, SCORES, VECTORS, BudgetFile, Counts
+from vfl.run.budget.table import EVER, MODELS, NUMBERS, SCORES, VECTORS, BudgetFile, Counts
 
 FEWER = "fewer columns or fine bins (max_n_prebins)"
 PARTNER_ROWS = 5  # times this party's own
@@ -143,9 +143,9 @@ class RunAllowance(Allowance):
             )
         return True
 
-    def rows_scored(self, model: bytes, what: str, ids: Iterable[bytes]) -> None:
-        item = self._run + what.encode()
-        limit, period = self._party.policy.scores_per_row, f"{datetime.datetime.now(datetime.UTC):%Y-%m}"
+    def rows_scored(self, model: bytes, what: str, ids: Iterable[bytes], *, ever: bool = False) -> None:
+        item, limit = self._run + what.encode(), self._party.policy.scores_per_row
+        period = EVER if ever else f"{datetime.datetime.now(datetime.UTC):%Y-%m}"
         with self._file.opened() as counts:
             if counts.charged(item, SCORES, self._guest):
                 return
@@ -153,9 +153,10 @@ class RunAllowance(Allowance):
             if beyond:
                 said = (
                     f"{beyond} of the rows to be scored were scored by this model for {self._guest} {limit} "
-                    f"times this month"
+                    f"times{'' if ever else ' this month'}"
                 )
-                remedy = "Leave these rows out (the training scored its held-out rows), or wait for the next month"
+                later = "train a new model" if ever else "wait for the next month"
+                remedy = f"Leave these rows out (the training scored its held-out rows), or {later}"
                 raise refused(self._party.name, said, SCORES, limit, remedy, counted=True)
             counts.charge(item, SCORES, self._guest)
             counts.reached(SCORES, self._guest, period, most, limit)

@@ -60,7 +60,7 @@ def explained(
                 )
             told.append(
                 f"policy.{SCORES} is {policy.scores_per_row}: the number of times that a model scores the "
-                f"same row for {guest} per month"
+                f"same row for {guest} per month (a network: as long as the model exists)"
             )
     told.append(
         f"policy.max_partner_rows is {most_rows(party, len(table)):,}: a partner with a longer list of ids is refused"

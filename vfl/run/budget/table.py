@@ -39,6 +39,7 @@ TABLES = (
     "CREATE TABLE IF NOT EXISTS member_rows (period TEXT, rows BLOB, day TEXT NOT NULL, PRIMARY KEY (period, rows))",
 )
 RUNS, PREDICTIONS, MODELS = "runs_per_partner_per_month", "predictions_per_partner_per_month", "models_per_label"
+EVER = "lifetime"  # the period of what is never forgotten; sorts behind every month
 NUMBERS, VECTORS, SCORES = "rows_per_label_number", "score_vectors", "scores_per_row"
 EPSILON = "epsilon"  # used: as noise.py has it; limit: in thousandths
 
@@ -193,13 +194,14 @@ class Counts:
         """Sums are opened of a table of these hashed rows."""
         self._store.execute("INSERT OR REPLACE INTO member_rows VALUES (?, ?, ?)", (self.columns(names), rows, day))
 
-    def score(self, model: bytes, partner: str, month: str, ids: Iterable[bytes], limit: int) -> tuple[int, int]:
-        """Counts one more score of each of these rows by a model in a month, unless some were scored `limit` times
-        already.
+    def score(self, model: bytes, partner: str, period: str, ids: Iterable[bytes], limit: int) -> tuple[int, int]:
+        """Counts one more score of each of these rows by a model in a month, or EVER, unless some were scored `limit`
+        times already.
 
-        Returns how many were, and how often the row was scored that has most.  Counts of other months are dropped.
+        Returns how many were, and how often the row was scored that has most.  A month's counts replace those of other
+        months.
         """
-        key, scope = self.key, f"{month} {partner} {model.hex()}"
+        key, scope = self.key, f"{period} {partner} {model.hex()}"
         hashes = (hmac.digest(key, b"row " + name, "sha256")[:8] for name in ids)
         self._store.execute("CREATE TEMP TABLE batch (row INTEGER PRIMARY KEY)")
         self._store.executemany(
@@ -210,7 +212,9 @@ class Counts:
             f"SELECT max(used), count(*) FILTER (WHERE used >= ?) {both}", (limit, scope)
         ).fetchone()
         if not beyond:
-            self._store.execute("DELETE FROM scored WHERE scope NOT LIKE ?", (f"{month} %",))
+            if period != EVER:
+                others = "DELETE FROM scored WHERE scope NOT LIKE ? AND scope NOT LIKE ?"
+                self._store.execute(others, (f"{period} %", f"{EVER} %"))
             add = "INSERT INTO scored SELECT ?, row, 1 FROM batch WHERE true ON CONFLICT DO UPDATE SET used = used + 1"
             self._store.execute(add, (scope,))
         self._store.execute("DROP TABLE batch")

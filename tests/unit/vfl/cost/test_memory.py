@@ -29,6 +29,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "scorecard": {"kind": "scorecard", "max_iter": 10},
     "sealed trees": {"kind": "boosted-trees", "n_estimators": 10},
     "open trees": {"kind": "boosted-trees", "n_estimators": 10, "membership": "open"},
+    "network": {"kind": "mlp-classifier", "max_iter": 1},
     "alignment": {"kind": "logistic-regression"},
 }
 

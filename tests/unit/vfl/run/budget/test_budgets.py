@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import functools
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -185,6 +186,7 @@ def test_a_row_is_scored_as_often_as_agreed_by_each_model_in_a_month(
     assert error.about == "policy.scores_per_row"
     at_host(telecom, 2).rows_scored(named(1), "new rows", rows[600:])  # nothing of the refused batch was counted
     at_host(telecom, 3).rows_scored(named(2), "new rows", rows)  # another model
+    at_host(telecom, 7).rows_scored(named(8), "new rows", rows[:5], ever=True)  # a network
     twice = party("host", scores_per_row=2)
     at_host(twice, 4).rows_scored(named(1), "new rows", rows[:3])
     refused(at_host(twice, 5).rows_scored, named(1), "new rows", rows[2:3])
@@ -200,11 +202,18 @@ def test_a_row_is_scored_as_often_as_agreed_by_each_model_in_a_month(
 
     monkeypatch.setattr(disclosures.datetime, "datetime", Later)
     at_host(telecom, 6).rows_scored(named(1), "new rows", rows)
+    for when in (later, later + 32 * 86400):
+        later = when
+        again = functools.partial(at_host(telecom, 8).rows_scored, ever=True)
+        lasting = refused(again, named(8), "new rows", rows[4:6])
+        assert "1 times, and policy.scores_per_row is 1" in lasting.what
+        assert "train a new model" in str(lasting)
+    assert ("scores_per_row", "bank", "lifetime", 1, 1) in stored(telecom)
     with contextlib.closing(sqlite3.connect(telecom.run.directory / "budget.sqlite")) as store:
         assert store.execute("SELECT count(*), max(used) FROM scored").fetchone() == (
-            1000,
+            1005,
             1,
-        )  # a month that is over is dropped
+        )  # a month that is over is dropped, and no count of a network
 
 
 def test_the_length_of_a_partners_list_is_bounded(party: Callable[..., Party]) -> None:
