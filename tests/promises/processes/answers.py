@@ -53,12 +53,13 @@ def answer_the_officer(parties: Institutions, run: Path) -> None:
     assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}  # nothing is erased unasked
 
 
-def of_a_node(parties: Institutions) -> list[tuple[str, ...]]:
+def of_a_node(parties: Institutions, model: Path) -> list[tuple[str | Path, ...]]:
     """The commands about the bank's node, which does not run."""
     file = parties.file("bank")
     file.write_text(file.read_text() + "\n[node]\n")
     digest = parties.here("job", "digest", "job.toml").out.strip()
-    return [("submit", "job.toml"), ("status",), ("approve", digest), ("cancel", digest)]
+    jobs = [("submit", "job.toml"), ("status",), ("approve", digest), ("cancel", digest)]
+    return [*jobs, ("publish", "job.toml", "--model", model), ("withdraw", digest)]
 
 
 def answer_programs(parties: Institutions, runs: dict[str, Path], answers: list[str]) -> None:
@@ -86,7 +87,7 @@ def answer_programs(parties: Institutions, runs: dict[str, Path], answers: list[
         ("support", run),
         ("evidence", "pack", run, "--out", "pack.zip"),
         ("evidence", "verify", "pack.zip"),
-        *(("node", *words, "bank/party.toml") for words in of_a_node(parties)),
+        *(("node", *words, "bank/party.toml") for words in of_a_node(parties, model)),
     ):
         ended = parties.here(*words, "--json")
         assert ended.code == 0, ended.err
