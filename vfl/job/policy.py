@@ -167,8 +167,8 @@ class Policy(Section):
         default=50,
         ge=1,
         le=ROWS,
-        description="averaging: the minimum number of own training rows that tables of several runs differ by, unless "
-        "they are the same: the sums of both runs tell the sum of the rows that changed",
+        description="averaging: the minimum number of own training rows, and of those held out, that tables of "
+        "several runs differ by, unless they are the same: the sums of both runs tell the sum of the rows that changed",
     )
     max_partner_rows: int | None = Field(
         default=None,

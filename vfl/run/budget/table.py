@@ -36,7 +36,8 @@ TABLES = (
     "CREATE TABLE scored (scope TEXT, row INTEGER, used INTEGER NOT NULL, PRIMARY KEY (scope, row)) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS salt (value TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS sums (period TEXT, members TEXT, day TEXT NOT NULL, PRIMARY KEY (period, members))",
-    "CREATE TABLE IF NOT EXISTS member_rows (period TEXT, rows BLOB, day TEXT NOT NULL, PRIMARY KEY (period, rows))",
+    "CREATE TABLE IF NOT EXISTS member_rows (period TEXT, part TEXT, rows BLOB, day TEXT NOT NULL, "
+    "PRIMARY KEY (period, part, rows))",
 )
 RUNS, PREDICTIONS, MODELS = "runs_per_partner_per_month", "predictions_per_partner_per_month", "models_per_label"
 EVER = "lifetime"  # the period of what is never forgotten; sorts behind every month
@@ -180,19 +181,20 @@ class Counts:
         add = "INSERT OR REPLACE INTO sums VALUES (?, ?, ?)"  # with a new rowid: the latest one is last
         self._store.execute(add, (self.columns(names), json.dumps(sorted(members)), day))
 
-    def tables(self, names: Sequence[str], since: str) -> dict[tuple[str, ...], list[bytes]]:
-        """By set of columns that has one of these: the hashed rows of each table of this party of which sums were
-        opened on this day or later."""
-        query = "SELECT columns.names, rows FROM member_rows JOIN columns USING (period) WHERE day >= ? ORDER BY day"
+    def tables(self, names: Sequence[str], part: str, since: str) -> dict[tuple[str, ...], list[bytes]]:
+        """By set of columns that has one of these: the hashed rows of this part of each table of this party of which
+        sums were opened on this day or later."""
+        query = "SELECT columns.names, rows FROM member_rows JOIN columns USING (period) WHERE part = ? AND day >= ?"
         found = dict[tuple[str, ...], list[bytes]]()
-        for others, rows in self._store.execute(query, (since,)):
+        for others, rows in self._store.execute(query + " ORDER BY day", (part, since)):
             if not set(names).isdisjoint(columns := tuple(json.loads(others))):
                 found.setdefault(columns, []).append(rows)
         return found
 
-    def add_table(self, names: Sequence[str], rows: bytes, day: str) -> None:
-        """Sums are opened of a table of these hashed rows."""
-        self._store.execute("INSERT OR REPLACE INTO member_rows VALUES (?, ?, ?)", (self.columns(names), rows, day))
+    def add_table(self, names: Sequence[str], part: str, rows: bytes, day: str) -> None:
+        """Sums are opened of a part of a table, of these hashed rows."""
+        add = "INSERT OR REPLACE INTO member_rows VALUES (?, ?, ?, ?)"
+        self._store.execute(add, (self.columns(names), part, rows, day))
 
     def score(self, model: bytes, partner: str, period: str, ids: Iterable[bytes], limit: int) -> tuple[int, int]:
         """Counts one more score of each of these rows by a model in a month, or EVER, unless some were scored `limit`

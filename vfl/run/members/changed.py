@@ -1,6 +1,7 @@
 """Whether a member's table has changed by so few rows since an earlier run that the sums of both would tell these rows.
 
-Every averaging opens exact sums of columns over the training rows of all members.  If nothing else has changed, the
+Every averaging opens exact sums of columns over the training rows of all members, and where rows are held out means of
+measures on these, which the same model gives.  If nothing else has changed, the
 difference of two runs is the difference of this member's rows.  So a member keeps a keyed hash of each row of which a
 sum was opened, and asks of all linear combinations of its tables in which the rows of the others cancel: each involves
 no row, or at least `policy.min_changed_rows`.
@@ -54,25 +55,29 @@ def fewest_changed(tables: Sequence[bytes]) -> int | None:
 
 
 def check(
-    party: Party, known: Mapping[Columns, Sequence[bytes]], key: bytes, rows_of: Callable[[Columns], Floats]
+    party: Party,
+    known: Mapping[Columns, Sequence[bytes]],
+    key: bytes,
+    rows_of: Callable[[Columns], Floats],
+    part: str,
 ) -> int | None:
     """Raises DisclosureRefused where too few rows have changed; known: by columns, the tables of earlier runs; rows_of:
-    the training rows of this run, of these columns.  Returns the fewest that a combination involves, None where
+    the rows of this run's part, of these columns.  Returns the fewest that a combination involves, None where
     the tables are the same, or none is known."""
     least, floor = None, party.policy.min_changed_rows
     for columns, tables in known.items():
         found = fewest_changed([*tables, hashed(rows_of(columns), key)])
         if found is not None and found < floor:
-            raise refused(party, found)
+            raise refused(party, found, part)
         least = found if least is None or (found is not None and found < least) else least
     return least
 
 
-def refused(party: Party, rows: int) -> DisclosureRefused:
+def refused(party: Party, rows: int, part: str) -> DisclosureRefused:
     """A table that changed by so few rows."""
     floor = party.policy.min_changed_rows
     plural = "s" if rows > 1 else ""
-    told = f"would tell the sum over {rows} training row{plural}" if rows else "cannot be compared: there are too many"
+    told = f"would tell the sum over {rows} {part} row{plural}" if rows else "cannot be compared: there are too many"
     return DisclosureRefused(
         f"{party.name}: its table has changed since an earlier run of these columns, and the sums of its runs together "
         f"{told}; policy.min_changed_rows is {floor}",

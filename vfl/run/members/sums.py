@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
+from functools import partial
 
 from protocols.averaging.cohorts import Members
 from protocols.averaging.lists import OtherRuns
@@ -59,10 +60,13 @@ class KeptSums(OtherRuns):
             return self._checked(counts)
 
     def _checked(self, counts: Counts) -> int | None:
-        known = {} if self._own is None else counts.tables(self._columns, self._since)
-        if self._own is None or not known:
-            return None
-        return changed.check(self._party, known, counts.key, self._own.training_rows)
+        found = list[int]()
+        for part in () if self._own is None else self._own.summed:
+            if known := counts.tables(self._columns, part, self._since):
+                assert self._own is not None
+                least = changed.check(self._party, known, counts.key, partial(self._own.part, part), part)
+                found += [] if least is None else [least]
+        return min(found, default=None)
 
     def keep(self, survivors: Members) -> None:
         """Raises DisclosureRefused where another run has meanwhile kept a table that differs by too few rows."""
@@ -72,8 +76,9 @@ class KeptSums(OtherRuns):
             if self._own is not None and not self._table_kept:
                 self._checked(counts)
                 columns = tuple(sorted(self._columns))
-                rows = changed.hashed(self._own.training_rows(columns), counts.key)
-                counts.add_table(columns, rows, today().isoformat())
+                for part in self._own.summed:
+                    rows = changed.hashed(self._own.part(part, columns), counts.key)
+                    counts.add_table(columns, part, rows, today().isoformat())
             counts.add_sum(self._columns, survivors, today().isoformat())
         self._table_kept = True
 
@@ -160,7 +165,7 @@ class MemberBudget:
         told.append(f"{what} a column of this job; opened sums are compared with those of later runs {days}")
         if self._party.role == "member" and self._job.privacy is None:
             found, floor = self.sums.check_table(), policy.min_changed_rows
-            rows = "no training row has changed since earlier runs" if found is None else f"{found} rows have changed"
+            rows = "no row has changed since earlier runs" if found is None else f"{found} rows have changed"
             told.append(f"policy.min_changed_rows is {floor}: {rows}; fewer, and the run would be refused")
         return told
 

@@ -21,6 +21,8 @@ from vfl.models.averaging.held_out import Held, HeldOut, drawn, drawn_alone
 from vfl.models.averaging.joint import features
 from vfl.models.averaging.local import Rows
 
+TRAINING, HELD_OUT = "training", "held out"  # rows
+
 
 @dataclass(frozen=True, repr=False)
 class OwnTable:
@@ -47,8 +49,8 @@ class OwnTable:
         names = (*self.job.table.columns, self.job.table.label)
         return Rows(self.features[chosen].to_numpy(np.float64), self.labels[chosen], names)
 
-    def training_rows(self, columns: tuple[str, ...]) -> Floats:
-        """(n, columns) the training rows, of these columns of the same table, which other jobs may have used.  Raises
+    def part(self, part: str, columns: tuple[str, ...]) -> Floats:
+        """(n, columns) the rows of a part, of these columns of the same table, which other jobs may have used.  Raises
         DataError where one is no longer there, or no longer numeric."""
         known = self.features.assign(**{self.job.table.label: self.labels})
         if not set(columns) <= set(known.columns):
@@ -62,7 +64,13 @@ class OwnTable:
                     "back, or let policy.sums_days end the comparison"
                 )
                 raise
-        return known.loc[~self.held, list(columns)].to_numpy(np.float64)
+        chosen = ~self.held if part == TRAINING else self.held
+        return known.loc[chosen, list(columns)].to_numpy(np.float64)
+
+    @property
+    def summed(self) -> tuple[str, ...]:
+        """The parts of which sums are opened."""
+        return (TRAINING, HELD_OUT) if self.job.measures else (TRAINING,)
 
     def digest(self) -> bytes:
         """Of what the run is given."""

@@ -18,7 +18,7 @@ from vfl.cli.members import checked
 from vfl.run.members.changed import fewest_changed, hashed
 from vfl.run.members.ready import prepare
 from vfl.run.members.sums import KeptSums
-from vfl.run.members.tables import read
+from vfl.run.members.tables import OwnTable, read
 
 KEY = bytes(32)
 
@@ -97,6 +97,22 @@ def test_control_without_the_refusal_the_sums_of_two_runs_are_the_row(ran: Membe
     read = sums() - before
     assert read[-1] == 1
     assert np.allclose(read[:-1], new[["age", "limit"]].iloc[-1], atol=1e-3)
+
+
+def test_a_row_that_is_held_out_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = lay_out(tmp_path, rounds=1, test=0.25)
+    party = world.party("north")
+    party.run.directory.mkdir()
+    own = prepare(world.job, party).own
+    assert own is not None
+    KeptSums(world.job, party, own).keep(frozenset(THREE))
+    rows = world.tables["north"].copy()
+    rows.loc[int(np.flatnonzero(own.held)[0]), "age"] += 1
+    changed(world, rows)
+    with pytest.raises(DisclosureRefused, match="over 2 held out rows"):
+        prepare(world.job, party)
+    monkeypatch.setattr(OwnTable, "summed", ("training",))  # the planted fault: the model's own rows are the same
+    prepare(world.job, party)
 
 
 def test_other_jobs_with_a_common_column_count(ran: MemberFolders) -> None:
