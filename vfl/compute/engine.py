@@ -12,7 +12,7 @@ from protocols.errors import ComputeError
 from protocols.workers.calls import Job
 
 LOCAL = "local"
-PLACE_SECONDS = 60.0  # for all workers to be there, also after one was lost
+PLACE_SECONDS = 180.0  # for all workers to be there, also after one was lost, on a machine with other work too
 DIAL_SECONDS = 5.0
 TRIES = 4  # of a job whose worker dies
 _END = re.compile(r"(?:[a-z]+://)?\[?([^\]]+?)\]?:([0-9]+)")
