@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 
 import msgspec
@@ -20,6 +21,7 @@ from vfl.node.online.publications import Publications
 from vfl.node.service import Service
 
 MARGIN = 2.0  # seconds that the process may take beyond its own deadline
+THREADS = ThreadPoolExecutor(64, "vfl node, queries")  # as many as there can be requests at once
 lines = threading.local()  # by thread, the open connections by digest
 
 BODY: dict[str, Any] = {
@@ -37,8 +39,13 @@ def may_score(request: Request, token: Token) -> User:
 async def score(request: Request, _: Annotated[User, Depends(may_score)]) -> Response:
     """The score of one customer: partners do not learn whose.  Answered by this party's own model if they are
     silent."""
-    body = await request.body()
-    return said(await asyncio.to_thread(asked, service_of(request), body))
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) >= MOST:
+            raise HTTPException(422, "a query is shorter than that")
+    loop = asyncio.get_running_loop()
+    return said(await loop.run_in_executor(THREADS, asked, service_of(request), bytes(body)))
 
 
 def online(request: Request, _: Reader) -> Response:
@@ -57,8 +64,6 @@ def add_online(app: FastAPI) -> None:
 
 def asked(service: Service, body: bytes) -> OneScore:
     """The score of the customer in a request.  Raises HTTPException."""
-    if len(body) >= MOST:
-        raise HTTPException(422, "a query is shorter than that")
     try:
         ask = msgspec.json.decode(body, type=Ask)
     except msgspec.MsgspecError as error:

@@ -117,7 +117,7 @@ def ready_of(own: Own) -> Prepared:
     """This party, with every check that it can make alone.  Raises any VFLError."""
     identity = Identity.load(own.party.identity.key, own.party.identity.certificate, own.party.name)
     if own.party.role == "host":
-        ready = own.host().ready
+        ready = replace(own.host().ready, table=None)  # which each epoch reads again
     else:
         part = own.guest() if own.party.role == "guest" else own.arbiter(identity)
         ready = Prepared(own.job, own.party, identity, None, b"" if part is None else part.model_id)
