@@ -239,29 +239,26 @@ def test_ten_thousand_requests_and_a_node_that_is_killed(online: Online) -> None
     answered, tried, lock, sizes = [0], [0], threading.Lock(), dict[str, list[int]]()
 
     def ask(requests: int) -> None:
-        connection, done = None, 0
+        connection, done = http.client.HTTPConnection("127.0.0.1", online.http, timeout=60), 0
         while done < requests:
             row = 20 + done % 50
             body = json.dumps({"id": online.data["bank"][KEY].iloc[row], "features": online.of_row(row)})
             with lock:
                 tried[0] += 1
             try:
-                connection = connection or http.client.HTTPConnection("127.0.0.1", online.http, timeout=60)
                 connection.request("POST", "/v1/score", body, {"Authorization": f"Bearer {TOKEN}"})
                 answer = connection.getresponse()
                 found = json.loads(answer.read())
-            except OSError:  # the node is being started again
-                connection = None
+            except (OSError, http.client.HTTPException):  # the node is being started again
+                connection.close()
                 time.sleep(0.2)
-                continue
-            except http.client.HTTPException:
-                connection = None
                 continue
             assert answer.status == 200, found
             assert not found["score"]["partial"], found
             done += 1
             with lock:
                 answered[0] += 1
+        connection.close()
 
     for part in range(5):
         threads = [threading.Thread(target=ask, args=(40,)) for _ in range(50)]
