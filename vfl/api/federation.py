@@ -151,7 +151,8 @@ class Federation:
         reveal : sequence of {"guest", "hosts"}, default ()
             Whose final weights of regressions and scorecards are revealed to their owner: `coef_` and points need them. Without, they stay shared
             between each party and the arbiter, and the model scores rows all the same. A host's weights reveal something of the labels, the more
-            the fewer rows there are per weight (docs/threat-model.md). Trees and networks have no weights that could be revealed, and are trained as without it.
+            the fewer rows there are per weight (docs/threat-model.md). Trees and networks have no weights
+            that could be revealed, and are trained as without it.
         options : dict of TableOptions, default None
             By party ("guest", or a host's name), what it says of its own table: types of columns, texts that mean a missing value, columns that
             are no features, its own names of the id columns.
