@@ -159,9 +159,10 @@ def serve(
 
 
 def tell_edge(session: Session, edges: Sequence[PlainVec]) -> None:
-    """At the guest, after the last block: its share of how many rows of all blocks are where; nothing of no look-up."""
+    """At the guest, after the last block: its share of how many rows of all blocks are where, modulo 2^128, so that the
+    message has one length; nothing of no look-up."""
     if edges:
-        session.arbiter.send(EdgeShare(reduce(operator.add, edges)))
+        session.arbiter.send(EdgeShare(reduce(operator.add, edges).mod_2_128()))
 
 
 def open_edge(session: Session, edges: Sequence[PlainVec]) -> Edge:
