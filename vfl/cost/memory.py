@@ -50,13 +50,14 @@ POINT = 400  # bytes of a point while it is hashed, multiplied and encoded
 TAG = 16
 MATCHING = 12  # copies of a tag while two lists are sorted and compared
 SHARED_MATCHING = 8  # the same at a worker, with its ids
+TAGS_MATCHING = 6  # the same without ids
 READING = 80 * MIB  # what a worker takes that reads a table, some rows at a time
 
 ENGINE = 95 * MIB  # what Ray or Dask take in the process of a party that has workers (the driver)
 PASSING = 1.0  # vectors of a block's length that are on their way through it
 PLACED_ROW = 24  # bytes of a row there, while workers match ids and while rows are put in order
 
-VECTORS = 10  # of a block's length in a worker, at most: measured at the holder of the key
+VECTORS, OTHER_VECTORS = 10, 6  # of its portion of a block in a worker, at most: at the key's holder, and elsewhere
 WIDTH = 1.3  # of a ciphertext in memory, to its bytes
 TABLE = 96 * MIB  # of a table of powers, at most (native/core/src/paillier/public.rs)
 WINDOWS = range(3, 12)  # bits of its windows
@@ -212,19 +213,27 @@ def _ciphertext(bits: int) -> int:
     return int(WIDTH * 2 * bits / 8)
 
 
-def worker_bytes(job: Agreement, rows: int, columns: int, workers: int) -> int:
-    """Of one of `workers`, for a table of this size, if every partner's list is as long and all rows are common."""
+def worker_bytes(
+    job: Agreement, rows: int, columns: int, workers: int, role: Role | None = None, *, reads: bool = True
+) -> int:
+    """Of one of `workers`, for a table of this size, if every partner's list is as long and all rows are common.
+    role: of this party, by default that of the key's holder, which needs the most; reads: whether the workers read
+    ids."""
     share = -(-rows // workers)
-    trains = _shared(job, share, columns) if isinstance(job, Job) else 0
-    return PROCESS + max(READING + _aligning(rows, share, SHARED_MATCHING), trains)
+    trains = _shared(job, rows, columns, workers, role) if isinstance(job, Job) else 0
+    copies, reading = (SHARED_MATCHING, READING) if reads else (TAGS_MATCHING, 0)
+    return PROCESS + max(reading + _aligning(rows, share, copies), trains)
 
 
 def _aligning(rows: int, matched: int, copies: int = MATCHING) -> int:
     return POINT * min(rows, CHUNK) + 2 * TAG * copies * matched
 
 
-def _shared(job: Job, share: int, columns: int) -> int:
-    """A worker's vectors of a block, its part of the table as integers, and of open trees the gradients of its rows."""
-    ciphertext = _ciphertext(job.crypto.key_bits)
-    whole = share * ciphertext if any(getattr(one.model, "membership", "") == "open" for one in job.candidates) else 0
-    return VECTORS * ciphertext * min(share, parts.ROWS) + min(8 * share * columns, PLACED) + whole
+def _shared(job: Job, rows: int, columns: int, workers: int, role: Role | None) -> int:
+    """A worker's vectors of its portion of a block, its part of the table as integers, and of open trees the gradients
+    of its rows."""
+    ciphertext, share = _ciphertext(job.crypto.key_bits), -(-rows // workers)
+    is_open = any(getattr(one.model, "membership", "") == "open" for one in job.candidates)
+    vectors = VECTORS if role in (None, holder(not is_open)) else OTHER_VECTORS
+    block = vectors * ciphertext * -(-min(rows, parts.ROWS) // workers)
+    return block + min(8 * share * columns, PLACED) + (share * ciphertext if is_open else 0)

@@ -28,8 +28,11 @@ def ready_to_connect(ready: Ready[Any], purpose: Command) -> list[str]:
 
 def memory_of(ready: Ready[Any]) -> int:
     """Bytes that each worker of this party needs for the job."""
-    workers = ready.party.compute.workers
-    return worker_bytes(ready.job, *ready.size, workers) if workers else 0
+    party, workers = ready.party, ready.party.compute.workers
+    if not workers:
+        return 0
+    role = None if party.role == "member" else party.role
+    return worker_bytes(ready.job, *ready.size, workers, role, reads=ready.away)
 
 
 def workers_ready(ready: Ready[Any]) -> tuple[str, list[str]]:

@@ -197,6 +197,18 @@ def test_what_was_measured_of_workers_in_an_alignment(write, rows):
     assert abs(worker_bytes(aligns, rows, 0, 2) / took - 1) < WORST
 
 
+IN_TREES = {("sealed trees", 100_000, 5): 273, ("sealed trees", 3_000_000, 2): 429, ("open trees", 100_000, 5): 477}
+
+
+@pytest.mark.parametrize(("kind", "rows", "columns"), IN_TREES)
+def test_what_was_measured_of_workers_in_trees(kind, rows, columns):
+    """MiB of the larger of two workers of Ray at the guest, which holds the key of open trees alone."""
+    job, *_ = job_of(kind)
+    told = worker_bytes(job, rows, columns, 2, "guest", reads=False)
+    assert abs(told / MIB / IN_TREES[kind, rows, columns] - 1) < WORST
+    assert kind != "sealed trees" or worker_bytes(job, rows, columns, 2) > told
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["logistic-regression", "boosted-trees"])
 def test_a_small_job_measured_anew(tmp_path, kind):
