@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy.stats import chisquare, mannwhitneyu
+from numpy.typing import NDArray
+from scipy.stats import chi2, mannwhitneyu
 
 from protocols.channel import Tap
 from protocols.message import Message
@@ -61,7 +62,7 @@ def order(queries: Mapping[str, Sequence[Steps]]) -> list[str]:
 
 
 def contents(queries: Mapping[str, Sequence[Steps]]) -> list[str]:
-    """Bytes that come twice to one receiver, and positions of bytes that are not equally distributed for all sorts."""
+    """Bytes that come twice to one receiver, and bits that are not equally distributed for all sorts."""
     found, seen = list[str](), defaultdict[str, set[bytes]](set)
     for sort, many in queries.items():
         for heard in (h for one in many for h in one):
@@ -70,14 +71,20 @@ def contents(queries: Mapping[str, Sequence[Steps]]) -> list[str]:
                 found.append(f"{sort}: {heard.receiver} received the same {heard.kind.kind} twice")
             seen[heard.receiver].add(body)
     for step in range(min(len(one) for many in queries.values() for one in many)):
-        for sort, many in queries.items():
-            bits = np.unpackbits(np.array([list(one[step].data[-24:]) for one in many], np.uint8), axis=1)
-            ones = bits.sum(axis=0)
-            fixed = (ones == 0) | (ones == len(many))  # headers, and bits that the encoding leaves 0
-            p = min((chisquare([n, len(many) - n]).pvalue for n in ones[~fixed]), default=1.0)
-            if p < UNLIKELY:
-                found.append(f"{sort}: step {step} holds a bit that is no coin toss (p = {p:.0e})")
+        counts = np.array([len(many) for many in queries.values()])[:, np.newaxis]
+        ones = np.array([_bits(many, step).sum(axis=0) for many in queries.values()])
+        whole = ones.sum(axis=0) / counts.sum()
+        free = (whole > 0) & (whole < 1)  # no header, and no bit that the encoding leaves 0
+        apart = (counts * (ones / counts - whole) ** 2)[:, free].sum(axis=0) / (whole * (1 - whole))[free]
+        p = float(chi2.sf(apart, len(queries) - 1).min(initial=1.0))
+        if p < UNLIKELY:
+            found.append(f"step {step} holds a bit that depends on the sort (p = {p:.0e})")
     return found
+
+
+def _bits(many: Sequence[Steps], step: int) -> NDArray[np.uint8]:
+    """(queries, bits) the end of the messages of one step."""
+    return np.unpackbits(np.array([list(one[step].data[-24:]) for one in many], np.uint8), axis=1)
 
 
 def times(queries: Mapping[str, Sequence[Steps]]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +21,7 @@ from tests.harness import TOY
 from tests.online import OnlineWorld
 from tests.promises.leakage import online
 
-COUNT = 60
+COUNT = 40
 SORTS: dict[str, Any] = {
     "known": lambda i: b"id %d" % (1 + i % 28),
     "the same": lambda i: b"id 7",
@@ -78,7 +79,7 @@ def test_a_step_that_takes_longer_for_some_is_found() -> None:
 
         def searching(*given: Any) -> Any:
             if ids[0] is not None and ids[0].startswith(b"nobody"):
-                time.sleep(0.003)
+                time.sleep(0.02)
             return places(*given)
 
         with pytest.MonkeyPatch.context() as patch:
@@ -92,3 +93,16 @@ def test_a_blinding_that_is_used_again_is_found(monkeypatch: pytest.MonkeyPatch)
     scalar = Seed.scalar
     monkeypatch.setattr(Seed, "scalar", lambda self: scalar(Seed("", b"s" * 32)))
     assert any("received the same BlindedAsk twice" in line for line in online.contents(queries()))
+
+
+def test_a_bit_that_depends_on_the_id_is_found() -> None:
+    found = queries()
+
+    def planted(many: list[online.Steps]) -> list[online.Steps]:
+        ends = [one[-1].data[:-1] + bytes([one[-1].data[-1] & 0xFE]) for one in many]
+        return [[*one[:-1], dataclasses.replace(one[-1], data=end)] for one, end in zip(many, ends, strict=True)]
+
+    assert online.contents(found) == []
+    found |= {sort: planted(found[sort]) for sort in ("unknown", "malformed")}
+    (said,) = online.contents(found)
+    assert "holds a bit that depends on the sort" in said

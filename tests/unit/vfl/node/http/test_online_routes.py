@@ -89,11 +89,10 @@ def test_what_the_process_answers_is_handed_back(face: Face, bank: Bank) -> None
     assert (status, headers["Retry-After"]) == (503, "1"), "the process is gone"
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b'{"id": "a"}', json.dumps(ASK | {"more": 1}).encode(), b'{"id": "' + b"a" * MOST + b'"']
-)
-def test_what_is_no_query_reaches_no_process(face: Face, bank: Bank, body: bytes) -> None:
+def test_what_is_no_query_reaches_no_process(face: Face, bank: Bank) -> None:
     offer(face, bank.job)
-    status, found, _ = ask(face, body)
-    assert status == 422
-    assert "C-1" not in str(found)
+    more = json.dumps(ASK | {"more": 1}).encode()
+    for body in (b"", b"{", b"[]", b'{"id": "a"}', more, b'{"id": "' + b"a" * MOST + b'"'):
+        status, found, _ = ask(face, body)
+        assert status == 422, body[:20]
+        assert "C-1" not in str(found)
