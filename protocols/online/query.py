@@ -203,22 +203,32 @@ def serve_host(session: Session, epoch: ServerEpoch, meter: Meter) -> EpochStart
 
     meter: charges queries before they are answered.  Raises ProtocolError for a number that is not the next one.
     """
-    guest = session.guest
+    guest, asked = session.guest, 0  # ids that are raised and not looked up
     while True:
-        message = guest.recv_of((BlindedAsk, EpochStart, OnlineEnd))
-        if not isinstance(message, BlindedAsk):
+        message = guest.recv_of((BlindedAsk, QueryKeys, EpochStart, OnlineEnd))
+        if isinstance(message, BlindedAsk):  # the earlier ones were given up, where another host refused them
+            asked = _raise(guest, epoch, message.points, meter)  # 1
+        elif isinstance(message, QueryKeys):
+            _check_count(guest, asked)
+            keys = _keys(guest, message, epoch, 0)  # 2
+            check_lengths(guest.peer, asked, keys, what="keys")
+            found = looked_up(keys, epoch.table, epoch.form)
+            _answer(guest, epoch, found + answer_mask(epoch.seed, epoch.number, asked, epoch.form))  # 3
+            asked = 0
+        else:
             return message if isinstance(message, EpochStart) else None
-        count = len(message.points)
-        _check_count(guest, count)
-        left = meter(count)
-        if left < 0:
-            guest.send(RaisedAsk(PointVec.of_own(b""), left))
-            continue
-        guest.send(RaisedAsk(message.points * epoch.scalar, left))  # 1
-        keys = _keys(guest, guest.recv(QueryKeys), epoch, 0)  # 2
-        check_lengths(guest.peer, count, keys, what="keys")
-        found = looked_up(keys, epoch.table, epoch.form)
-        _answer(guest, epoch, found + answer_mask(epoch.seed, epoch.number, count, epoch.form))  # 3
+
+
+def _raise(guest: Channel, epoch: ServerEpoch, points: PointVec, meter: Meter) -> int:
+    """Step 1 at a host: how many ids may be looked up now, none where the budget refuses."""
+    count = len(points)
+    _check_count(guest, count)
+    left = meter(count)
+    if left < 0:
+        guest.send(RaisedAsk(PointVec.of_own(b""), left))
+        return 0
+    guest.send(RaisedAsk(points * epoch.scalar, left))
+    return count
 
 
 def serve_arbiter(

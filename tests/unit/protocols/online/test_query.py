@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from protocols._native import DpfKeys
 from protocols.cipher import Identity, key_offer
+from protocols.errors import RemoteProtocolError
 from protocols.glm import scoring
 from protocols.glm.plan import FEATURE
 from protocols.local import run_local
@@ -85,3 +87,48 @@ def test_answers_are_those_of_a_batch_bit_for_bit(bits: int, count: int, shared:
         return np.concatenate(found)
 
     assert np.array_equal(world.run(asks), batch)
+
+
+def test_a_host_still_answers_after_another_one_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a host has raised is given up when another host's budget refuses: it takes the next ids, or the next epoch,
+    and charges what it raised.  Keys for ids that it has not raised are refused."""
+    left, plain = {"h0": 9, "h1": 1}, query.serve_host
+
+    def serve(session: Session, epoch: Any, meter: Any) -> Any:
+        def charge(count: int) -> int:
+            left[session.me] -= count
+            return left[session.me]
+
+        return plain(session, epoch, charge)
+
+    monkeypatch.setattr(query, "serve_host", serve)
+    world = OnlineWorld(hosts=2, rows=8)
+    own = np.zeros((1, world.width), np.int64)
+
+    def asks(session: Session, epoch: GuestEpoch) -> list[query.Asked]:
+        found = [query.ask(session, epoch, [b"id 1"], own) for _ in range(3)]
+        left["h1"] = 5  # another day
+        return [*found, query.ask(session, epoch, [b"id 2"], own)]
+
+    answers = world.run(asks)
+    assert [a.left for a in answers] == [0, -1, -2, 4]
+    assert np.array_equal(answers[-1].predictors[0], world.wanted(own[0], 1))
+    assert left == {"h0": 5, "h1": 4}
+
+
+@pytest.mark.parametrize("before", ["nothing", "an answer", "a refusal"])
+def test_keys_need_ids_that_were_raised(before: str) -> None:
+    """Otherwise a guest would be answered without a charge.  The control is the answer itself."""
+
+    def asks(session: Session, epoch: GuestEpoch) -> None:
+        if before == "an answer":
+            query.ask(session, epoch, [b"id 1"], np.zeros((1, 3), np.int64))
+        elif before == "a refusal":
+            query.ask(session, epoch, [b"id 1", b"id 2"], np.zeros((2, 3), np.int64))
+        (host,), bits = session.hosts, len(epoch.tags[0]).bit_length() - 1
+        number = (epoch.asked[0] + 1).to_bytes(8, "big")
+        host.send(query.QueryKeys(number, DpfKeys.deal(b"k" * 32, np.zeros(1, np.int64), bits)[0]))
+        host.recv(query.Answer)
+
+    with pytest.raises(RemoteProtocolError, match="impossible number of ids"):
+        OnlineWorld(rows=8, meter=lambda count: 1 - count).run(asks)
