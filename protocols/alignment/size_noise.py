@@ -8,6 +8,7 @@ docs/protocols/noise.md).
 
 Both lists are longer by 4 s, whatever was drawn.  Nobody can say which tags are of added rows, as of any row that is
 not its own.  So each party learns the size with the other's noise, and knows its own.
+Adversary: honest but curious.  A party that leaves out the names of the other's pool counts without the other's noise.
 """
 
 from __future__ import annotations

@@ -100,3 +100,20 @@ def test_what_would_tell_the_size_otherwise_is_refused() -> None:
         sizes(BANK, SHOP, size_only=False)
     with pytest.raises(ConfigError, match="between two parties"):
         sizes(BANK, SHOP, ("shop", "store"))
+
+
+def test_a_party_that_leaves_out_the_pool_counts_without_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit that docs/protocols/noise.md states: only of parties that keep to the protocol is a size uncertain."""
+    plain, off = size_noise.padded, set[int]()
+
+    def deviating(session: Any, ids: tuple[Ids, ...], noise: SizeNoise) -> tuple[Ids]:
+        if session.me == "shop":
+            return plain(session, ids, noise)
+        others = [size_noise.MARK + b"of no pool %d" % k for k in range(2 * noise.half)]
+        return (Ids.joined([ids[0], size_noise.pool("bank", 2 * noise.half), others]),)
+
+    monkeypatch.setattr("protocols.alignment.padded", deviating)
+    for _ in range(3):
+        found = sizes(BANK, SHOP)["bank"]
+        off.add(found.common)
+    assert off == {25}
