@@ -6,7 +6,7 @@ prepared and direct, in one run.
 
 All parties share the cores given (default: one).  A training of prepared iterations has one chunk, and another has two:
 the difference is one chunk, offline and online; of direct ones it is `--direct-passes`.  Ciphers take turns, `--repeat`
-times, after a training that does not count; seconds are the medians of the turns.  Printed and written: seconds and
+times, after trainings that do not count; seconds are the medians of the turns.  Printed and written: seconds and
 CPU seconds per iteration, milliseconds per row and iteration, products modulo n^2 by operation (counted, noise-free)
 and the share of the CPU time that they explain at the measured time of one product, and bytes.  --beside: commit
 1582fb9, built in FOLDER, takes turns with this one, and the CPU time of its iterations is divided by that of these
@@ -267,7 +267,9 @@ def main() -> None:
     )
     turns: dict[Job, list[dict[str, Any]]] = {job: [] for job in jobs}
     others = list[dict[tuple[bool, int], float]]()
-    measure(jobs[0], data, meter)  # imports, caches
+    for job in jobs:
+        if job.preparation == "batched":
+            measure(job, data, meter)  # imports, memory, caches
     for _ in range(options.repeat):
         others += [earlier(options.beside, options.rows, options.bits)] if options.beside else []
         for job in jobs:
