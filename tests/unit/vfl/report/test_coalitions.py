@@ -58,6 +58,11 @@ THIRD = {
     **dict.fromkeys(("LayerSeed", "RowPads", "ResharedSums"), ""),  # drawn, or masked, by their sender
     **dict.fromkeys(("GramBlocks", "GramProducts"), ""),  # masked by their sender
     **dict.fromkeys(("OthersWeights", "HandedOver"), ""),  # whose owner has the other share, as of all weights
+    **dict.fromkeys(
+        ("ListStart", "PublishedTags", "PadSeed", "BlindedAsk", "OwnProducts"), ""
+    ),  # of online scores, which have no report: drawn, blinded or masked by their sender
+    "PaddedList": "guest",  # which knows the pads
+    "QueryKeys": "arbiter",  # which has the keys for the other server
     "MaskedUpdate": "",  # by no one party; of an averaging, which has no report: the threshold of members, by shares
 }
 KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
