@@ -1,0 +1,48 @@
+"""A fault planted in the product is found by its attack: each is a patch, applied to a copy of the package."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.places import ROOT
+from tests.promises.packages import copied, python
+from vfl.attacks.registry import ATTACKS
+
+FAULTS = Path(__file__).parent / "faults"
+KIND = {8: "sealed trees"}  # of the run in which an attack's fault is planted; the others in a regression
+SCRIPT = """
+import sys
+from tests.promises.audit.scenes import scene
+from vfl.attacks.audit import one_thread
+from vfl.attacks.registry import ATTACKS
+(attack,) = (one for one in ATTACKS if one.number == int(sys.argv[1]))
+with one_thread():
+    run = scene(sys.argv[2])
+    assert attack.unfit(run) == ""
+    found = [attack.product(run, seed) for seed in range(3)]
+print(min(found), attack.bound)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("patch", sorted(FAULTS.glob("*.patch")), ids=lambda path: path.stem)
+def test_a_planted_fault_is_found_by_its_attack(patch: Path, tmp_path: Path) -> None:
+    number = int(patch.name[:2])
+    assert number in {attack.number for attack in ATTACKS}
+    package = copied(tmp_path)
+    (package / "tests").symlink_to(ROOT / "tests")
+    alone = os.environ | {"GIT_CEILING_DIRECTORIES": str(package.parent), "GIT_CONFIG_GLOBAL": os.devnull}
+    applied = subprocess.run(
+        ["git", "apply", "-C1", str(patch)], cwd=package, env=alone, capture_output=True, text=True, check=False
+    )
+    assert applied.returncode == 0, applied.stderr
+    done = python(package, "-c", SCRIPT, str(number), KIND.get(number, "regression"))
+    assert done.returncode == 0, done.stderr
+    found, bound = map(float, done.stdout.split())
+    print(f"{patch.stem}: {found:.3f}, bound {bound}")
+    assert found > bound
