@@ -25,11 +25,13 @@ class HostGradients(Attack):
     needs = "gradients of the host's own weights, or any number per row that depends on labels"
     setting = "none: no gradient is ever opened"
     sentence = "Could a partner work out who defaulted from the training messages that it was sent?"
-    measure = "by how much the explained part of the labels' variance rises, on rows that the host has not seen"
+    measure = (
+        "the part of the labels' variance beyond its own columns that the host explains, on rows that it has not seen"
+    )
     chance = 0.0
     bound = 0.02
     reason = "nothing that arrives depends on labels; uniform numbers explain nothing on rows that were not seen"
-    succeeds = 0.1
+    succeeds = 0.08
     sizes = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02)
     size_of = "the part of the textbook's 80 batches whose gradient is opened to the host"
     textbook_is = "gradients of batches opened to the host (Yang et al. 2019)"
