@@ -36,11 +36,11 @@ def figure(value: float | None) -> str:
     """Three decimals, whole numbers without any."""
     if value is None:
         return "none"
-    return f"{value:.0f}" if float(value).is_integer() else f"{value:.3f}"
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:z.3f}"
 
 
 def interval(result: Mapping[str, float]) -> str:
     """The 95% interval of a mean over seeds; empty where nothing random decides."""
     if result["seeds"] < 2 or result["low"] == result["high"]:
         return ""
-    return f"{result['low']:.3f} to {result['high']:.3f}"
+    return f"{result['low']:z.3f} to {result['high']:z.3f}"
