@@ -32,6 +32,7 @@ class SmallBatches(Attack):
     reason = "nothing that arrives depends on labels; .05 is at least four standard errors of a mean over 20 runs"
     succeeds = 0.95
     sizes = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05)
+    found = 1.0
     size_of = "the part of the opened gradient's standard deviation that is signal, the rest is noise"
     textbook_is = "gradients of such batches opened to the host"
 

@@ -34,6 +34,7 @@ class BinaryColumns(Attack):
     reason = "a guess is right for 99% of the rows by chance only if nearly all its values are equal"
     succeeds = 0.9
     sizes = (10.0, 6.0, 4.0, 3.0, 2.0)
+    found = 10.0
     size_of = "the binary digits after the point of the scores of a host with three 0/1 columns"
     textbook_is = "scores with 20 binary digits after the point"
 

@@ -39,6 +39,7 @@ class Dictionary(Attack):
     )
     succeeds = 0.99
     sizes = (1.0, 0.1, 0.01)
+    found = 0.01
     size_of = "the part of the other party's points that are sent without the secret exponent"
     textbook_is = "lists of SHA-256 hashes of ids"
     random = False

@@ -30,6 +30,7 @@ class FirstGradient(Attack):
     reason = "a guess finds one batch in 4,096; no vector that arrives is a gradient"
     succeeds = 0.9
     sizes = (14.0, 8.0, 6.0, 4.0, 3.0, 2.0)
+    found = 2.0
     size_of = "the binary digits after the point of the gradient that is opened"
     textbook_is = "the first gradients of batches of 12 rows opened to the host, with 14 binary digits"
 

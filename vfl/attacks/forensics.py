@@ -34,6 +34,7 @@ class Forensics(Attack):
     reason = "an accident has a probability below 2^-400 for each pair, with short keys too"
     succeeds = 100.0
     sizes = (100.0, 10.0, 1.0)
+    found = 1.0
     size_of = "the number of ciphertexts that are sent on without a factor of their own"
     textbook_is = "a sum of two ciphertexts sent on as it is, for each of 100 rows (as python-paillier returns sums)"
     random = False

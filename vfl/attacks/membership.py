@@ -36,6 +36,7 @@ class Membership(Attack):
     )
     succeeds = 0.65
     sizes = (1.0, 0.5, 0.3)
+    found = 1.0
     size_of = "columns of noise for each training row of a model without a penalty"
     textbook_is = "the same model, trained in one place: a federated model equals it"
 

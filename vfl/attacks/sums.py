@@ -29,7 +29,7 @@ class NodeSums(Attack):
     setting = 'membership = "sealed", the default; "open" needs the permission bin-sums-to-guest'
     sentence = "Could the bank work out a partner's data about each customer from the totals that training exchanges?"
     measure = (
-        "by how much the explained part of a host's column rises, on rows that the guest has not seen; the best one"
+        "the part of a host's column beyond its own ones that the guest explains, on rows it has not seen; the best"
     )
     chance = 0.0
     bound = 0.03
@@ -38,6 +38,7 @@ class NodeSums(Attack):
     )
     succeeds = 0.3
     sizes = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02)
+    found = 0.05
     size_of = "the part of the sums of the textbook's 40 trees that is opened to the guest"
     textbook_is = "the sums of 40 trees of depth 4 over unnamed boundaries opened to the guest (SecureBoost)"
 
