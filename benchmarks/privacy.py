@@ -172,9 +172,15 @@ def results(tables: dict[str, Any]) -> Iterator[str]:
                     f" ({interval(one['product'])})" if interval(one["product"]) else ""
                 )
                 rest = " | ".join(figure(one[key]["mean"]) for key in ("control", "textbook"))
-                verdict = "holds" if one["holds"] else "**does not hold**"
+                blind = one["control"]["mean"] < attack.succeeds
+                verdict = (
+                    "holds" if one["holds"] else "control failed: says nothing" if blind else "**above the bound**"
+                )
                 yield f"| {number} {attack.name} | {here} | {figure(attack.bound)} | {rest} | {verdict} |"
             yield ""
+            if lines.get("11", {}).get("holds") is False:
+                yield "`vfl run` refuses such a host unless the job allows `few-columns`; one process does not."
+                yield ""
             for number, one in lines.items():
                 if "untried" in one:
                     yield f"- Not tried: {number} {by_number[number].name}: {one['untried']}."
