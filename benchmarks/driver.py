@@ -135,13 +135,11 @@ def below(pid: int) -> list[int]:
 
 def vfl(command: str, folder: Path, party: str, *options: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "RAYON_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "vfl", command, *options, str(folder / "job.toml"), str(folder / party / "party.toml")],
-        stdout=subprocess.PIPE,
-        stderr=(folder / f"{party}.err").open("w"),
-        text=True,
-        env=environment,
-    )
+    words = [command, *options, str(folder / "job.toml"), str(folder / party / "party.toml")]
+    with (folder / f"{party}.err").open("w") as errors:
+        return subprocess.Popen(
+            [sys.executable, "-m", "vfl", *words], stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
+        )
 
 
 def ended(process: subprocess.Popen[str], folder: Path, party: str) -> None:
@@ -189,9 +187,16 @@ def measured(folder: Path, command: str, parties: Sequence[str], rows: int, colu
     finally:
         for process in running.values():
             process.kill()  # those that wait for one that has failed
+            process.wait()
+    for watch in watches.values():
+        watch.over = True
+    for thread in threads:
+        thread.join()
+    for process in running.values():
+        assert process.stdout is not None
+        process.stdout.close()
     wall = time.perf_counter() - start
     for party, watch in watches.items():
-        watch.over = True
         print(f"  {rows:,} rows, {party}: {watch.told()}", flush=True)
     print(f"  all: {wall:,.0f} s, load {load:.1f} before, {os.getloadavg()[0]:.1f} after", flush=True)
     return watches

@@ -230,10 +230,10 @@ def _aligning(rows: int, matched: int, copies: int = MATCHING) -> int:
 
 
 def _shared(job: Job, rows: int, columns: int, workers: int, role: Role | None) -> int:
-    """A worker's vectors of its portion of a block, its part of the table as integers, and of open trees the gradients
-    of its rows."""
+    """A worker's vectors of its portion of a block, its part of the table as integers, and of open trees, at hosts, the
+    gradients of its rows."""
     ciphertext, share = _ciphertext(job.crypto.key_bits), -(-rows // workers)
     is_open = any(getattr(one.model, "membership", "") == "open" for one in job.candidates)
     vectors = VECTORS if role in (None, holder(not is_open)) else OTHER_VECTORS
     block = vectors * ciphertext * -(-min(rows, parts.ROWS) // workers)
-    return block + min(8 * share * columns, PLACED) + (share * ciphertext if is_open else 0)
+    return block + min(8 * share * columns, PLACED) + (share * ciphertext if is_open and role in (None, "host") else 0)
