@@ -9,8 +9,9 @@ modulo 2^64 the parts below add up to sum of X_P w_P + e_P, whatever the shares,
  0             <---------------------------------  ScoringStart: model's name, number of rows  ------->
  1   each data party whose weights are shared: both shares move on (shares.py)
                <-------------------------------------------------------------------------------------  ShiftedWeights [[2^(w k) b_P]] for each slot k
- 2   packs of s rows at once, block by block: [[sum over k of 2^(w k) (X_P b_P + m_P) of row k]], re-randomised
-               MaskedProducts  --------------------------------------------------------------------->  opens X_P b_P + m_P: blinded
+ 2   packs of s rows at once, block by block: [[sum over k of 2^(w k) X_P b_P of row k, + M_P]], M_P uniform modulo n, re-randomised
+               MaskedProducts  --------------------------------------------------------------------->  opens a uniform number
+     both cut at the slots' borders: M_P gives m_P, what was opened X_P b_P + m_P, modulo 2^64, but with probability 2^-80
  3   (two or more hosts: pair_masks.py)
      X_P a_P - m_P + e_P + masks that cancel in the hosts' sum
                Scores  ------------------------->  adds all up modulo 2^64   <-----------------------  ArbiterScores: sum of X_P b_P + m_P
@@ -21,6 +22,7 @@ model, the row's id and the host's own values of the row, under a key that only 
 function of model and row alone: scored again, alone or in any batch, it has the same bits, and whoever changes the
 guest's part of a row meets the same e_P.  docs/protocols/glm.md says why that is all that anybody can learn of the row.
 Adversary: honest but curious (a guest that replaces the relayed keys could unmask a single host: docs/threat-model.md).
+An arbiter that encrypts other numbers than its shares opens uniform ones too, and spoils scores.
 
 Who learns what: the guest, for each row, the sum of all parties' predictors and the hosts' errors; where its own
 weights were revealed it knows its own part of it.
@@ -85,7 +87,7 @@ class ShiftedWeights(
 class MaskedProducts(
     Message,
     disclosure=BLINDED,
-    learns="for each row scored and each model a number that is uniform (statistically, 80 bits)",
+    learns="for each pack of rows scored and each model a number that is uniform modulo n",
     in_blocks=True,
 ):
     packed: CipherVec  # (models * ceil(rows of the block / slots),)
@@ -142,19 +144,26 @@ class Own:
 
 @dataclass(frozen=True)
 class Slots:
-    """How products are packed: bits of a mask and of a slot, and how many slots."""
+    """How products are packed: bits of a slot, and how many slots.
 
-    mask: int
+    A product is 80 bits shorter than its slot.  So what is cut at the slots' borders from a number that is uniform
+    modulo n, and from its sum with products, differs by these products, except with probability 2^-80.
+    """
+
     width: int
     count: int
 
     @classmethod
     def of(cls, key: EncryptionKey, rows: int, width: int) -> Slots:
         """For a party's number of rows and of weights: the same at both holders of the shares."""
-        mask = 64 + VALUE + width.bit_length() + SIGMA + 1
-        slot = mask + GUARD
+        slot = 64 + VALUE + width.bit_length() + SIGMA + 1 + GUARD
         useful = math.isqrt(max(1, rows * PACK // (BASE * width)))
-        return cls(mask, slot, max(1, min(key.plain_bits // slot, useful, rows)))
+        return cls(slot, max(1, min(key.plain_bits // slot, useful, rows)))
+
+    def words(self, packed: PlainVec, rows: int) -> Words:
+        """(rows,) what stands in each slot of packs, modulo 2^64."""
+        each = [shares.words_of(packed.shift_right(k * self.width)) for k in range(self.count)]
+        return np.asarray(np.stack(each, axis=1).ravel()[:rows])
 
     def blocks(self, rows: int, models: int) -> list[Part]:
         """The blocks in which products travel: of several models, shorter ones than of one."""
@@ -215,7 +224,7 @@ def arbiter(
 ) -> dict[str, Moved]:
     """The arbiter's side, where it holds shares of any party's weights.  Learns: how many rows are scored.
 
-    Raises ModelError (another model, or shares that do not fit), PlaintextOverflow, ProtocolError.
+    Raises ModelError (another model, or shares that do not fit), ProtocolError.
     """
 
     def score() -> dict[str, Moved]:
@@ -283,9 +292,9 @@ def products(
     for model in range(models):
         bases = theirs.take(np.arange(slots.count * width) + model * slots.count * width)
         product = bases.matmul(filled)
-        mask = session.seed("score mask", product.digest()).integers(rows, slots.mask)
-        found.append(product.add_plain(mask.pack(slots.width, slots.count)))
-        masks.append(shares.words_of(mask))
+        mask = product.key.uniform(session.seed("score mask", product.digest()), packs)
+        found.append(product.add_plain(mask))
+        masks.append(slots.words(mask, rows))
     packed = found[0]
     for more in found[1:]:
         packed = packed.concat(more)
@@ -317,8 +326,7 @@ def opened(channel: Channel, key: DecryptionKey, shape: tuple[int, ...], rows: i
         packed, packs = channel.recv(MaskedProducts, block).packed, -(-len(block) // slots.count)
         check_lengths(channel.peer, models * packs, packed, what="packed products")
         each = [packed.take(np.arange(packs) + model * packs) for model in range(models)]
-        values = [key.open_packed(one, slots.width, slots.count, len(block), max_bits=slots.mask) for one in each]
-        found.append(np.stack([shares.words_of(one) for one in values], axis=1))
+        found.append(np.stack([slots.words(key.open_whole(one), len(block)) for one in each], axis=1))
         taken(channel, block)
     return np.concatenate(found)
 

@@ -36,7 +36,7 @@ from protocols.channel import Channel, broadcast
 from protocols.cipher import CipherVec, DecryptionKey
 from protocols.codec import Int64s, check_lengths
 from protocols.errors import RemoteProtocolError
-from protocols.glm import scoring, shares
+from protocols.glm import scoring
 from protocols.glm.scoring import Slots
 from protocols.glm.shares import WeightShares, Words
 from protocols.message import BLINDED, PUBLIC, REVEALED, Message
@@ -83,7 +83,7 @@ class QueryKeys(
 class OwnProducts(
     Message,
     disclosure=BLINDED,
-    learns="for each id asked a number that is uniform (statistically, 80 bits)",
+    learns="for each id asked a number that is uniform modulo n",
     most_bytes=MOST_AT_ONCE * 1024 * 1024 + 64,
 ):
     packed: CipherVec  # (models * n,)
@@ -260,8 +260,7 @@ def serve_arbiter(
             slots, numbers = Slots.of(key.public, 1, width), count * first.form.models
             packed = guest.recv(OwnProducts).packed
             check_lengths(guest.peer, numbers, packed, what="packed products")
-            opened = key.open_packed(packed, slots.width, slots.count, numbers, max_bits=slots.mask)
-            total += shares.words_of(opened).reshape(first.form.models, count).T
+            total += slots.words(key.open_whole(packed), numbers).reshape(first.form.models, count).T
         _answer(guest, first, total)  # 3
 
 
