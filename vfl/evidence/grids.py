@@ -65,8 +65,10 @@ def tiles(figures: Content, outcome: str, names: Mapping[str, str]) -> tuple[Til
             better = (joint - alone) * sign > 0
             verdict = "unclear" if unclear else "better" if better else "worse"
             told = f"{change(joint - alone, 3)}, {'no clear difference' if unclear else verdict}"
+            told += f" (95 %: {interval(low, high)})" if low is not None else ""
         was = "" if alone is None else f"{number(alone, 3)} {names[SIMPLER]}"
-        found.append(Tile(label, number(joint, 3), was, told, verdict, words.PARTS[part]))
+        rows = f"{number((models.get('joint') or {}).get('n'))} {words.PARTS[part]}"
+        found.append(Tile(label, number(joint, 3), was, told, verdict, rows))
     return tuple(found)
 
 
@@ -105,7 +107,7 @@ def stability(figures: Content) -> tuple[Grid, ...]:
             for line in lines
         )
         if rows:
-            head = ("Column", "Verdict", "Rows", "PSI", "PSI by chance", "Missing")
+            head = ("Column", "Verdict", "Rows", "PSI", "Mean PSI by chance", "Missing")
             found.append(Grid(f"{name} compared with the training rows", head, rows, 4))
     return tuple(found)
 

@@ -75,6 +75,9 @@ def _treatment(report: Mapping[str, Any]) -> Facts:
         for name, value in steps.items()
         if value not in (None, [], {})
     ]
+    kind = str(model.get("kind") or "")
+    if kind.startswith("mlp-") or kind.endswith("-regression"):
+        found.append(("Scaling", "each column is standardised by the mean and standard deviation of its training rows"))
     binned = {k: v for k, v in model.items() if k in ("max_n_prebins", "max_bin", "n_bins", "min_bin_rows")}
     return (*found, *((name.replace("_", " "), str(value)) for name, value in binned.items()))
 
@@ -200,8 +203,9 @@ def stable(s: Subject, key: str, title: str) -> Block:
     """Over time and across groups."""
     tables = grids.stability(s.figures)
     lead = (
-        "The population stability index (PSI) compares rows with the training rows. From 0.1 it is to be watched, "
-        "from 0.25 the rows have shifted, if it also exceeds what chance gives in one case of twenty."
+        "The population stability index (PSI) compares rows with the training rows. A verdict other than stable "
+        "needs a PSI that chance gives in fewer than one case of twenty, which is more than its mean by chance. "
+        "Then a column is to be watched from 0.1, and has shifted from 0.25."
         if tables
         else "This party compared no rows with training rows in this run."
     )
@@ -212,9 +216,19 @@ def stable(s: Subject, key: str, title: str) -> Block:
         grids=tables,
         entries=s.about.entries("fairness.groups", "fairness.findings"),
         points=(
+            *_not_of_time(s),
             "Groups of people are not compared by this engine, since no column says which groups matter: the "
             "institution compares them with the scores.",
         ),
+    )
+
+
+def _not_of_time(s: Subject) -> tuple[str, ...]:
+    if s.run.purpose != "run" or not s.figures.get("stability") or s.figures["stability"].get("out_of_time"):
+        return ()
+    return (
+        "The held-out rows are of the same time as the training rows, so that these numbers say nothing of stability "
+        "over time: a job with `split.out_of_time`, `vfl monitor` and each prediction compare later rows.",
     )
 
 

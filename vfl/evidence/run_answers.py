@@ -8,6 +8,7 @@ from vfl.evidence import grids
 from vfl.evidence.blocks import Block, Grid
 from vfl.evidence.commands import repeated
 from vfl.evidence.subject import Subject
+from vfl.job.policy import Policy
 from vfl.report import words
 from vfl.report.noise import promised
 
@@ -33,12 +34,11 @@ def attacks(s: Subject, key: str, title: str) -> Block:
     """Which attacks were tried."""
     audit = s.run.audit
     if not audit:
-        lead = (
-            "No audit of this run is in the pack: none was made, or its pages are no longer in the folder of the run."
-        )
+        lead = "No attack was tried on this run: the folder of the run held no audit when this pack was made."
         points = (
-            "The engine’s own tests attack every protocol; what this run’s messages would yield to each attack is "
-            "what an audit of the run finds out.",
+            "`vfl audit RUN` attacks a run that was recorded (`transcript = true` in `[run]` of the party file); a "
+            "pack that is made afterwards holds its results.",
+            "The engine’s own tests attack every protocol, but not with the messages of this run.",
         )
         return Block(key, title, lead, points=points)
     lead = (
@@ -59,8 +59,11 @@ def budget(s: Subject, key: str, title: str) -> Block:
         for b in s.budgets.limits
     )
     head = ("Budget", "Partner", "Period", "Used", "Limit", "Left")
+    fields = Policy.model_fields
+    limits = dict.fromkeys(b.budget for b in s.budgets.limits if b.budget in fields)
+    meant = tuple((name, str(fields[name].description)) for name in limits)
     found = (
-        [Grid("Budgets of this party, by partner and month, or for good of a set of labels or columns", head, rows, 3)]
+        [Grid("Budgets of this party: by month, or for good where the period names labels or columns", head, rows, 3)]
         if rows
         else []
     )
@@ -78,8 +81,10 @@ def budget(s: Subject, key: str, title: str) -> Block:
         "runs disclose."
     )
     points = (f"{s.budgets.unreadable} ledgers could not be read and are in no sum.",) if s.budgets.unreadable else ()
+    if meant:
+        points = ("A job that would exceed a budget is refused before anything is sent.", *points)
     return Block(
-        key, title, lead, grids=tuple(found), points=points, links=(("budgets.json", "the same for programs"),)
+        key, title, lead, meant, grids=tuple(found), points=points, links=(("budgets.json", "the same for programs"),)
     )
 
 
@@ -138,8 +143,8 @@ def again(s: Subject, key: str, title: str) -> Block:
     facts += [(f"SHA-256 of {name}", str(digest)) for name, digest in (s.figures.get("inputs") or {}).items()]
     lead = (
         "The same job file, tables and releases give the same numbers, up to rounding, and up to what each run draws "
-        "again: the order of batches, and which members are left out of a sum. JOB is the job file, PARTY the party "
-        "file, RUN the folder of the run, MODEL its model, TABLE the new rows, CERT the certificate of the party."
+        "again. These files and tables are the institution’s own, and not in this pack: JOB is the job file, PARTY the "
+        "party file, RUN the folder of the run, MODEL its model, TABLE the new rows, CERT the certificate of the party."
     )
     return Block(
         key,

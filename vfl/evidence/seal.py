@@ -14,6 +14,8 @@ from vfl.transport.identity import fingerprint
 INDEX, SIGNATURE, CERTIFICATE = "index.json", "index.sig", "certificate.pem"
 FORMAT = 1
 ALGORITHM = "ECDSA on P-256 with SHA-256"
+PREFIX = b"vfl evidence 1\n"
+SIGNED = "the line 'vfl evidence 1', which ends with a line feed, and after it the bytes of index.json"
 
 
 def as_json(content: object) -> bytes:
@@ -23,7 +25,7 @@ def as_json(content: object) -> bytes:
 
 def signed_bytes(index: bytes) -> bytes:
     """What the signature covers."""
-    return b"vfl evidence 1\n" + index
+    return PREFIX + index
 
 
 def listed(files: Mapping[str, bytes], says: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -44,6 +46,7 @@ def signature_file(index: bytes, certificate: bytes, signature: bytes) -> bytes:
         {
             "format": FORMAT,
             "algorithm": ALGORITHM,
+            "signed": SIGNED,
             "index_sha256": sha256(index),
             "certificate": fingerprint(certificate),
             "signature": base64.b64encode(signature).decode(),

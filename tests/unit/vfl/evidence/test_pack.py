@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -12,6 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
@@ -52,6 +57,18 @@ def packed(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def files(packed: Path) -> Files:
     return unpacked(packed.read_bytes())
+
+
+def test_the_pack_is_checked_without_this_engine(files: Files) -> None:
+    """By what index.sig itself says is signed; one byte less is refused."""
+    said = json.loads(files["index.sig"])
+    assert said["signed"].startswith("the line 'vfl evidence 1', which ends with a line feed")
+    key = x509.load_pem_x509_certificate(files["certificate.pem"]).public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    signature, over = base64.b64decode(said["signature"]), b"vfl evidence 1\n" + files["index.json"]
+    key.verify(signature, over, ec.ECDSA(hashes.SHA256()))
+    with pytest.raises(InvalidSignature):
+        key.verify(signature, over[:-1], ec.ECDSA(hashes.SHA256()))
 
 
 def test_the_same_run_gives_the_same_bytes(packed: Path, run: Path, tmp_path: Path) -> None:
