@@ -185,7 +185,8 @@ def entry_page(subject: Subject) -> Page:
     ).replace("`", "")
     note = (
         "Left out on purpose: ids, values of rows, quantiles, texts of categories, and names of partners’ columns. "
-        "Whoever has the ledger learns when the parties worked and how much they sent."
+        "Whoever has the ledger learns when the parties worked and how much they sent, and can guess a message that "
+        "has few possible contents from its hash."
     )
     return Page(ENTRY, f"Evidence: {words.title(run.report)}", subtitle(subject), lead, answers(subject), first, note)
 

@@ -49,6 +49,8 @@ NOT_HERE = {
     "spent.sqlite": "random names of pads that were used: without it what vfl prepare stored is worthless; it "
     "holds no id",
     "ledgers, events, reports": "they hold no id",
+    "transcript.bin": "it holds no id, but what partners sent of all rows of a run, by their place; it goes with the "
+    "run (--before)",
     "partners": "what they learnt is theirs: each has its own rows in common, the guest its scores; ask them to erase "
     "the customer too",
     "copies": "files that were copied, such as vfl predict --out, and backups",

@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -20,6 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
+from protocols import codec
+from protocols.boosting.open import OwnWins
 from protocols.errors import ConfigError, ModelError
 from tests.places import ROOT
 from tests.unit.vfl.evidence.conftest import CANARY, VALUE, the_report
@@ -300,3 +303,15 @@ def test_evidence_toml_is_closed_and_says_where_it_is_wrong(run: Path, tmp_path:
     with pytest.raises(ConfigError, match=r"monitoring.plan \(line 2\) is 7"):
         pack(run, tmp_path / "pack.zip", about=file)
     assert About().open == keys()
+
+
+def test_a_hash_tells_a_message_of_few_contents_and_the_pack_says_so(files: Files) -> None:
+    """Which of a host's splits won at a root: the limit that docs/evidence.md states of whoever has the ledger."""
+
+    def hashed(position: int) -> str:
+        one, two, at = (np.array([v], np.int32) for v in (0, 1, position))
+        return hashlib.sha256(codec.encode(OwnWins(one, two, at), ["telecom"], "bank")).hexdigest()
+
+    line = hashed(137)
+    assert [guess for guess in range(500) if hashed(guess) == line] == [137]
+    assert b"can guess a message that has few possible contents" in files["index.html"]

@@ -104,7 +104,7 @@ def test_one_customer_goes_from_every_table(bank: Party) -> None:
         assert read(path)["national_id"].tolist() == ["00-17", "00-19"], path
         assert path.stat().st_mode & 0o077 == 0
     assert done.kept["data.source"].startswith("1 row of this customer")
-    assert {"partners", "model parts", "budget.sqlite"} <= set(done.kept)
+    assert {"partners", "model parts", "budget.sqlite", "transcript.bin"} <= set(done.kept)
     assert "0018" not in repr(done)
     assert purge.purge_customer(bank, {"national_id": "0018"}, rules, erase=True).erased == {}
 
