@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from protocols._native import PlainVec
+from protocols.cipher import CipherVec, Paillier
 from protocols.cipher.keys import DecryptionKey, EncryptionKey
-from protocols.glm import scoring, shares
-from protocols.glm.plan import FEATURE
-from protocols.glm.scoring import SIGMA, VALUE
+from protocols.glm import scoring, sealed_link, shares
+from protocols.glm.plan import FEATURE, SIGMA
+from protocols.glm.scoring import VALUE
 from protocols.online import query
+from protocols.parts import Part
 from protocols.randomness import Seed
 from tests.harness import TOY
 from tests.online import OnlineWorld
@@ -62,3 +65,16 @@ def test_masks_of_a_length_give_all_columns_to_an_arbiter_that_deviates(monkeypa
     monkeypatch.setattr(EncryptionKey, "uniform", bounded)
     read, own = opened_of_a_query(monkeypatch)
     assert read == own
+
+
+def test_the_direct_protocol_gives_a_column_to_an_arbiter_that_deviates() -> None:
+    """The limit that docs/threat-model.md states of `preparation = "none"`: a guest's masked predictors."""
+    key, large = Paillier(1024).generate("arbiter", Seed("arbiter", b"k" * 32)), 1 << sealed_link.MASK + FEATURE
+    x = np.random.default_rng(0).integers(-(6 << FEATURE), 6 << FEATURE, (40, 3))
+    sent = list[CipherVec]()
+    arbiter: Any = SimpleNamespace(send=lambda message, part: sent.append(message.packed))
+    session: Any = SimpleNamespace(arbiter=arbiter, seed=lambda label, value: Seed("guest", value[:32]))
+    evil = key.encrypt(PlainVec.from_ints([0, large, 0]), Seed("arbiter", b"e" * 32))
+    sealed_link.masked(session, evil.matmul(x[:1]), Part(0, 1, 0, 1))
+    (opened,) = key.open_whole(sent[0]).to_ints()
+    assert (opened + large // 2) // large == x[0, 1]
