@@ -70,7 +70,7 @@ class Audit:
         from vfl.attacks.page import render
 
         content, where = self.as_dict(), Path(folder)
-        with written(where):
+        with written(where, "Make room there, and check that this account may write there"):
             where.mkdir(parents=True, exist_ok=True)
             write_private(where / JSON, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
             write_private(where / PAGE, render(content).encode())

@@ -2,7 +2,7 @@
 
 It has its transcript and not the truth about its partners: no attack on their columns or labels can be scored here.  So
 the transcript gets the checks that need no truth, and the attacks run on a twin: generated tables with the shapes of
-the run, trained by the same job in this process (docs/adr/0027-audit.md).
+the run, trained by the same job in this process (docs/adr/0031-audit.md).
 """
 
 from __future__ import annotations

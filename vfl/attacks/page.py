@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vfl.report import words
-from vfl.report.sections import typeset
+from vfl.report.sections import moment, typeset
 
 HERE = Path(__file__).parent / "templates"
 
@@ -29,6 +29,7 @@ def render(content: Mapping[str, Any]) -> str:
     environment.filters["number"] = typeset(words.number)
     environment.filters["figure"] = figure
     environment.filters["range"] = interval
+    environment.filters["moment"] = moment
     return environment.get_template("audit.html").render(content)
 
 

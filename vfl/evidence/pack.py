@@ -28,7 +28,7 @@ from vfl.job import PERMITS, MembersJob, Party, load_agreement, load_party
 from vfl.job.alignment_job import alignment_permits
 from vfl.ledger import LedgerBroken, partners_signed, verify_ledger
 from vfl.report import words
-from vfl.storage.files import write_private, written
+from vfl.storage.files import out_written, write_private
 from vfl.transport.identity import Identity, fingerprint
 from vfl.version import __version__
 
@@ -84,7 +84,7 @@ def pack(run: Path, out: Path, party: Path | None = None, about: Path | None = N
     said = load_about(about)
     files = contents(made, said, identity, ledger_certificate(made, own, identity), budgets(own, made))
     data = packed(files)
-    with written(out.parent):
+    with out_written(out):
         write_private(out, data)
     return Packed(out, sha256(data), tuple(sorted(files)), said.open, identity.fingerprint())
 

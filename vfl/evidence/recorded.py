@@ -171,7 +171,7 @@ def _check_audit(run: Recorded) -> None:
     try:
         content = run.audited
         about = content.get("about") or {}
-        if content and content["format"] != 1:
+        if AUDIT[0] in run.audit and (content["format"] != 1 or not {"about", "attacks", "checks"} <= content.keys()):
             raise ValueError
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ConfigError(

@@ -16,7 +16,7 @@ from protocols.errors import ConfigError, VFLError
 from vfl.ledger import read_ledger, summarise
 from vfl.run.events import EVENTS
 from vfl.screen.events import Event
-from vfl.storage.files import private, written
+from vfl.storage.files import out_written, private
 from vfl.version import __version__
 
 PACKAGES = ("numpy", "pandas", "pyarrow", "pydantic", "msgspec", "cryptography", "safetensors", "typer", "rich")
@@ -32,7 +32,7 @@ def pack(run: Path, out: Path | None) -> tuple[Path, list[str]]:
         raise ConfigError(f"{run} is no run's folder", remedy="vfl runs PARTY.toml lists the runs of a party")
     out = Path(f"support-{run.resolve().name}.zip") if out is None else out
     content = {"versions.json": versions(), "ledger.json": heads(run / "ledger.jsonl"), EVENTS: events(run / EVENTS)}
-    with written(out.parent), zipfile.ZipFile(private(out), "w", zipfile.ZIP_DEFLATED) as archive:
+    with out_written(out), zipfile.ZipFile(private(out), "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in content.items():
             archive.writestr(name, text)
     return out, list(content)

@@ -9,17 +9,25 @@ from pathlib import Path
 
 from protocols.errors import ConfigError
 
+OF_A_RUN = "Make room there, or correct [run] directory in the party file, and start all parties again"
+
 
 @contextlib.contextmanager
-def written(folder: Path) -> Iterator[None]:
+def written(folder: Path, remedy: str = OF_A_RUN) -> Iterator[None]:
     """What is written to `folder` inside arrives, or ConfigError is raised (such as: the disk is full)."""
     try:
         yield
     except OSError as error:
-        raise ConfigError(
-            f"the results cannot be written to {folder} ({error.strerror})",
-            remedy="Make room there, or correct [run] directory in the party file, and start all parties again",
-        ) from None
+        raise ConfigError(f"the results cannot be written to {folder} ({error.strerror})", remedy=remedy) from None
+
+
+@contextlib.contextmanager
+def out_written(out: Path) -> Iterator[None]:
+    """As `written`, of the file that a command's --out names."""
+    if out.is_dir() or not out.name:
+        raise ConfigError(f"--out {out} is a folder", remedy="Name a file in it")
+    with written(out.parent, "Make room there, or name another file with --out"):
+        yield
 
 
 def private(path: Path) -> Path:

@@ -12,7 +12,7 @@ import pytest
 
 import vfl
 from protocols.cipher import Identity
-from protocols.errors import DataError
+from protocols.errors import ConfigError, DataError
 from protocols.local import run_local
 from tests.promises.processes.institutions import KEY, Institutions, tables
 from tests.promises.processes.test_three_processes import prepared
@@ -20,6 +20,7 @@ from tests.unit.protocols.binning.test_woe_bins import formula
 from vfl.job import PERMITS, load_job, load_party
 from vfl.models.part_files import save_part
 from vfl.models.results import baseline, data_party_result
+from vfl.node.online.process import check as publishes
 from vfl.run.result_frame import measuring_of
 from vfl.run.scoring import prepare
 from vfl.run.session import Ready
@@ -132,6 +133,12 @@ def test_new_tables_by_files(parties: Institutions, kind: str) -> None:
     parties.here("predict", parties.job, parties.file("telecom"), *options).says(
         3, "feature column 'canarytown' is not in the table", "Correct"
     )
+    if kind != "trees":
+        publishes(job, party, folder, str(new_batch(parties, data, lambda t: t)[-1]))
+        with pytest.raises(DataError, match="feature column 'canarytown' is not in the table"):
+            publishes(job, party, folder, new_batch(parties, data, lambda t: t.drop(columns=["canarytown"]))[-1])
+        with pytest.raises(ConfigError, match="cannot be read"):
+            publishes(job, party, folder, str(parties.folder / "missing.csv"))
 
 
 @pytest.mark.parametrize("kind", ESTIMATORS)

@@ -87,7 +87,8 @@ class Own:
 
 
 def check(job: Job, party: Party, model: Path | None, data: str | None = None) -> None:
-    """Raises ConfigError, DisclosureRefused or ModelError unless this party can publish its part of the model."""
+    """Raises ConfigError, DataError, DisclosureRefused or ModelError unless this party can publish its part of the
+    model, and as a host its customers."""
     cross_check(job, party)
     if not job.parties.arbiter:
         raise ConfigError("online scores need an arbiter, which the job does not have", remedy="Use vfl predict")
@@ -109,6 +110,8 @@ def check(job: Job, party: Party, model: Path | None, data: str | None = None) -
         )
     if model is not None and party.role != "arbiter":
         form_of(job, own_part(job, party, model))
+        if party.role == "host":
+            prepare(job, party, model, data, None)  # reads the table, as the process will
     elif model is not None:
         arbiters_part(job, party, model, Identity.load(party.identity.key, party.identity.certificate, party.name))
 

@@ -226,6 +226,14 @@ def test_what_cannot_be_proved_is_refused(run: Path, institution: Path, tmp_path
     assert not out.exists()
 
 
+def test_a_folder_as_out_is_refused_and_a_missing_one_named(run: Path, tmp_path: Path) -> None:
+    for out in (tmp_path, Path()):
+        with pytest.raises(ConfigError, match=r"is a folder\. Name a file in it"):
+            pack(run, out)
+    with pytest.raises(ConfigError, match=r"cannot be written to .*missing.* name another file with --out"):
+        pack(run, tmp_path / "missing" / "pack.zip")
+
+
 def test_another_party_cannot_sign_it(run: Path, institution: Path, tmp_path: Path) -> None:
     init_party(tmp_path / "shop", "guest", "shop", label="default", listen="127.0.0.1:7443")
     with pytest.raises(ConfigError, match="is of bank, and the party file of shop"):
@@ -281,9 +289,10 @@ def test_an_audit_of_the_run_is_packed_and_one_of_another_job_is_refused(
     failed["attacks"][0] |= {"holds": False, "works": False}
     (folder / "audit.json").write_text(json.dumps(failed))
     assert b"no: the control failed" in unpacked(pack(folder, out).file.read_bytes())["index.html"]
-    (folder / "audit.json").write_text("[]")
-    with pytest.raises(ConfigError, match="is not what vfl audit"):
-        pack(folder, out)
+    for text in ("[]", "{}", '{"format": 1}', ""):
+        (folder / "audit.json").write_text(text)
+        with pytest.raises(ConfigError, match="is not what vfl audit"):
+            pack(folder, out)
 
 
 def test_the_page_lists_every_key() -> None:

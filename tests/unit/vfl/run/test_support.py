@@ -57,6 +57,8 @@ def test_it_holds_versions_events_and_heads_and_no_data(run: Path, tmp_path: Pat
 def test_what_is_no_run_is_refused_and_a_damaged_ledger_is_not(run: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is no run's folder"):
         pack(tmp_path, tmp_path / "support.zip")
+    with pytest.raises(ConfigError, match=r"is a folder\. Name a file in it"):
+        pack(run, tmp_path)
     (run / "ledger.jsonl").write_text("torn")
     out, _ = pack(run, tmp_path / "support.zip")
     assert "ledger-broken" in content(out)["ledger.json"]
