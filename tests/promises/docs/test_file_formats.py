@@ -30,7 +30,7 @@ def keys(model: type[BaseModel], prefix: str = "") -> set[str]:
     found: set[str] = set()
     for name, field in ((name, field) for name, field in model.model_fields.items() if field.exclude is not True):
         kinds = re.findall(r"(\w+)(?:\]|\||>|$| )", str(field.annotation).replace("'", ""))
-        inner = [s for s in sections(Section) if s.__name__ in kinds]
+        inner = [s for s in sections(Section) if s.__name__ in kinds and not s.__module__.startswith("vfl.evidence.")]
         if not inner:
             found.add(prefix + name)
         for section in inner:
