@@ -22,9 +22,10 @@ RESULTS = {"report.json": "", "alignment.json": "align"}  # of a run that is don
 @dataclass(frozen=True)
 class Listed:
     """One run of this party.  outcome: "done", "unfinished" (the same command resumes it), "prepared" (vfl run resumes
-    it), "prepared, expired" (likewise, but its iterations are prepared again), or the code of the error that ended it;
-    "purged" where vfl purge has left the record alone, "unknown" for another folder without events.  prepared_until:
-    of a prepared run, when its pads expire, ISO 8601."""
+    it), "prepared, expired" (likewise, but its iterations are prepared again), "open" (online scores whose ledger
+    is not closed: they answer, or their process was killed), or the code of the error that ended it; "purged" where vfl
+    purge has left the record alone, "unknown" for another folder without events.  prepared_until: of a prepared run,
+    when its pads expire, ISO 8601."""
 
     folder: str
     command: str
@@ -63,7 +64,8 @@ class Listing:
         """The oldest first."""
         now = dict[Path, tuple[object, Listed]]()
         for folder in folders(self._directory):
-            state = tuple(_changed(path) for path in (folder, folder / "events.jsonl"))
+            files = ("events.jsonl", RECORD[0]) if folder.name.startswith("score-") else ("events.jsonl",)
+            state = tuple(_changed(path) for path in (folder, *(folder / name for name in files)))
             before = self._read.get(folder)
             known = before is not None and before[0] == state and not before[1].prepared  # which ends with time
             now[folder] = before if before is not None and known else (state, _listed(folder))
@@ -93,6 +95,8 @@ def _listed(folder: Path) -> Listed:
         until = valid_until(folder / PADS, time.time()) if prepared else 0.0
         valid = until or not (folder / PADS).exists()  # there was nothing to prepare
         outcome = (PREPARED if valid else EXPIRED) if prepared else "unfinished"
+    elif first.get("command") == "score":
+        outcome = _closed(folder / RECORD[0])
     elif RECORD[0] in (names := {path.name for path in folder.iterdir()}) and names <= {*RECORD, "model"}:
         outcome = "purged"
     else:
@@ -101,6 +105,15 @@ def _listed(folder: Path) -> Listed:
     started = told.get("started") or first.get("time")
     ends = datetime.datetime.fromtimestamp(until).astimezone().isoformat(timespec="seconds") if until else None
     return Listed(str(folder), command, job, None if started is None else str(started), outcome, ends)
+
+
+def _closed(ledger: Path) -> str:
+    """How online scores ended, by their ledger."""
+    try:
+        last = json.loads(ledger.read_text(encoding="utf-8").splitlines()[-1])
+        return str(last["outcome"]) if last["type"] == "end" else "open"
+    except (OSError, ValueError, IndexError, KeyError, TypeError):
+        return "unknown"
 
 
 def refuse_prepared(folder: Path) -> None:

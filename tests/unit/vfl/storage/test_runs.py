@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,7 @@ from protocols.errors import ConfigError
 from vfl.cli.results import Runs
 from vfl.cli.show import print_runs
 from vfl.screen.console import Console
-from vfl.storage.runs import listed, resolved
+from vfl.storage.runs import Listing, listed, resolved
 
 
 @pytest.fixture
@@ -59,6 +60,21 @@ def test_every_run_is_listed_the_oldest_first(runs: Path) -> None:
         ("-", "credit", "unknown"),
     ]
     assert listed(runs / "none") == []
+
+
+def test_online_scores_are_open_until_their_ledger_is_closed(tmp_path: Path) -> None:
+    folder, runs = tmp_path / "score-credit-20260306-090000", Listing(tmp_path)
+    folder.mkdir()
+    (folder / "events.jsonl").write_text(json.dumps({"event": "met", "job": "credit", "command": "score"}) + "\n")
+    ledger = folder / "ledger.jsonl"
+    ledger.write_text(json.dumps({"type": "message"}) + "\n")
+    assert [one.outcome for one in runs.runs()] == ["open"]
+    ledger.write_text(json.dumps({"type": "end", "outcome": "peer-aborted"}) + "\n")
+    os.utime(ledger, ns=(1, 1))
+    assert [one.outcome for one in runs.runs()] == ["peer-aborted"]
+    ledger.write_text("torn")
+    os.utime(ledger, ns=(2, 2))
+    assert [one.outcome for one in runs.runs()] == ["unknown"]
 
 
 def test_latest_is_the_newest_that_is_done_and_has_what_follows(runs: Path) -> None:

@@ -9,7 +9,7 @@ const PHASES = {
   score: "scoring rows",
   finish: "waiting for all to finish",
 };
-const COMMANDS = { run: "training", align: "alignment", predict: "prediction", prepare: "preparation" };
+const COMMANDS = { run: "training", align: "alignment", predict: "prediction", prepare: "preparation", score: "online scores" };
 const BUDGETS = {
   runs_per_partner_per_month: "Trainings and alignments",
   predictions_per_partner_per_month: "Predictions",
