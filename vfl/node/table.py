@@ -173,7 +173,10 @@ class JobTable:
 
     def called_with_another_file(self, digest: str, partner: str) -> None:
         """A partner called for a job of this name, of which it has another file, and this one waits for approval."""
-        message = f"{partner} has started a job of this name with another file: compare vfl job digest with {partner}"
+        message = (
+            f"{partner}, or someone who has its certificate and knows the name of this job, called with another file: "
+            f"compare vfl job digest with {partner}"
+        )
         with self._open() as db:
             query = "UPDATE jobs SET code = ?, message = ? WHERE digest = ? AND state = 'waiting'"
             db.execute(query, (ANOTHER_FILE, message, digest))

@@ -257,7 +257,7 @@ def test_a_partner_with_another_file_of_a_job_that_waits_is_named(bank: Bank, mo
     assert heard(b"x" * 32, name="trustco") is None  # telecom's certificate, under another name
     said = heard(b"x" * 32)
     assert said is not None
-    assert said.startswith("telecom has started a job of this name with another file")
+    assert said.startswith("telecom, or someone who has its certificate")
     assert node.table.get(digest).called is not None  # of the first attempt
     now += 60
     assert heard(right) is None  # it has the right file now
