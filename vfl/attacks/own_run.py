@@ -27,7 +27,7 @@ from vfl.job import Job
 from vfl.job.job import job_from
 from vfl.job.plan import plan_of
 from vfl.ledger import read_ledger
-from vfl.report.page import read_report
+from vfl.report.page import ALIGNMENT, read_report
 from vfl.taps.transcript import Transcript, read_transcript
 
 LEDGER = "ledger.jsonl"
@@ -42,6 +42,8 @@ Check = dict[str, Any]
 
 def audit_run(folder: Path, seeds: int = SEEDS) -> Audit:
     """Checks a party's transcript, and attacks a twin of its run.  Raises ConfigError, ModelError."""
+    if (folder / ALIGNMENT).exists():
+        raise ModelError(f"{folder} is of an alignment, which trains no model", remedy="Give the folder of vfl run")
     report = read_report(folder)
     try:
         job = job_from(report["job_file"])

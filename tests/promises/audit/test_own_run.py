@@ -9,8 +9,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
+import pytest
 
 from protocols.cipher import CipherVec
+from protocols.errors import ModelError
 from tests.promises.audit.scenes import scene
 from vfl.attacks import own_run
 from vfl.attacks.attack import Estimate, Tried
@@ -98,6 +100,14 @@ def test_a_transcript_that_is_not_the_ledgers_is_named(tmp_path: Path) -> None:
     assert not own_run.listed(tmp_path, Transcript(own.party, own.entries[:-1]))["holds"]
     other = changed(own, "HostRows", lambda values: [values[0], values[1][::-1]])
     assert not own_run.listed(tmp_path, other)["holds"]
+
+
+def test_an_alignment_is_refused_as_one(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="is no report"):
+        own_run.audit_run(tmp_path)
+    (tmp_path / "alignment.json").write_text("{}")
+    with pytest.raises(ModelError, match="is of an alignment, which trains no model"):
+        own_run.audit_run(tmp_path)
 
 
 def test_the_page_shows_a_failed_control_and_a_broken_bound() -> None:
