@@ -124,7 +124,7 @@ def page(found: dict[str, Any]) -> str:
 INTRODUCTION = """# What the audit finds on public tables
 
 Written by `VFL_TEST_DATA=FOLDER python -m benchmarks.privacy`; do not edit it. `vfl.audit(federation, estimator)` makes
-the same attacks on any tables that are in one place ([ADR 27](adr/0027-audit.md)). Each run has the default settings
+the same attacks on any tables that are in one place ([ADR 31](adr/0031-audit.md)). Each run has the default settings
 and keys of 3,072 bits. Repetitions use at most 400 rows and short keys. A bound is an absolute number that was fixed
 before the run; the control is the same attack on a twin in which a leak is planted; the textbook column is the same
 attack on the published protocol. In brackets are 95% intervals of the mean over SEEDS seeds.
