@@ -147,7 +147,8 @@ def sizes(smallest: dict[str, float | None]) -> Iterator[str]:
     yield "|---|---|---|---|"
     for attack in ATTACKS:
         found = smallest.get(str(attack.number))
-        what = f"{figure(found)}: {attack.size_of}" if found is not None else f"none at every seed: {attack.size_of}"
+        none = "none at every seed" if str(attack.number) in smallest else "not measured"
+        what = f"{figure(found) if found is not None else none}: {attack.size_of}"
         told = f"{attack.measure}; at most {figure(attack.bound)}, since {attack.reason}"
         yield f"| {attack.number} {attack.name} | {attack.who} | {told} | {what} |"
     yield ""

@@ -15,6 +15,8 @@ from vfl.attacks.referee import auc
 from vfl.attacks.scene import Scene
 
 BATCHES = 40  # on which a vector is tried
+FITS = 1e-4  # of a vector's length: what rows that explain it, fewer than columns, leave of it by rounding
+LEAST = 3  # vectors that fit: one or two do by chance
 
 
 class SmallBatches(Attack):
@@ -42,16 +44,17 @@ class SmallBatches(Attack):
         return "" if len(np.unique(scene.y)) == 2 else "the label has more than two values"
 
     def product(self, scene: Scene, seed: int) -> float:
-        run, found = scene.again(seed), [0.5]
+        run, found = scene.again(seed), list[float]()
         for host in run.hosts:
             x = run.x(host)
-            batch = x.shape[1]
-            said = statements(run.entries(host), run.keys, batch)
+            batch = max(1, x.shape[1] - 1)
+            said = [vector for vector in statements(run.entries(host), run.keys, x.shape[1]) if vector.any()]
             places = [np.arange(k * batch, (k + 1) * batch) for k in range(min(BATCHES, run.rows // batch))]
-            if said and places:  # each vector is tried on every batch, as nobody says whose gradient it might be
-                both = [(rows, vector) for vector in said for rows in places]
+            # each vector is tried on every batch, as nobody says whose gradient it might be
+            both = [(rows, vector) for vector in said for rows in places if misfit(x[rows], vector) < FITS]
+            if len(both) >= LEAST:
                 found.append(inferred(x, run.y, [rows for rows, _ in both], [vector for _, vector in both]))
-        return max(found)
+        return max(found, default=self.chance)
 
     def planted(self, scene: Scene, seed: int, size: float) -> float:
         run = scene.again(seed)
@@ -64,6 +67,13 @@ class SmallBatches(Attack):
 
     def textbook(self, scene: Scene, seed: int) -> float:
         return self.planted(scene, seed, 1.0)
+
+
+def misfit(x: Floats, gradient: Floats) -> float:
+    """How much of a vector no residuals of these rows explain."""
+    said = gradient / np.abs(gradient).max()
+    left = said - x.T @ np.linalg.lstsq(x.T, said, rcond=1e-6)[0]
+    return float(np.linalg.norm(left) / np.linalg.norm(said))
 
 
 def inferred(x: Floats, y: Floats, places: list[np.ndarray], said: list[Floats]) -> float:

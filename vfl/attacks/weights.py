@@ -54,9 +54,10 @@ class NoiseColumns(Attack):
         tables[host] = dataclasses.replace(tables[host], features=noise, schema=type(tables[host].schema)())
         run = scene.with_tables(tables)
         x, part = run.x(host), run.trained.fitted[host].part
-        said = [part.weights[0]] if told else [np.asarray(v, np.float64) for v in own_shares(part)]
-        said += statements(run.entries(host), run.keys, width)
-        return float(np.mean([auc(run.y, guess(x, w)) for w in said])) if not told else auc(run.y, guess(x, said[0]))
+        if told:
+            return auc(run.y, guess(x, part.weights[0]))
+        families = (own_shares(part), statements(run.entries(host), run.keys, width))
+        return max(float(np.mean([auc(run.y, guess(x, w)) for w in said])) for said in families if said)
 
     def planted(self, scene: Scene, seed: int, size: float) -> float:
         rows, rng = min(scene.rows, 400), np.random.default_rng([seed, 66])
@@ -72,7 +73,7 @@ class NoiseColumns(Attack):
 def own_shares(part: object) -> list[Floats]:
     """The host's share of its weights, which is all that it has where they stay shared."""
     found = part.shares.latest  # type: ignore[attr-defined]
-    return [np.array([float(int(v) % (1 << 40)) for v in line]) for line in np.atleast_2d(found)]
+    return [line.view(np.int64).astype(np.float64) for line in found]
 
 
 def guess(x: Floats, weights: Floats) -> Floats:

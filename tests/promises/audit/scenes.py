@@ -19,6 +19,8 @@ KINDS: dict[str, tuple[Spec, dict[str, Any]]] = {
     "scorecard": (vfl.Scorecard(), {"reveal": ["guest"]}),
 }
 
+WIDE = "wide regression, strong penalty"
+
 
 def federation(rows: int = 400, seed: int = 0, **more: Any) -> vfl.Federation:
     """Three columns of the guest and five of a host, some common causes, and labels that hang on all."""
@@ -32,6 +34,15 @@ def federation(rows: int = 400, seed: int = 0, **more: Any) -> vfl.Federation:
     telecom = pd.concat([telecom, only]).sample(frac=1, random_state=1)
     given = {"on": "id", "label": "default", "cipher": SHORT} | more
     return vfl.Federation.local(bank, {"telecom": telecom}, **given)
+
+
+def wide(rows: int = 400, columns: int = 160) -> vfl.Federation:
+    """Hardly more rows than columns once half are held out: only a strong penalty keeps a model from memorising."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(rows, columns))
+    y = (x[:, :4].sum(axis=1) * 0.5 + rng.logistic(size=rows) > 0).astype(int)
+    bank, telecom = (pd.DataFrame(part).add_prefix("x").assign(id=range(rows)) for part in np.hsplit(x, 2))
+    return vfl.Federation.local(bank.assign(default=y), {"telecom": telecom}, on="id", label="default", cipher=SHORT)
 
 
 def answers(rows: int = 800) -> vfl.Federation:
@@ -48,6 +59,8 @@ def answers(rows: int = 800) -> vfl.Federation:
 
 @cache
 def scene(kind: str) -> Scene:
-    estimator, more = KINDS[kind]
     with one_thread():
+        if kind == WIDE:
+            return record(Asked(wide(), vfl.LogisticRegression(C=0.001)))
+        estimator, more = KINDS[kind]
         return record(Asked(federation(**more), estimator))

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 import vfl
-from tests.promises.audit.scenes import KINDS, answers, scene
+from protocols._native import PlainVec
+from tests.promises.audit.scenes import KINDS, answers, federation, scene
 from vfl.attacks.attack import SEEDS, Attack
 from vfl.attacks.audit import one_thread, tried_on
 from vfl.attacks.binary_columns import BinaryColumns
+from vfl.attacks.gradients import HostGradients
+from vfl.attacks.received import fields
 from vfl.attacks.registry import ATTACKS
 from vfl.attacks.scene import Asked, record
+from vfl.attacks.traffic import TOLD
 
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
     with one_thread():
         yield
+
+
+ROUND = 6  # bytes of a place, for each row, in messages of sealed trees
 
 
 def named(attack: Attack) -> str:
@@ -61,10 +69,52 @@ def test_with_all_seeds_on_every_kind(attack: Attack, kind: str) -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("attack", ATTACKS, ids=named)
 def test_the_smallest_leak_is_found_at_every_seed(attack: Attack) -> None:
-    """Of the sizes that the attack states; one that is smaller is missed at some seed."""
-    smallest = attack.smallest(scene("regression"), SEEDS)
-    print(f"{named(attack)}: {smallest}")
-    assert smallest is not None
+    """Of the sizes that the attack states.  Where even the largest is missed at a seed, the attack states none, and its
+    control succeeds only in the mean."""
+    smallest = attack.smallest(scene("regression"), SEEDS)  # attack 11 plants its leak in tables of its own
+    print(f"{named(attack)}: {smallest if smallest is not None else 'none found'}")
+    assert smallest is not None or attack.found is None
+
+
+def test_least_squares_says_nothing_of_few_rows() -> None:
+    run = record(Asked(federation(120), vfl.LogisticRegression()))
+    assert "with 120 rows" in HostGradients().unfit(run)
+    assert HostGradients().unfit(scene("regression")) == ""
+
+
+@pytest.mark.slow
+def test_lengths_of_sealed_trees_are_what_their_receivers_are_told() -> None:
+    """Why attack 16 leaves out three kinds of messages: they have 6 bytes a row for each place that is told."""
+    run, rows = scene("sealed trees"), ROUND * scene("sealed trees").rows
+    told = {(one.peer, party, one.message): dict[str, int]() for party in run.seen for one in run.entries(party)}
+    for party in run.seen:
+        for one in run.entries(party):
+            counted = told[one.peer, party, one.message]
+            for name, _, value in fields(one):
+                if one.message in TOLD and name in ("u", "low"):
+                    counted["bytes"] = counted.get("bytes", 0) + len(value)
+                elif one.message in TOLD and name == "s":
+                    counted["words"] = counted.get("words", 0) + len(PlainVec.from_bytes(value))
+                elif name == "helps":
+                    counted[name] = counted.get(name, 0) + value
+                elif name in ("owners", "positions"):
+                    each = np.frombuffer(value, "<i4")
+                    for owner in (0, 1):
+                        counted[f"{name} {owner}"] = counted.get(f"{name} {owner}", 0) + int((each == owner).sum())
+                    counted[f"any {name}"] = counted.get(f"any {name}", 0) + int((each >= 0).sum())
+
+    def places(sender: str, receiver: str, kind: str) -> float:
+        counted = told[sender, receiver, kind]
+        return counted["bytes"] / rows + counted.get("words", 0) / run.rows
+
+    owners, wins = told["arbiter", "guest", "Owners"], told["arbiter", "telecom", "Wins"]
+    assert places("arbiter", "guest", "ShareLessPad") == owners["owners 0"] > 0
+    assert places("telecom", "guest", "ProductShare") == owners["any owners"]
+    assert places("telecom", "guest", "DirectionShare") == owners["owners 1"] > 0
+    assert places("guest", "telecom", "ShareLessPad") == wins["any positions"] > 0
+    assert places("arbiter", "telecom", "ShareLessPad") == wins["any positions"]
+    assert places("guest", "telecom", "DirectionShare") == wins["helps"] > 0
+    assert {key[2] for key in told} >= TOLD
 
 
 @pytest.mark.slow
