@@ -93,7 +93,7 @@ def test_a_local_cluster_in_three_commands(tmp_path: Path) -> None:
             left.kill()
     assert ended.returncode == 0, ended.stderr
     told = " ".join(ended.stdout.split())
-    assert re.search(r"workers 2 on Ray \(2 on \S+\), about 2\d\d MiB of memory for each", told)
+    assert re.search(r"workers 2 on Ray \(2 on \S+\), about \d\d\d MiB of memory for each", told)
     assert "Ready. Nothing was sent." in told
     assert "not encrypted" not in ended.stdout + ended.stderr
     assert (tmp_path / "bank" / "compute.key").stat().st_mode & 0o077 == 0

@@ -136,15 +136,15 @@ def zero_pads() -> Any:
     return built(blocks, "pads", lambda seed, block, rows: PlainVec.zeros(rows))
 
 
-def zero_link() -> Any:
+@contextmanager
+def zero_link() -> Iterator[None]:
     """Nothing random in what is dealt for look-ups, but how products are shared."""
-
-    def drawn(seed: Seed, rows: int, curves: int) -> tuple[Any, list[PlainVec]]:
-        position, numbers = honest(seed, rows, curves)
-        return np.zeros_like(position), [PlainVec.zeros(len(n)) for n in numbers]
-
-    honest = look_up._drawn
-    return built(look_up, "_drawn", drawn)
+    positions, factors = look_up._positions, look_up._factors
+    with (
+        built(look_up, "_positions", lambda seed, rows: np.zeros_like(positions(seed, rows))),
+        built(look_up, "_factors", lambda seed, rows, n: PlainVec.zeros(len(factors(seed, rows, n)))),
+    ):
+        yield
 
 
 FAULTS: dict[str, tuple[str, str]] = {  # what is missing in a build -> in which message that shows

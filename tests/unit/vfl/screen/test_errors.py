@@ -57,7 +57,7 @@ def test_what_a_peer_did_is_said_in_words_for_every_code_that_it_can_send() -> N
 
     families = {"error", "transport", "protocol", "crypto", "peer-aborted"}  # of which only the kinds are raised
     crypto = {"key-mismatch", "invalid-key", "plaintext-overflow", "unfresh-ciphertext", "invalid-point"}
-    others = {"invalid-ciphertext", "ledger-broken"}
+    others = {"invalid-ciphertext", "ledger-broken", "evidence-broken"}
     assert codes(VFLError) - families - crypto - others <= {*REASONS, *DIRECTED, *MUTUAL, *JOINT}
     for code in (*REASONS, "plaintext-overflow", "of a later release"):
         text = str(PeerAborted(Cause(code, "telecom")))
