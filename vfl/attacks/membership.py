@@ -13,11 +13,12 @@ from vfl.attacks.first_gradient import event
 from vfl.attacks.gradients import own_of
 from vfl.attacks.received import Floats
 from vfl.attacks.referee import auc
-from vfl.attacks.scene import Scene
+from vfl.attacks.scene import ROWS, Scene
 from vfl.attacks.weights import optimum
 from vfl.models.splitting import Split
 
 SHADOWS = 8
+ROWS_PER_COLUMN = 6  # for which the bound is made
 LIMIT = 30.0  # of a predictor
 
 
@@ -32,7 +33,8 @@ class Membership(Attack):
     chance = 0.5
     bound = 0.6
     reason = (
-        "a penalised model with at least ten rows per column memorises little; .6 is far below what overfitting gives"
+        "a penalised model with at least six training rows per column memorises little; .6 is far below what "
+        "overfitting gives"
     )
     succeeds = 0.65
     sizes = (1.0, 0.5, 0.3)
@@ -43,7 +45,12 @@ class Membership(Attack):
     def unfit(self, scene: Scene) -> str:
         if scene.kind != "logistic-regression" or scene.asked.more.get("preprocess"):
             return "made for logistic regressions without preprocessing"
-        return "" if len(np.unique(scene.y)) == 2 else "the label has more than two values"
+        if len(np.unique(scene.y)) != 2:
+            return "the label has more than two values"
+        columns = own_of(scene, scene.guest)[0].shape[1]
+        if min(scene.rows, ROWS) // 2 < ROWS_PER_COLUMN * columns:
+            return f"fewer than {ROWS_PER_COLUMN} training rows per column in the attack, for which there is no bound"
+        return ""
 
     def product(self, scene: Scene, seed: int) -> float:
         run = scene.with_tables(scene.sample(seed), reveal=("guest", "hosts"), split=Split(test=0.5, seed=seed))

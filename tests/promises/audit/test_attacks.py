@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from vfl.attacks.attack import SEEDS, Attack
 from vfl.attacks.audit import one_thread, tried_on
 from vfl.attacks.binary_columns import BinaryColumns
 from vfl.attacks.gradients import HostGradients
+from vfl.attacks.membership import Membership
 from vfl.attacks.received import fields
 from vfl.attacks.registry import ATTACKS
 from vfl.attacks.scene import Asked, record
@@ -80,6 +82,16 @@ def test_least_squares_says_nothing_of_few_rows() -> None:
     run = record(Asked(federation(120), vfl.LogisticRegression()))
     assert "with 120 rows" in HostGradients().unfit(run)
     assert HostGradients().unfit(scene("regression")) == ""
+
+
+def test_membership_is_tried_only_where_its_bound_is_made_for() -> None:
+    """With two training rows per column a model memorises more than the bound, protocol or not."""
+    run = scene("regression")
+    assert Membership().unfit(run) == ""
+    wide = SimpleNamespace(
+        kind=run.kind, asked=run.asked, y=run.y, rows=run.rows, guest="bank", hosts=(), x=lambda _: np.zeros((1, 100))
+    )
+    assert "fewer than 6 training rows per column" in Membership().unfit(wide)  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
