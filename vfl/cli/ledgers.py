@@ -78,7 +78,7 @@ def pem_of(certificate: Path | None) -> bytes | None:
         return certificate.read_bytes() if certificate else None
     except OSError as error:
         raise ConfigError(
-            f"{certificate} cannot be read ({error.strerror})", remedy="Name the certificate of the ledger's party"
+            f"{certificate} cannot be read ({error.strerror})", remedy="Name the certificate of the party that signed"
         ) from None
 
 
