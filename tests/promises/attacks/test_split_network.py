@@ -119,8 +119,11 @@ def test_they_succeed_on_a_split_network(split: Seen) -> None:
 
 
 def test_they_have_no_input_in_a_sealed_network(sealed: Seen) -> None:
-    """Chance is .5, with a standard deviation of .04 over 240 rows."""
+    """Chance is .5, with a standard deviation of .04 over 240 rows.  A head on a host's own columns, which it may mix
+    as it likes, has .78 without any network."""
+    _, host = data()[0]
+    alone = labels_by_completion(Seen(host, host, host))
     assert labels_by_direction(sealed) < 0.65
     assert labels_by_length(sealed) < 0.65
     assert columns_by_inversion(sealed) < 0.1
-    assert labels_by_completion(sealed) < 0.7
+    assert labels_by_completion(sealed) < alone + 0.05 < 0.85
