@@ -34,7 +34,8 @@ LEDGER = "ledger.jsonl"
 COUNTED = {"Columns": "count", "SplitColumns": "count"}  # messages that say how many columns their sender has
 COLUMNS = 5  # of a party of which this one does not know
 NOTE = (
-    "The attacks ran on a twin: generated tables with the shapes of this run, trained by the same job in one process. "
+    f"The attacks ran on a twin: generated tables of at most {ROWS} rows, with as many columns as this party has and "
+    f"as others said that they have (else {COLUMNS}), trained by the same job in one process. "
     "A party does not have its partners' tables, so nothing could say whether an attack on the run itself was right."
 )
 Check = dict[str, Any]
@@ -131,7 +132,7 @@ def federation_like(report: Mapping[str, Any], job: Job, transcript: Transcript)
     """Generated tables with the shapes of a run, and its agreement."""
     rng, alignment = np.random.default_rng(0), report.get("alignment") or {}
     rows = min(ROWS, int(alignment.get("train_rows") or alignment.get("intersection") or ROWS))
-    counts, plan = columns_told(transcript), plan_of(job)
+    counts, plan = columns_told(transcript) | own_columns(report), plan_of(job)
     causes = rng.normal(size=(rows, 3))
     frames = dict[str, pd.DataFrame]()
     for party in (job.parties.guest, *job.parties.hosts):
@@ -150,6 +151,12 @@ def federation_like(report: Mapping[str, Any], job: Job, transcript: Transcript)
         convergence=plan.convergence,
         preparation=job.crypto.preparation if job.model.prepares else None,
     )
+
+
+def own_columns(report: Mapping[str, Any]) -> dict[str, int]:
+    """How many columns this party has, by its own report; of an arbiter nothing."""
+    columns = report.get("columns")
+    return {str(report["party"]): len(columns)} if columns else {}
 
 
 def columns_told(transcript: Transcript) -> dict[str, int]:

@@ -102,6 +102,14 @@ def test_a_transcript_that_is_not_the_ledgers_is_named(tmp_path: Path) -> None:
     assert not own_run.listed(tmp_path, other)["holds"]
 
 
+def test_the_twin_has_the_columns_of_the_party_by_its_report_and_of_others_by_what_they_said() -> None:
+    report = {"party": "bank", "columns": [{"column": name} for name in "abcdefg"]}
+    assert own_run.own_columns(report) == {"bank": 7}
+    assert own_run.own_columns({"party": "trustco"}) == {}  # an arbiter has none
+    told = own_run.columns_told(received("guest"))
+    assert told["telecom"] == scene("regression").x("telecom").shape[1]
+
+
 def test_an_alignment_is_refused_as_one(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="is no report"):
         own_run.audit_run(tmp_path)
