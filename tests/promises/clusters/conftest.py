@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.promises.clusters.clusters import Cluster, started
+
+HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="package", params=["ray", "dask"])
@@ -18,7 +21,9 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A cluster of Ray takes seconds to start: by default it serves only what concerns Ray alone, and Dask the rest."""
-    for item in items:
+    """All tests here are for `make test-clusters`.  A cluster of Ray takes seconds to start: unless slow tests are
+    asked for, it serves only what concerns Ray alone, and Dask the rest."""
+    for item in (item for item in items if HERE in item.path.parents):
+        item.add_marker(pytest.mark.cluster)
         if item.path.name in ("test_ciphers.py", "test_engines.py") and "ray" in item.name.rpartition("[")[2]:
             item.add_marker(pytest.mark.slow)
