@@ -49,6 +49,7 @@ class OnlineWorld:
     shared: str = ""
     seed: int = 0
     meter: epoch.Meter = everything
+    settle: Callable[[], None] = lambda: None
     x: dict[str, Numbers] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -112,7 +113,7 @@ class OnlineWorld:
             while start is not None:
                 listed = Listed(MODEL, self.ids[me], self.x[me], self.own[me], self.error[me], self.form)
                 begun = epoch.host(session, start, listed, keep=lambda m: self.own.update(alone(m)))
-                start = query.serve_host(session, begun, self.meter)
+                start = query.serve_host(session, begun, self.meter, self.settle)
 
         def arbiter(session: Session) -> Any:
             if self.held:

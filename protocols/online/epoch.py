@@ -46,14 +46,25 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from protocols._native import DpfTables
 from protocols.channel import Channel, broadcast
 from protocols.cipher import CipherVec, DecryptionKey
 from protocols.codec import Int64s, check_lengths
-from protocols.errors import DataError, ModelError, RemoteProtocolError
+from protocols.errors import ModelError, RemoteProtocolError
 from protocols.glm import pair_masks, scoring, shares
 from protocols.glm.shares import Moved, WeightShares, Words
 from protocols.message import BLINDED, PUBLIC, Message
-from protocols.online.lists import MOST_BITS, Form, bits_of, pad, placed, row_masks, tags_from
+from protocols.online.lists import (
+    MOST_BITS,
+    Form,
+    bits_of,
+    check_length,
+    laid_out,
+    pad,
+    placed,
+    row_masks,
+    tags_from,
+)
 from protocols.parts import parts
 from protocols.row_blocks import pace, taken
 from protocols.session import Session
@@ -144,13 +155,13 @@ class Listed:
 
 @dataclass(eq=False, repr=False)
 class ServerEpoch:
-    """What a server of look-ups holds of one host: list (2^bits, models) modulo 2^w, and the seed of what hides
+    """What a server of look-ups holds of one host: its list of 2^bits places, modulo 2^w, and the seed of what hides
     answers; scalar: at the host itself.  number: of the last query that was answered."""
 
     name: bytes
     form: Form
     bits: int
-    table: Words
+    tables: DpfTables
     seed: bytes
     scalar: bytes = b""
     number: int = 0
@@ -220,13 +231,7 @@ def host(
     """
     _check(session, start, own.model_id, own.form)
     form, bits = own.form, bits_of(len(own.ids))
-    if not len(own.ids) or bits > MOST_BITS:
-        raise DataError(
-            f"a list of {len(own.ids):,} customers cannot be published",
-            expected=f"1 to {2**MOST_BITS:,}",
-            remedy="Publish the customers of one region or product at a time, each under a model of its own",
-            party=session.me,
-        )
+    check_length(len(own.ids), session.me)
     masks = pair_masks.agree(session, "online")  # 2
     secret = session.seed("epoch lists", start.epoch)
     scalar = secret.child("scalar").scalar()
@@ -247,7 +252,7 @@ def host(
     keep({session.me: moved} if moved is not None else {})
     session.guest.send(EpochReady(left))  # 6
     session.guest.recv(EpochOpen)
-    return ServerEpoch(start.epoch, form, bits, words, seed, scalar)
+    return ServerEpoch(start.epoch, form, bits, laid_out(words), seed, scalar)
 
 
 def arbiter(
@@ -269,17 +274,19 @@ def arbiter(
         )
     if model_id is not None:
         _check(session, start, model_id, form)
-    lists, moved = list[ServerEpoch](), dict[str, Moved]()
+    starts, moved = list[ListStart](), dict[str, Moved]()
     for channel in session.hosts:
         begun = channel.recv(ListStart)  # 3
         if not 1 <= begun.bits <= MOST_BITS or len(begun.seed) != 32:
             raise RemoteProtocolError(f"{channel.peer} publishes a list of impossible length", party=channel.peer)
-        lists.append(ServerEpoch(start.epoch, form, begun.bits, np.zeros(0, np.uint64), begun.seed))
+        starts.append(begun)
     if (own := held.get(session.roles.guest)) is not None:
         assert key is not None
         moved[session.roles.guest] = scoring.serve(session, key, session.roles.guest, own, 1)  # 4
-    for channel, one in zip(session.hosts, lists, strict=True):
-        _serve_host(session, channel, one, key, held.get(channel.peer), moved)
+    lists = list[ServerEpoch]()
+    for channel, one in zip(session.hosts, starts, strict=True):
+        words = _serve_host(session, channel, start, one.bits, key, held.get(channel.peer), moved)
+        lists.append(ServerEpoch(start.epoch, form, one.bits, laid_out(words), one.seed))
     keep(moved)
     session.guest.send(EpochReady(1 << 30))  # 6
     session.guest.recv(EpochOpen)
@@ -289,24 +296,25 @@ def arbiter(
 def _serve_host(
     session: Session,
     channel: Channel,
-    one: ServerEpoch,
+    start: EpochStart,
+    bits: int,
     key: DecryptionKey | None,
     held: WeightShares | None,
     moved: dict[str, Moved],
-) -> None:
-    """Steps 4 and 5 at the arbiter, with one host."""
+) -> Words:
+    """Steps 4 and 5 at the arbiter, with one host: its list (2^bits, models)."""
+    form = Form(start.models, start.cut)
     if held is None:
-        one.table = _receive_list(channel, one.bits, one.form)
-        return
+        return _receive_list(channel, bits, form)
     assert key is not None
-    moved[channel.peer] = scoring.serve(session, key, channel.peer, held, 1 << one.bits)  # 4
-    opened = scoring.opened(channel, key, moved[channel.peer].words.shape, 1 << one.bits)
-    theirs = _receive_list(channel, one.bits, one.form)  # 5
-    secret = session.seed("epoch pad", one.name + channel.peer.encode()).secret
-    words = one.form.cut_off(one.form.into(opened) + pad(secret, 1 << one.bits, one.form))
+    moved[channel.peer] = scoring.serve(session, key, channel.peer, held, 1 << bits)  # 4
+    opened = scoring.opened(channel, key, moved[channel.peer].words.shape, 1 << bits)
+    theirs = _receive_list(channel, bits, form)  # 5
+    secret = session.seed("epoch pad", start.epoch + channel.peer.encode()).secret
+    words = form.cut_off(form.into(opened) + pad(secret, 1 << bits, form))
     _send_list(channel, words)
     session.guest.send(PadSeed(secret))
-    one.table = one.form.cut_off(words + theirs)
+    return form.cut_off(words + theirs)
 
 
 def _check(session: Session, start: EpochStart, model_id: bytes, form: Form) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols import tags as tagging
-from protocols._native import DpfKeys
+from protocols._native import DpfKeys, DpfTables
 from protocols.errors import DataError, ModelError
 from protocols.glm.plan import FEATURE, WEIGHT
 from protocols.glm.shares import Words, words_of
@@ -59,6 +59,17 @@ class Form:
 def bits_of(rows: int) -> int:
     """The length of a padded list, as a power of two."""
     return max(1, (rows - 1).bit_length())
+
+
+def check_length(rows: int, party: str) -> None:
+    """Raises DataError for a list that no epoch can hold."""
+    if not 1 <= rows <= 2**MOST_BITS:
+        raise DataError(
+            f"a list of {rows:,} customers cannot be published",
+            expected=f"1 to {2**MOST_BITS:,}",
+            remedy="Publish the customers of one region or product at a time, each under a model of its own",
+            party=party,
+        )
 
 
 def points_of(ids: Iterable[bytes], scalar: bytes) -> PointVec:
@@ -135,8 +146,12 @@ def row_masks(seeds: Iterable[tuple[Seed, int]], ids: Sequence[bytes], models: i
     return total
 
 
-def looked_up(keys: DpfKeys, table: Words, form: Form) -> Words:
-    """(queries, models) this server's shares of the places in `table` (size, models), modulo 2^w."""
-    columns = np.ascontiguousarray(table.T).view(np.int64)
-    found = keys.look_up(np.zeros(len(keys), np.int64), columns)
+def laid_out(table: Words) -> DpfTables:
+    """A list (size, models), once for all look-ups of its epoch: that takes longer than a look-up."""
+    return DpfTables(np.ascontiguousarray(table.T).view(np.int64))
+
+
+def looked_up(keys: DpfKeys, tables: DpfTables, form: Form) -> Words:
+    """(queries, models) this server's shares of the places in a list, modulo 2^w."""
+    found = tables.look_up(keys, np.zeros(len(keys), np.int64))
     return form.cut_off(np.stack([words_of(one) for one in found], axis=1))

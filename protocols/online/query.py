@@ -123,7 +123,9 @@ def ask(session: Session, epoch: GuestEpoch, ids: Sequence[bytes | None], x: NDA
     """
     n, models, form = len(ids), epoch.form.models, epoch.form
     secret = session.seed("online ask", b"".join(len(i or b"").to_bytes(4, "big") + (i or b"") for i in ids))
-    tags, left = _raised(session, secret.child, ids)  # 1
+    scalars = _blinded(session, secret.child, ids)  # 1
+    own, packed = _own(session, epoch, x)  # while the hosts work
+    tags, left = _raised(session, scalars)
     if left < 0:
         return Asked(np.zeros((n, models)), np.zeros(n, np.bool_), left)
     places, known = _places(epoch, tags, secret.child("places").words(n * len(tags)))
@@ -136,11 +138,8 @@ def ask(session: Session, epoch: GuestEpoch, ids: Sequence[bytes | None], x: NDA
         channel.send(QueryKeys(number, ours))  # 2
         session.arbiter.send(QueryKeys(number, other))
         total -= epoch.pads[host][places[host]]
-    own = scoring.times(x, epoch.words)
-    if epoch.theirs is not None:
-        packed, masks = scoring.products(session, epoch.theirs, x, models, _one(session, x.shape[1]))
+    if packed is not None:
         session.arbiter.send(OwnProducts(packed))
-        own = own - masks
     for channel in (*session.hosts, session.arbiter):
         answer = channel.recv(Answer).numbers  # 3
         check_lengths(channel.peer, n * models, answer)
@@ -148,16 +147,19 @@ def ask(session: Session, epoch: GuestEpoch, ids: Sequence[bytes | None], x: NDA
     return Asked(form.predictors(form.cut_off(total + (own >> np.uint64(form.cut)))), known, left)
 
 
-def _one(session: Session, width: int) -> Slots:
+def _own(session: Session, epoch: GuestEpoch, x: NDArray[np.int64]) -> tuple[Words, CipherVec | None]:
+    """(n, models) the guest's own part, or where its weights stay shared its share of it and what the arbiter opens."""
+    own = scoring.times(x, epoch.words)
+    if epoch.theirs is None:
+        return own, None
     key = session.keys.of(session.roles.arbiter)
     assert key is not None
-    return Slots.of(key, 1, width)
+    packed, masks = scoring.products(session, epoch.theirs, x, epoch.form.models, Slots.of(key, 1, x.shape[1]))
+    return own - masks, packed
 
 
-def _raised(
-    session: Session, child: Callable[[str], Seed], ids: Sequence[bytes | None]
-) -> tuple[list[list[bytes]], int]:
-    """Step 1: by host the tag of each id, and what is left of the smallest budget."""
+def _blinded(session: Session, child: Callable[[str], Seed], ids: Sequence[bytes | None]) -> list[bytes]:
+    """Step 1, asked: the scalar of each id."""
     seeds = [child(f"blind {row}") for row in range(len(ids))]
     scalars = [seed.scalar() for seed in seeds]
     own = [
@@ -165,16 +167,22 @@ def _raised(
         for seed, scalar, one in zip(seeds, scalars, ids, strict=True)
     ]
     broadcast(session.hosts, BlindedAsk(PointVec.of_own(b"".join(own))))
+    return scalars
+
+
+def _raised(session: Session, scalars: Sequence[bytes]) -> tuple[list[list[bytes]], int]:
+    """Step 1, answered: by host the tag of each id, and what is left of the smallest budget."""
+    inverses = [inverse(scalar) for scalar in scalars]
     found, left = list[list[bytes]](), 1 << 62
     for channel in session.hosts:
         raised = channel.recv(RaisedAsk)
         left = min(left, raised.left)
         if raised.left < 0:
             continue
-        check_lengths(channel.peer, len(ids), raised.points)
+        check_lengths(channel.peer, len(scalars), raised.points)
         data = raised.points.to_bytes()
         points = (PointVec.receive(data[i : i + POINT_BYTES], channel.peer) for i in range(0, len(data), POINT_BYTES))
-        found.append([(p * inverse(s)).tag_bytes() for p, s in zip(points, scalars, strict=True)])
+        found.append([(p * i).tag_bytes() for p, i in zip(points, inverses, strict=True)])
     return found, left
 
 
@@ -198,10 +206,13 @@ def _places(
     return places, known
 
 
-def serve_host(session: Session, epoch: ServerEpoch, meter: Meter) -> EpochStart | None:
+def serve_host(
+    session: Session, epoch: ServerEpoch, meter: Meter, settle: Callable[[], None] = lambda: None
+) -> EpochStart | None:
     """A host's side, until the guest starts another epoch, which is returned, or ends.  Learns: how often, and when.
 
-    meter: charges queries before they are answered.  Raises ProtocolError for a number that is not the next one.
+    meter: charges queries before anything is said of them; settle: returns when nothing can undo what was charged, and
+    is called before an answer.  Raises ProtocolError for a number that is not the next one.
     """
     guest, asked = session.guest, 0  # ids that are raised and not looked up
     while True:
@@ -212,7 +223,8 @@ def serve_host(session: Session, epoch: ServerEpoch, meter: Meter) -> EpochStart
             _check_count(guest, asked)
             keys = _keys(guest, message, epoch, 0)  # 2
             check_lengths(guest.peer, asked, keys, what="keys")
-            found = looked_up(keys, epoch.table, epoch.form)
+            found = looked_up(keys, epoch.tables, epoch.form)
+            settle()
             _answer(guest, epoch, found + answer_mask(epoch.seed, epoch.number, asked, epoch.form))  # 3
             asked = 0
         else:
@@ -253,7 +265,8 @@ def serve_arbiter(
             asked = guest.recv(QueryKeys) if host else message
             keys = _keys(guest, asked, epoch, 1)  # 2
             check_lengths(guest.peer, count, keys, what="keys")
-            total += looked_up(keys, epoch.table, epoch.form) - answer_mask(epoch.seed, epoch.number, count, epoch.form)
+            total += looked_up(keys, epoch.tables, epoch.form)
+            total -= answer_mask(epoch.seed, epoch.number, count, epoch.form)
         if held is not None:
             assert key is not None
             width = held.latest.shape[1]

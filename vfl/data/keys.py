@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -136,6 +136,19 @@ def canonical_ids(
     return _spread(_composed([column.take(np.flatnonzero(present)) for column in columns]), present)
 
 
+def canonical_id(values: Sequence[str], party: str, keys: Sequence[str], normalise: Mapping[str, str]) -> bytes:
+    """The id of one row, by the texts in its key columns: what `canonical_ids` makes of a table of this row.  Raises
+    DataError."""
+    row, texts = np.ones(1, np.int64), list[bytes]()
+    for key, value in zip(keys, values, strict=True):
+        how = normaliser(normalise.get(key, "text"))
+        ((text,),) = _normalised([[value]], row, party, key, how, False, None)
+        texts.append(text)
+    if sum(map(len, texts)) + (HEADER * len(texts) if len(texts) > 1 else 0) > MAX_ID_BYTES:
+        raise bad_ids(party, keys, f"has an id longer than {MAX_ID_BYTES:,} bytes", "Is this the id column?")
+    return b"".join(map(_headed, texts))
+
+
 def _long(columns: Sequence[Ids], header: int) -> Rows:
     """The rows (from 0) whose texts are too long together; header: bytes that each has in addition."""
     found, rows = list[Rows](), len(columns[0])
@@ -235,7 +248,9 @@ def _texts(
         )
     some = bool(null.any())
     present, numbers = (column[~null], np.flatnonzero(~null)) if some else (column, np.arange(len(column)))
-    chunks = _normalised(present, np.add(numbers, 1, out=numbers), party, key, how, nulls, shapes)
+    np.add(numbers, 1, out=numbers)
+    values = plain_texts(present, numbers, party, key, dates=how.name.startswith("date"))
+    chunks = _normalised(values, numbers, party, key, how, nulls, shapes)
     texts = Ids.joined([_headed(text) for text in chunk] for chunk in chunks) if headed else Ids.joined(chunks)
     return _spread(texts, ~null) if some else texts
 
@@ -245,9 +260,15 @@ def _headed(text: bytes) -> bytes:
 
 
 def _normalised(
-    column: pd.Series, numbers: Rows, party: str, key: str, how: Normaliser, nulls: bool, shapes: Shapes | None
+    chunks: Iterable[list[str]],
+    numbers: Rows,
+    party: str,
+    key: str,
+    how: Normaliser,
+    nulls: bool,
+    shapes: Shapes | None,
 ) -> Iterator[list[bytes]]:
-    """Chunks of normalised texts; errors are reported after the last chunk, for all rows at once.  numbers: the rows'
+    """Chunks of texts, normalised; errors are reported after the last chunk, for all rows at once.  numbers: the rows'
     numbers, for messages; shapes: counts them."""
     wrong: dict[tuple[str, str], list[int]] = {}
 
@@ -256,7 +277,7 @@ def _normalised(
             wrong.setdefault((what, remedy), []).extend(numbers[done + np.array(rows)].tolist())
 
     done = 0
-    for values in plain_texts(column, numbers, party, key, dates=how.name.startswith("date")):
+    for values in chunks:
         if shapes is not None:
             shapes.add(values, numbers[done : done + len(values)])
         if how.spoilt is not None:

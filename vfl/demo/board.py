@@ -69,6 +69,17 @@ class Node:
             connection.request(method, path, headers={"Authorization": f"Bearer {self.token}"})
             return json.loads(connection.getresponse().read())
 
+    def withdraw(self) -> None:
+        """Ends the processes of models that somebody has published meanwhile.  Raises OSError."""
+        digests = [one["job_digest"] for one in self.ask("GET", "/v1/online")["online"]]
+        for digest in digests:
+            command = [sys.executable, "-m", "vfl", "node", "withdraw", digest, str(self.folder / "party.toml")]
+            subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        ends = [self.folder / "node" / "online" / "processes" / f"{digest}.end" for digest in digests]
+        deadline = time.monotonic() + STOP_SECONDS
+        while not all(end.exists() for end in ends) and time.monotonic() < deadline:
+            time.sleep(0.1)
+
     def submit(self, job: Path) -> None:
         """Puts a copy into the inbox."""
         (self.folder / "node" / "inbox" / job.name).write_bytes(job.read_bytes())
@@ -167,12 +178,13 @@ def _start(name: str, folder: Path, listen: str, approved: str) -> Node:
 
 
 def _stop(nodes: list[Node]) -> None:
-    """Withdraws all approvals, waits until no job runs, and ends the nodes."""
+    """Withdraws all approvals and published models, waits until none of their processes lives, and ends the nodes."""
     try:
         with contextlib.suppress(OSError, VFLError):
             for node in nodes:
                 for job in node.ask("GET", "/v1/jobs")["jobs"]:
                     node.ask("POST", f"/v1/jobs/{job['job_digest']}/cancel")
+                node.withdraw()
             going = {"running", "cancelling"}
             _until(lambda: not any(going & set(_states(node)) for node in nodes), nodes, STOP_SECONDS)
     finally:

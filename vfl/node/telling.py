@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -30,8 +30,8 @@ class Decision(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     how: Annotated[str, Meta(description="command, http or party file")]
 
 
-class NodeJob(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A job at a node."""
+class JobState(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A job at a node, as a command, the local face and the board show it."""
 
     job: str
     job_digest: str
@@ -41,28 +41,37 @@ class NodeJob(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     changed: Annotated[str, Meta(description="since when, ISO 8601")]
     submitted: str
     submitted_by: str
+    message: Annotated[str | None, Meta(description="of the error that ended its last process")]
+    called: Annotated[str | None, Meta(description="when somebody who knows the job last called for it in vain")]
+
+
+class NodeJob(JobState, kw_only=True, forbid_unknown_fields=True):
+    """A job at a node."""
+
     decisions: list[Decision]
     code: Annotated[str | None, Meta(description="of the error that ended its last process")]
-    message: Annotated[str | None, Meta(description="the same in words")]
-    called: Annotated[str | None, Meta(description="when somebody who knows the job last called for it in vain")]
 
 
 def job_told(table: JobTable, entry: Entry) -> NodeJob:
     """One job with its decisions."""
-    return NodeJob(
-        job=entry.name,
-        job_digest=entry.digest,
-        command=entry.command,
-        parties=entry.parties.split(", "),
-        state=entry.state,
-        changed=time_text(entry.changed),
-        submitted=entry.submitted,
-        submitted_by=entry.submitted_by,
-        decisions=[Decision(at=a, what=b, who=c, how=d) for a, b, c, d in table.decisions(entry.digest)],
-        code=entry.code,
-        message=entry.message,
-        called=None if entry.called is None else time_text(entry.called),
-    )
+    decisions = [Decision(at=a, what=b, who=c, how=d) for a, b, c, d in table.decisions(entry.digest)]
+    return NodeJob(**state_told(entry), decisions=decisions, code=entry.code)
+
+
+def state_told(entry: Entry) -> dict[str, Any]:
+    """What a `JobState` holds."""
+    return {
+        "job": entry.name,
+        "job_digest": entry.digest,
+        "command": entry.command,
+        "parties": entry.parties.split(", "),
+        "state": entry.state,
+        "changed": time_text(entry.changed),
+        "submitted": entry.submitted,
+        "submitted_by": entry.submitted_by,
+        "message": entry.message,
+        "called": None if entry.called is None else time_text(entry.called),
+    }
 
 
 def last_event(directory: Path, entry: Entry) -> Event | None:

@@ -90,6 +90,8 @@ class Standardiser:
     def _standardised(self, features: pd.DataFrame, party: str) -> NDArray[np.float64]:
         if self.steps is not None:
             features = self.steps.transform(features, party)
-        check_columns(features, self.columns, party)
-        values = features[list(self.columns)].to_numpy(np.float64)
+        if tuple(features.columns) != self.columns:
+            check_columns(features, self.columns, party)
+            features = features[list(self.columns)]
+        values = features.to_numpy(np.float64)
         return np.asarray((values - self.mean) / self.scale, dtype=np.float64)

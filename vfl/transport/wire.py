@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterable
 
 from protocols.errors import LocalProtocolError, PeerClosed, PeerTimeout, VFLError
 from vfl.transport.frames import MAX_MESSAGE_BYTES, wire_size
+from vfl.transport.window import OVERHEAD
+
+TOLD = 1 << 20  # bytes of messages that are read before the loop hears of it: each time wakes its thread
 
 
 class Mailroom:
@@ -113,7 +116,7 @@ class TlsWire:
         took: Callable[[str, int], None],
     ) -> None:
         self._me, self._peer, self._mailroom, self._post, self._took = me, peer, mailroom, post, took
-        self._sent = self._received = 0
+        self._sent = self._received = self._untold = 0
 
     @property
     def me(self) -> str:
@@ -150,6 +153,9 @@ class TlsWire:
         *any* peer (PeerClosed, PeerTimeout, RemoteProtocolError, each naming it), or PeerAborted.  Of a peer that may
         leave, its death is raised here alone."""
         data = self._mailroom.take(self._peer, timeout)
-        self._took(self._peer, len(data))
+        self._untold += len(data) + OVERHEAD
+        if self._untold >= TOLD:
+            self._took(self._peer, self._untold - OVERHEAD)
+            self._untold = 0
         self._received += wire_size(len(data))
         return data

@@ -1,10 +1,10 @@
-//! `DpfKeys`.
+//! `DpfKeys`, and tables that they look up in.
 
 use numpy::{PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use vfl_core::dpf::{self, Backend};
+use vfl_core::dpf::{self, Backend, Tables};
 
 use crate::convert;
 use crate::error::raise;
@@ -14,6 +14,40 @@ use crate::run::on_all_cores;
 /// (length,) keys of one of two parties for point functions on tables of 2^bits entries (Boyle, Gilboa, Ishai, CCS 2016), leaves in Z_2^128.
 #[pyclass(frozen, module = "protocols._native")]
 struct DpfKeys(dpf::DpfKeys);
+
+/// (t, 2^bits) tables, laid out once for the look-ups of many keys.
+#[pyclass(frozen, module = "protocols._native")]
+struct DpfTables(Tables);
+
+#[pymethods]
+impl DpfTables {
+    /// Of 64-bit integers; 32 bytes an entry, 16 where a table spans less than 2^52.
+    #[new]
+    fn new(py: Python<'_>, tables: PyReadonlyArray2<'_, i64>) -> PyResult<Self> {
+        let (values, _, columns) = convert::matrix(&tables);
+        if !columns.is_power_of_two() {
+            return Err(PyValueError::new_err("tables do not have 2^bits entries"));
+        }
+        let bits = columns.trailing_zeros() as usize;
+        on_all_cores(py, || Tables::new(&values, bits))?.map(Self).map_err(raise)
+    }
+
+    /// How many tables.
+    fn __len__(&self) -> usize {
+        self.0.count()
+    }
+
+    /// As `DpfKeys.look_up` of the same tables.
+    fn look_up(&self, py: Python<'_>, keys: &DpfKeys, x: PyReadonlyArray1<'_, i64>) -> PyResult<Vec<PlainVec>> {
+        let (x, backend) = (convert::vector(&x), backend()?);
+        let shares = on_all_cores(py, || keys.0.look_up_in(backend, &x, &self.0))?.map_err(raise)?;
+        Ok(shares.into_iter().map(PlainVec).collect())
+    }
+
+    fn __repr__(&self) -> String {
+        format!("DpfTables({} tables of {} entries)", self.0.count(), self.0.size())
+    }
+}
 
 #[pymethods]
 impl DpfKeys {
@@ -107,5 +141,6 @@ fn backend() -> PyResult<Backend> {
 }
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_class::<DpfTables>()?;
     m.add_class::<DpfKeys>()
 }

@@ -144,7 +144,7 @@ def test_crafted_keys_read_the_bits_of_one_score() -> None:
     whole = sum(k.look_up(x, columns)[0].to_ints()[0] for k in (keys, other)) % (1 << 128)
     assert near(whole, factors, 1 << 128) == [truth], "the control reads both, and nothing else fits"
     form = lists.Form(1, 0)
-    answer = sum(int(lists.looked_up(k, table, form)[0, 0]) for k in (keys, other)) % (1 << W)
+    answer = sum(int(lists.looked_up(k, lists.laid_out(table), form)[0, 0]) for k in (keys, other)) % (1 << W)
     fits = near(answer, factors, 1 << W)
     assert len(fits) > 8
     assert truth not in fits
@@ -223,6 +223,6 @@ def other_model(session: Session, world: OnlineWorld) -> None:
 def test_words_are_cut_at_the_server() -> None:
     keys, _ = DpfKeys.deal(b"d" * 32, np.array([5]), 4)
     table = np.full((16, 1), (1 << 21) - 1, np.uint64)
-    found = lists.looked_up(keys, table, lists.Form(1, lists.UNIT))
+    found = lists.looked_up(keys, lists.laid_out(table), lists.Form(1, lists.UNIT))
     assert int(found[0, 0]) < 1 << 21
     assert words_of(keys.look_up(np.zeros(1, np.int64), table.T.view(np.int64).copy())[0])[0] >= 1 << 21

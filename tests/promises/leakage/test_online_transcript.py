@@ -57,7 +57,7 @@ def test_a_transcript_says_nothing_of_the_id(shared: str) -> None:
 def skipping(session: Session, epoch: GuestEpoch, ids: Sequence[bytes | None], x: Any) -> None:
     """Planted: whoever is unknown costs no second step."""
     if ids[0] is None or ids[0].startswith(b"nobody"):
-        query._raised(session, session.seed("planted").child, ids)
+        query._raised(session, query._blinded(session, session.seed("planted").child, ids))
     else:
         query.ask(session, epoch, ids, x)
 

@@ -49,7 +49,8 @@ def test_the_demo_answers_a_program(parties: Institutions) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_demo_with_a_board(parties: Institutions) -> None:
-    """One job is done, one runs, one waits; a click approves it and its report opens; at the end no process lives."""
+    """One job is done, one runs, one waits; a click approves it and its report opens; at the end no process lives, not
+    even that of a model that somebody has published."""
     playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")
     if not (chromium := shutil.which("chromium")):
         pytest.skip("no chromium on PATH")
@@ -87,6 +88,13 @@ def test_the_demo_with_a_board(parties: Institutions) -> None:
         first.get_by_role("button", name=re.compile("Ledger of demo-credit-sim-next")).click()
         is_shown(first.get_by_text("you, 2"))  # who approved it, and when
         browser.close()
+    model = Path(told.reports["bank"]).parent / "model"
+    published = parties.here("node", "publish", folder / "job.toml", folder / "bank" / "party.toml", "--model", model)
+    assert published.code == 0, published.err
+    lock = folder / "bank" / "node" / "online" / "processes"
+    while not any(map(is_locked, lock.glob("*.lock"))):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
     running.kill(signal.SIGINT)
     assert running.wait(90).code == 0, running.err.read_text()
     assert not [lock for lock in folder.glob("*/node/**/*.lock") if is_locked(lock)]

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from protocols._native import DpfKeys, InvalidBytes, PlainVec
+from protocols._native import DpfKeys, DpfTables, InvalidBytes, PlainVec
 
 M = 1 << 128
 SEED = bytes(range(32))
@@ -219,6 +219,25 @@ def test_backends_agree(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setenv("VFL_NATIVE_BACKEND", name)
             found.append([*key.look_up(x, random_tables(bits, 3)), key.look_up_sums(x, random_tables(bits, 2))])
         assert all(f == found[0] for f in found)
+
+
+@pytest.mark.parametrize("bits", [1, 6, 9])
+def test_tables_that_are_laid_out_once(bits: int) -> None:
+    """They serve every key of their size, and no other."""
+    size = 1 << bits
+    values = np.random.default_rng(bits).integers(-(1 << 62), 1 << 62, (2, size))
+    tables, x = DpfTables(values), np.arange(3) % size
+    assert len(tables) == 2
+    for seed in (SEED, bytes(32)):
+        for keys in DpfKeys.deal(seed, x[::-1].copy(), bits):
+            assert [v.to_bytes() for v in tables.look_up(keys, x)] == [v.to_bytes() for v in keys.look_up(x, values)]
+    other = DpfKeys.deal(SEED, np.zeros(1, np.int64), bits + 1)[0]
+    with pytest.raises(ValueError, match="2\\^bits"):
+        tables.look_up(other, np.zeros(1, np.int64))
+    for wrong in (np.zeros((1, 3), np.int64), np.zeros((0, 8), np.int64), np.zeros((1, 1), np.int64)):
+        with pytest.raises(ValueError, match="bits"):
+            DpfTables(wrong)
+    assert repr(tables) == f"DpfTables(2 tables of {size} entries)"
 
 
 def test_strided_arrays() -> None:

@@ -42,7 +42,7 @@ def health() -> Response:
 
 def metrics(request: Request, _: Reader) -> Response:
     """Metrics in the text format of Prometheus."""
-    return Response(metrics_of(service_of(request)), media_type=TYPE)
+    return Response(metrics_of(service_of(request), request.app.state.online_times), media_type=TYPE)
 
 
 def jobs(request: Request, _: Reader) -> Response:

@@ -18,7 +18,7 @@ from vfl.node.http.part import Answer
 from vfl.node.online.publications import Published
 from vfl.node.service import Service
 from vfl.node.table import Entry
-from vfl.node.telling import certificate_ends, last_event, time_text
+from vfl.node.telling import JobState, certificate_ends, last_event, state_told
 from vfl.report.page import PAGE
 from vfl.run.budget.shown import Limit
 from vfl.run.budget.used import budgets_used
@@ -46,21 +46,11 @@ class Progress(Answer):
     missing: Annotated[list[str], Meta(description="for which this party waits")]
 
 
-class BoardJob(Answer):
+class BoardJob(JobState, kw_only=True, forbid_unknown_fields=True):
     """A job at the node."""
 
-    job: str
-    job_digest: str
-    command: str
-    parties: list[str]
-    state: str
-    changed: str
-    submitted: str
-    submitted_by: str
     approved_by: str | None
     approved_at: str | None
-    message: Annotated[str | None, Meta(description="of the error that ended its last process")]
-    called: Annotated[str | None, Meta(description="when somebody who knows the job last called for it in vain")]
     progress: Annotated[Progress | None, Meta(description="of a job that runs")]
 
 
@@ -160,18 +150,9 @@ class Boards:
     def _job(self, entry: Entry) -> BoardJob:
         running = entry.state in ("running", "cancelling")
         return BoardJob(
-            job=entry.name,
-            job_digest=entry.digest,
-            command=entry.command,
-            parties=entry.parties.split(", "),
-            state=entry.state,
-            changed=time_text(entry.changed),
-            submitted=entry.submitted,
-            submitted_by=entry.submitted_by,
+            **state_told(entry),
             approved_by=entry.approved_by,
             approved_at=entry.approved_at,
-            message=entry.message,
-            called=None if entry.called is None else time_text(entry.called),
             progress=self._progress(entry) if running else None,
         )
 

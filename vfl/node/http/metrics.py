@@ -11,10 +11,12 @@ from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
+    Histogram,
     disable_created_metrics,
     generate_latest,
 )
 
+from vfl.node.online.asked import Answered
 from vfl.node.service import Service
 from vfl.node.table import STATES
 from vfl.node.telling import certificate_ends, last_event
@@ -22,11 +24,32 @@ from vfl.node.telling import certificate_ends, last_event
 without_times: Callable[[], None] = disable_created_metrics  # which has no types
 without_times()  # the counters below are made for each answer
 TYPE: str = CONTENT_TYPE_LATEST
+REFUSED = {422: "refused", 429: "limited"}  # by status
+BORDERS = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.5, 1.0, 2.0, 5.0)  # seconds
 
 
-def metrics_of(service: Service) -> bytes:
-    """All metrics, as text."""
+class OnlineTimes:
+    """How long online queries took at this node, by job and outcome: nothing says of whom."""
+
+    def __init__(self) -> None:
+        told = "seconds of online queries, from the whole request to the answer"
+        labels = ["job", "outcome"]
+        self.seconds = Histogram("vfl_online_query_seconds", told, labels, buckets=BORDERS, registry=None)
+
+    def add(self, job: str, answered: Answered, seconds: float) -> None:
+        """A query that is over."""
+        outcome = "answered"
+        if answered.refused is not None:
+            outcome = REFUSED.get(answered.refused.status, "none")
+        elif answered.score is not None and answered.score.why is not None:
+            outcome = answered.score.why
+        self.seconds.labels(job, outcome).observe(seconds)
+
+
+def metrics_of(service: Service, times: OnlineTimes) -> bytes:
+    """All metrics, as text; times: of the queries since the node began."""
     registry = CollectorRegistry()
+    registry.register(times.seconds)
     _node(service, registry)
     _runs(service, registry)
     _certificates(service, registry)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from concurrent.futures import ThreadPoolExecutor
+import time
 from typing import Annotated, Any
 
 import msgspec
@@ -15,14 +13,12 @@ from vfl.node.http.access import User
 from vfl.node.http.answers import OneScore
 from vfl.node.http.answers import Publications as Published
 from vfl.node.http.guards import Reader, Token, may, said, service_of
-from vfl.node.online.asked import Answered, Ask
-from vfl.node.online.local_socket import MOST, Line
+from vfl.node.http.metrics import OnlineTimes
+from vfl.node.online.asked import Answered, Ask, NoScore
+from vfl.node.online.local_socket import MOST, Lines
 from vfl.node.online.publications import Publications
-from vfl.node.service import Service
 
 MARGIN = 2.0  # seconds that the process may take beyond its own deadline
-THREADS = ThreadPoolExecutor(64, "vfl node, queries")  # as many as there can be requests at once
-lines = threading.local()  # by thread, the open connections by digest
 
 BODY: dict[str, Any] = {
     "requestBody": {
@@ -32,7 +28,7 @@ BODY: dict[str, Any] = {
 }
 
 
-def may_score(request: Request, token: Token) -> User:
+async def may_score(request: Request, token: Token) -> User:  # in the loop: it is not worth a thread
     return may(request, token, "score")
 
 
@@ -44,8 +40,7 @@ async def score(request: Request, _: Annotated[User, Depends(may_score)]) -> Res
         body += piece
         if len(body) >= MOST:
             raise HTTPException(422, "a query is shorter than that")
-    loop = asyncio.get_running_loop()
-    return said(await loop.run_in_executor(THREADS, asked, service_of(request), bytes(body)))
+    return said(await asked(request, bytes(body)))
 
 
 def online(request: Request, _: Reader) -> Response:
@@ -55,6 +50,7 @@ def online(request: Request, _: Reader) -> Response:
 
 def add_online(app: FastAPI) -> None:
     """Adds the routes."""
+    app.state.lines, app.state.online_times = dict[str, Lines](), OnlineTimes()  # lines: by digest
     found = answers.of(OneScore, 401, 403, 404, 422, 429, 503)
     add = app.add_api_route
     add("/v1/score", score, methods=["POST"], responses=found, response_class=Response, openapi_extra=BODY)
@@ -62,20 +58,21 @@ def add_online(app: FastAPI) -> None:
     add("/v1/online", online, methods=["GET"], responses=found, response_class=Response)
 
 
-def asked(service: Service, body: bytes) -> OneScore:
+async def asked(request: Request, body: bytes) -> OneScore:
     """The score of the customer in a request.  Raises HTTPException."""
+    began, service = time.perf_counter(), service_of(request)
     try:
         ask = msgspec.json.decode(body, type=Ask)
     except msgspec.MsgspecError as error:
         raise HTTPException(422, f"this is no query: {error}") from None
-    digest = _digest(service.online.publications, ask)
+    digest, name = _model(service.online.publications, ask)
     try:
-        answer = _line(service.online.publications, digest).ask(
-            msgspec.json.encode(ask), service.node.online.seconds + MARGIN
-        )
+        answer = await _lines(request, digest).ask(msgspec.json.encode(ask), service.node.online.seconds + MARGIN)
         found = msgspec.json.decode(answer, type=Answered)
     except (OSError, msgspec.MsgspecError):
-        raise HTTPException(503, "the process of this model does not answer", {"Retry-After": "1"}) from None
+        found = Answered(refused=NoScore(status=503, detail="the process of this model does not answer", seconds=1))
+    times: OnlineTimes = request.app.state.online_times
+    times.add(name, found, time.perf_counter() - began)
     if found.refused is not None:
         refused = found.refused
         headers = None if refused.seconds is None else {"Retry-After": str(refused.seconds)}
@@ -84,19 +81,19 @@ def asked(service: Service, body: bytes) -> OneScore:
     return OneScore(score=found.score)
 
 
-def _digest(publications: Publications, ask: Ask) -> str:
-    offered = [one.digest for one in publications.all()]
-    if ask.job is None and len(offered) == 1:
-        return offered[0]
-    if ask.job in offered:
-        return ask.job
+def _model(publications: Publications, ask: Ask) -> tuple[str, str]:
+    """The digest and the name of the job whose model is asked.  Raises HTTPException."""
+    offered = publications.names()
+    digest = next(iter(offered)) if ask.job is None and len(offered) == 1 else ask.job
+    if digest in offered:
+        return digest, offered[digest]
     several = "several models are published: name the digest of one as 'job'"
     raise HTTPException(404, several if offered and ask.job is None else "no such model is published")
 
 
-def _line(publications: Publications, digest: str) -> Line:
-    """A connection that stays open, of this thread."""
-    kept: dict[str, Line] = lines.__dict__.setdefault("kept", {})
-    if digest not in kept:
-        kept[digest] = Line(publications.socket(digest))
-    return kept[digest]
+def _lines(request: Request, digest: str) -> Lines:
+    """Connections to the process of a publication."""
+    every: dict[str, Lines] = request.app.state.lines
+    if digest not in every:
+        every[digest] = Lines(service_of(request).online.publications.socket(digest))
+    return every[digest]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator
@@ -29,6 +30,15 @@ class _Certified(H11Protocol):
         super().connection_made(transport)
         inside = transport.get_extra_info("ssl_object")
         self.app_state = {**self.app_state, "certificate": None if inside is None else inside.getpeercert(True)}
+
+
+class _Server(uvicorn.Server):
+    """Lets go of what its application has opened in its loop."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        for lines in self.config.app.state.lines.values():  # type: ignore[union-attr]
+            await lines.close()
 
 
 @contextlib.asynccontextmanager
@@ -65,7 +75,7 @@ async def face(service: Service, http: Http) -> AsyncIterator[None]:
             config.ssl.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # each is trusted by itself
             config.ssl.verify_mode = ssl.CERT_OPTIONAL
     listener = open_listener(http.listen)
-    server = uvicorn.Server(config)
+    server = _Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="vfl node, local face", daemon=True)
     thread.start()
     try:

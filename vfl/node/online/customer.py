@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from protocols.errors import ConfigError, DataError
-from vfl.data import Table, table_from_frame
-from vfl.data.keys import keys_of
+from vfl.data import literals, table_from_frame
+from vfl.data.keys import canonical_id
 from vfl.job import Job, Party
 from vfl.models.kind import Kind
 from vfl.models.regression.part import AdditivePart
 from vfl.node.online.asked import Ask, NoScore, Value
 
 ROW = "row of a query"
+EXACT = 2**53  # below, a whole number is one of floating point
 
 
 class Refusal(Exception):
@@ -38,22 +40,30 @@ class Customers:
         self._columns, self._normalise = job.align.keys[0], job.align.normalise
         self._party, self._part, self._kind = party.name, part, kind
         assert party.data is not None
-        self._settings = dataclasses.replace(party.data.settings(), id_columns={}, exclude=())
+        self._settings = settings = dataclasses.replace(party.data.settings(), id_columns={}, exclude=())
+        self._names = pd.Index(part.inputs, dtype=object)
+        self._plain = all(  # columns of numbers
+            part.schema.types.get(name, "number") == settings.types.get(name, "number") == "number"
+            for name in part.inputs
+        )
+        absent = (*part.schema.missing, *settings.missing)
+        self._codes = {float(text) for text in absent if literals.is_number(text)}  # numbers that mean a missing value
 
     def name(self, ask: Ask) -> bytes | None:
         """The canonical id; None where there is none: such a customer is nobody's.  Raises Refusal for other columns
-        than the key's."""
+        than the key's, and where all are empty."""
         given = ask.id if isinstance(ask.id, dict) else {self._columns[0]: ask.id}
         if set(given) != set(self._columns):
             raise Refusal(422, f"id: the job's key is {', '.join(self._columns)}")
+        texts = [str(given[column]) for column in self._columns]
+        if not any(text.strip() for text in texts):
+            raise Refusal(422, "id: it is empty")
         try:
-            frame = pd.DataFrame({column: [str(given[column])] for column in self._columns})
-            ((ids,), _) = keys_of(frame, self._party, [self._columns], self._normalise, "error")
+            return canonical_id(texts, self._party, self._columns, self._normalise)
         except (DataError, UnicodeError):
             return None
-        return ids[0] or None
 
-    def row(self, features: Mapping[str, Value]) -> Table:
+    def row(self, features: Mapping[str, Value]) -> pd.DataFrame:
         """The own columns.  Raises Refusal for columns that are not those of the model, and for values that it cannot
         use."""
         inputs = self._part.inputs
@@ -61,7 +71,25 @@ class Customers:
             raise Refusal(422, f"features: '{lacking[0]}' is missing (null where the value is not known)")
         if unknown := [name for name in features if name not in inputs]:
             raise Refusal(422, f"features: '{unknown[0]}' is no column of the model")
-        frame = pd.DataFrame({ROW: ["1"], **{name: [features[name]] for name in inputs}})
+        values = [features[name] for name in inputs]
+        if self._are_numbers(values):
+            return pd.DataFrame(np.array([values], np.float64), columns=self._names)
+        return self._read(values)
+
+    def _are_numbers(self, values: Sequence[Value]) -> bool:
+        """Whether all are numbers in columns of numbers, and no codes, as mostly: no check of a table refuses them."""
+        return self._plain and all(
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and abs(value) < EXACT
+            and value not in self._codes
+            for value in values
+        )
+
+    def _read(self, values: Sequence[Value]) -> pd.DataFrame:
+        """The row of a table with these values.  Raises Refusal."""
+        inputs = self._part.inputs
+        frame = pd.DataFrame({ROW: ["1"], **{name: [value] for name, value in zip(inputs, values, strict=True)}})
         try:
             table = table_from_frame(
                 frame,
@@ -84,4 +112,4 @@ class Customers:
         if gaps.shape[1] and gaps.to_numpy().any():
             column = next(str(name) for name in gaps.columns if bool(gaps[name].iloc[0]))
             raise Refusal(422, f"features: the model needs a value of '{column}'")
-        return table
+        return table.features

@@ -16,12 +16,12 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from protocols.errors import VFLError
 from protocols.online.epoch import GuestEpoch
 from protocols.online.query import MOST_AT_ONCE, Asked
-from vfl.data import Table
 from vfl.job.node import Online
 from vfl.job.policy import Policy
 from vfl.models.fallback import Fallback
@@ -109,7 +109,7 @@ class Desk:
         name, row = self._customers.name(ask), self._customers.row(ask.features)
         if self._epoch is None:
             return self._partial(row, "closed")
-        query = Query(name, self._part.own(row.features, [b""]).x)
+        query = Query(name, self._part.own(row, [b""]).x)
         with self._changed:
             if len(self._waiting) >= MOST_WAITING:
                 raise Refusal(429, "too many queries wait for an answer", 1)
@@ -123,6 +123,7 @@ class Desk:
             raise Refusal(429, f"a partner's policy.{PER_DAY} is used up", until_tomorrow(utc_now()))
         if query.cancelled or (self._epoch is None and query.predictors is None):
             return self._partial(row, "silent")
+        self._queries.settle()
         if query.predictors is None:
             return self._partial(row, "unknown")
         return self._score(row, self._part.opened(query.predictors[np.newaxis]), None)
@@ -138,12 +139,12 @@ class Desk:
             raise Refusal(429, f"policy.{refused.key} of this party is used up", refused.seconds)
         self._left = day, left - 1
 
-    def _partial(self, row: Table, why: Why) -> Score:
+    def _partial(self, row: pd.DataFrame, why: Why) -> Score:
         if self._fallback is None:
             raise Refusal(503, "no partner answers, and the training of this model kept no fallback")
-        return self._score(row, self._kind.alone(self._part, self._fallback, row.features), why)
+        return self._score(row, self._kind.alone(self._part, self._fallback, row), why)
 
-    def _score(self, row: Table, scores: NDArray[np.float64], why: Why | None) -> Score:
+    def _score(self, row: pd.DataFrame, scores: NDArray[np.float64], why: Why | None) -> Score:
         found = self._kind.predictions(self._part, scores)
         columns, epoch = self._kind.columns(self._part, scores), self._epoch
         classes = None
@@ -161,9 +162,9 @@ class Desk:
             why=why,
         )
 
-    def _reasons(self, row: Table) -> list[Reason] | None:
+    def _reasons(self, row: pd.DataFrame) -> list[Reason] | None:
         """Only where this party knows its own points."""
-        found = self._kind.explained(self._part, row.features)
+        found = self._kind.explained(self._part, row)
         if found is None:
             return None
         line, reasons = found.iloc[0], list[Reason]()

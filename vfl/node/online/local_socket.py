@@ -3,15 +3,16 @@ line, each way."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
-import socket
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-MOST = 1 << 16  # bytes of a line
+MOST = 1 << 16  # bytes of a query
+LONGEST = 1 << 20  # of an answer
 Answering = Callable[[bytes], bytes]
 
 
@@ -58,43 +59,40 @@ def answered_at(path: Path, answering: Answering) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
-class Line:
-    """A connection to such a socket, which is opened again where it broke.  Of one thread."""
+class Lines:
+    """Connections to such a socket, of one event loop: each is of one line at a time, and stays open for the next."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._socket: socket.socket | None = None
+        self._free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
-    def ask(self, line: bytes, seconds: float) -> bytes:
+    async def ask(self, line: bytes, seconds: float) -> bytes:
         """The answer to a line.  Raises OSError, also where nobody answers in time."""
-        fresh = self._socket is None
-        try:
-            return self._asked(line, seconds)
-        except TimeoutError:
-            self.close()
-            raise
-        except OSError:
-            self.close()
-            if fresh:
-                raise
-        return self._asked(line, seconds)  # the process was another one before
-
-    def close(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-
-    def _asked(self, line: bytes, seconds: float) -> bytes:
-        if self._socket is None:
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        async with asyncio.timeout(seconds):
+            while self._free:
+                with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):  # of a process that is gone
+                    return await self._asked(*self._free.pop(), line)
             with _short(self._path) as name:
-                self._socket.connect(name)
-        self._socket.settimeout(seconds)
-        self._socket.sendall(line + b"\n")
-        found = bytearray()
-        while not found.endswith(b"\n"):
-            more = self._socket.recv(MOST)
-            if not more:
-                raise ConnectionResetError("the process has ended")
-            found += more
-        return bytes(found[:-1])
+                opened = await asyncio.open_unix_connection(name, limit=LONGEST)
+            try:
+                return await self._asked(*opened, line)
+            except asyncio.IncompleteReadError:
+                raise ConnectionResetError("the process has ended") from None
+
+    async def close(self) -> None:
+        """The connections that are free end."""
+        while self._free:
+            _, writer = self._free.pop()
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def _asked(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line: bytes) -> bytes:
+        try:
+            writer.write(line + b"\n")
+            answer = await reader.readuntil(b"\n")
+        except BaseException:
+            writer.close()
+            raise
+        self._free.append((reader, writer))
+        return answer[:-1]

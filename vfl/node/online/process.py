@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from protocols.errors import ConfigError, DisclosureRefused, PeerAborted, TransportError, VFLError
+from protocols.online.lists import check_length
 from vfl.job import Job, Party, cross_check, load_party
 from vfl.job.node import Node
 from vfl.ledger import Approval
@@ -98,6 +99,11 @@ def check(job: Job, party: Party, model: Path | None, data: str | None = None) -
         raise DisclosureRefused(
             f"{party.name}: policy.{PER_DAY} is 0", remedy="Raise it", party=party.name, about=f"policy.{PER_DAY}"
         )
+    if party.run.transcript:
+        raise ConfigError(
+            f"{party.name}: run.transcript records no publication: what an epoch keeps secret is never written",
+            remedy="Set run.transcript to false while the model is published",
+        )
     if data is not None and party.role != "host":
         raise ConfigError(f"{party.name}: only a host publishes customers", remedy="Leave --data out")
     keeps = party.role != "arbiter" or job.arbiter_keeps
@@ -111,7 +117,9 @@ def check(job: Job, party: Party, model: Path | None, data: str | None = None) -
     if model is not None and party.role != "arbiter":
         form_of(job, own_part(job, party, model))
         if party.role == "host":
-            prepare(job, party, model, data, None)  # reads the table, as the process will
+            table = prepare(job, party, model, data, None).ready.table  # read as the process will
+            assert table is not None
+            check_length(len(table), party.name)
     elif model is not None:
         arbiters_part(job, party, model, Identity.load(party.identity.key, party.identity.certificate, party.name))
 

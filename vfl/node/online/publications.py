@@ -21,6 +21,7 @@ from vfl.job import Job, load_job
 from vfl.storage.files import write_private, written
 
 FOLDER = "online"
+SETTLED = 10**9  # nanoseconds after which another change has another time
 Doing = Literal["connecting", "publishing", "answering", "ended"]
 
 
@@ -63,6 +64,7 @@ class Publications:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / FOLDER
+        self._known: tuple[int, dict[str, str]] = (0, {})  # `names`, and when the folder had last changed
         with written(self.folder):
             for path in (folder, self.folder, self.folder / "processes"):
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -104,6 +106,15 @@ class Publications:
             with contextlib.suppress(ConfigError):
                 found.append(self.get(path.stem))
         return sorted(found, key=lambda one: (one.job, one.digest))
+
+    def names(self) -> dict[str, str]:
+        """Of all, by digest the job's name; read again where the folder has changed, or just has: its clock is
+        coarse."""
+        changed = self.folder.stat().st_mtime_ns
+        if changed != self._known[0]:
+            found = {one.digest: one.job for one in self.all()}
+            self._known = (changed if time.time_ns() - changed > SETTLED else 0, found)
+        return self._known[1]
 
     def job(self, digest: str) -> Job:
         """The job as it was given.  Raises ConfigError, also where the file has changed since."""

@@ -137,7 +137,9 @@ def host(meeting: Meeting, again: Callable[[], Scoring], queries: Queries) -> No
             server = epoch.host(session, start, listed, left, keep)
         del scoring, table, own, listed
         meeting.says("answering", epoch=server.name.hex())
-        start = query.serve_host(session, server, lambda n: queries.charge([guest], n, limit, utc_now()))
+        start = query.serve_host(
+            session, server, lambda n: queries.charge([guest], n, limit, utc_now()), queries.settle
+        )
 
 
 def arbiter(meeting: Meeting, again: Callable[[], SharedWeights | None], queries: Queries) -> None:

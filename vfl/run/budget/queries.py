@@ -1,7 +1,8 @@
 """`queries.sqlite` in a party's run directory (mode 0600): how often customers were asked about online, one row per
 partner and hour (UTC), and at the guest how often about each, under a keyed hash of the id, one row per month and id.
 
-A query is charged before it is answered, and on the disk when `charge` returns: a process that is killed loses none.
+A query is charged before anything is asked or answered: whatever ends the process loses none.  `settle` waits until the
+disk has it, which a thread sees to meanwhile, of many at once: so no answer leaves that a power failure could uncount.
 `written` says how many queries of an hour stand in a ledger.  No id is stored; but whoever can read the file, with its
 key, can test a guess of one.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import hmac
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -50,13 +52,15 @@ class Queries:
 
     def __init__(self, directory: Path) -> None:
         self._path, self._lock = directory / FILE, threading.Lock()
+        self._settling = Settling(directory / f"{FILE}-wal")
+        self._month = ""  # of the newest row of `ids`
         with self._errors():
             directory.mkdir(parents=True, exist_ok=True)
             self._path.touch(mode=0o600)
             self._store = sqlite3.connect(self._path, timeout=10, isolation_level=None, check_same_thread=False)
             self._store.execute("PRAGMA trusted_schema = OFF")
             self._store.execute("PRAGMA journal_mode = WAL")
-            self._store.execute("PRAGMA synchronous = FULL")
+            self._store.execute("PRAGMA synchronous = NORMAL")  # `_settling` is what waits for the disk
         with self._changing() as store:
             (version,) = store.execute("PRAGMA user_version").fetchone()
             if version == 0:
@@ -72,6 +76,12 @@ class Queries:
         """Nothing is counted any more."""
         with self._lock:
             self._store.close()
+        self._settling.close()
+
+    def settle(self) -> None:
+        """Returns when everything that was charged before is on the disk."""
+        with self._errors():
+            self._settling.wait()
 
     def charge(self, partners: Sequence[str], count: int, limit: int, now: datetime.datetime) -> int:
         """Charges this number of queries with each partner; how many more are left today with the one that has
@@ -81,6 +91,7 @@ class Queries:
             if left < 0:
                 return -1
             self._add(store, partners, count, now)
+        self._settling.begin()
         return left
 
     def ask(
@@ -97,10 +108,13 @@ class Queries:
                 found = store.execute("SELECT used FROM ids WHERE month = ? AND row = ?", (month, row)).fetchone()
                 if found is not None and found[0] >= per_id:
                     return Refused(PER_ID, until_next_month(now))
-                store.execute("DELETE FROM ids WHERE month != ?", (month,))
+                if month != self._month:
+                    store.execute("DELETE FROM ids WHERE month != ?", (month,))
+                    self._month = month
                 add = "INSERT INTO ids VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET used = used + 1"
                 store.execute(add, (month, row))
             self._add(store, partners, 1, now)
+        self._settling.begin()
         return None
 
     def today(self, partner: str, now: datetime.datetime) -> int:
@@ -165,6 +179,59 @@ class Queries:
                 remedy="Make room there, or put back the file of this party; without it nothing is counted, so no "
                 "query is asked or answered",
             ) from None
+
+
+class Settling:
+    """Waits for the disk in a thread of its own, once for all that was written to a file meanwhile."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._changed = path, threading.Condition()
+        self._begun = self._settled = 0  # how many were written, and are on the disk
+        self._error: OSError | None = None
+        self._thread: threading.Thread | None = None
+
+    def begin(self) -> None:
+        """Something was written."""
+        with self._changed:
+            self._begun += 1
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="vfl online, disk", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def wait(self) -> None:
+        """Until it is on the disk.  Raises OSError where it cannot be brought there."""
+        with self._changed:
+            due = self._begun
+            self._changed.wait_for(lambda: self._settled >= due or self._error is not None)
+            if self._error is not None:
+                raise self._error
+
+    def close(self) -> None:
+        """Nothing is written any more."""
+        with self._changed:
+            self._begun = -1
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            with self._path.open("rb") as file:  # of sqlite's, which takes its locks on others
+                while (due := self._due()) >= 0:
+                    os.fdatasync(file.fileno())
+                    with self._changed:
+                        self._settled = due
+                        self._changed.notify_all()
+        except OSError as error:  # after which nobody knows what the disk has
+            with self._changed:
+                self._error = error
+                self._changed.notify_all()
+
+    def _due(self) -> int:
+        with self._changed:
+            self._changed.wait_for(lambda: self._begun != self._settled)
+            return self._begun
 
 
 def hour_of(now: datetime.datetime) -> str:

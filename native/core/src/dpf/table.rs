@@ -1,5 +1,6 @@
 //! Public tables, laid out for an inner product with the leaves.
 
+use super::MAX_BITS;
 use crate::error::{Result, require};
 
 /// Digits stay below 2^52: what AVX-512 IFMA multiplies.
@@ -20,6 +21,7 @@ struct Recipe {
     high: Option<usize>,
 }
 
+/// Tables of 2^bits entries each.
 pub struct Tables {
     bits: usize,
     recipes: Vec<Recipe>,
@@ -30,6 +32,7 @@ pub struct Tables {
 impl Tables {
     /// `values`: tables of 2^bits entries, one after the other.
     pub fn new(values: &[i64], bits: usize) -> Result<Self> {
+        require((1..=MAX_BITS).contains(&bits), "bits must be between 1 and 20")?;
         let size = 1usize << bits;
         require(!values.is_empty() && values.len().is_multiple_of(size), "tables do not have 2^bits entries")?;
         let mut out = Self { bits, recipes: Vec::new(), digits: Vec::new() };
@@ -55,22 +58,23 @@ impl Tables {
         1 << self.bits
     }
 
-    pub fn len(&self) -> usize {
+    /// How many tables.
+    pub fn count(&self) -> usize {
         self.recipes.len()
     }
 
     /// For every digit, what the leaves of a look-up at `x` in [0, 2^bits) meet, in their order.
-    pub fn windows(&self, x: usize) -> impl Iterator<Item = &[u64]> {
+    pub(super) fn windows(&self, x: usize) -> impl Iterator<Item = &[u64]> {
         self.digits.iter().map(move |digit| &digit[self.size() - x..][..self.size()])
     }
 
-    pub fn digits(&self) -> usize {
+    pub(super) fn digits(&self) -> usize {
         self.digits.len()
     }
 
     /// Adds to `out` the shares, one a table, that the sums over one row make with the correction words of its leaves.  Both parties' leaves add
     /// up to 1, so that the first adds the bias alone.
-    pub fn finish(&self, sums: &[Sums], corrections: [u128; 2], party: u8, out: &mut [u128]) {
+    pub(super) fn finish(&self, sums: &[Sums], corrections: [u128; 2], party: u8, out: &mut [u128]) {
         let digit = |i: usize| {
             let Sums { leaves, marked: [left, right] } = sums[i];
             let corrected = left.wrapping_mul(corrections[0]).wrapping_add(right.wrapping_mul(corrections[1]));

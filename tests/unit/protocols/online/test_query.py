@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from protocols._native import DpfKeys
 from protocols.cipher import Identity, key_offer
-from protocols.errors import RemoteProtocolError
+from protocols.errors import ConfigError, RemoteProtocolError
 from protocols.glm import scoring
 from protocols.glm.plan import FEATURE
 from protocols.local import run_local
 from protocols.online import query
 from protocols.online.epoch import GuestEpoch
 from protocols.session import Session
+from tests.harness import Sent
 from tests.online import MODEL, Numbers, OnlineWorld
 
 ALL = "guest h0 h1 h2"
@@ -94,7 +95,7 @@ def test_a_host_still_answers_after_another_one_refused(monkeypatch: pytest.Monk
     and charges what it raised.  Keys for ids that it has not raised are refused."""
     left, plain = {"h0": 9, "h1": 1}, query.serve_host
 
-    def serve(session: Session, epoch: Any, meter: Any) -> Any:
+    def serve(session: Session, epoch: Any, *meter: Any) -> Any:
         def charge(count: int) -> int:
             left[session.me] -= count
             return left[session.me]
@@ -132,3 +133,26 @@ def test_keys_need_ids_that_were_raised(before: str) -> None:
 
     with pytest.raises(RemoteProtocolError, match="impossible number of ids"):
         OnlineWorld(rows=8, meter=lambda count: 1 - count).run(asks)
+
+
+def test_no_answer_leaves_before_its_charge_is_settled() -> None:
+    """The disk of a host fails: the guest learns whether it knows the id, and no score.  The control is the query
+    before."""
+    settled = list[str]()
+
+    def settle() -> None:
+        settled.append("")
+        if len(settled) > 1:
+            raise ConfigError("the disk is gone", remedy="Mend it")
+
+    def asks(session: Session, epoch: GuestEpoch) -> None:
+        own = np.zeros((1, 3), np.int64)
+        first = query.ask(session, epoch, [b"id 1"], own)
+        assert first.known.all()
+        query.ask(session, epoch, [b"id 2"], own)
+
+    transcript = list[Sent]()
+    with pytest.raises(ConfigError, match="the disk is gone"):
+        OnlineWorld(rows=8, settle=settle).run(asks, transcript=transcript)
+    answers = [one.sender for one in transcript if one.kind is query.Answer]
+    assert answers.count("h0") == 1, "of the first query: what the arbiter answers alone is a uniform number"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import jsonschema
 import msgspec
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.unit.vfl.node.conftest import Bank
 from tests.unit.vfl.node.http.test_http import Face
@@ -87,6 +89,57 @@ def test_what_the_process_answers_is_handed_back(face: Face, bank: Bank) -> None
     assert [one.id for one in heard] == ["C-1"] * 3
     status, found, headers = ask(face, body)
     assert (status, headers["Retry-After"]) == (503, "1"), "the process is gone"
+
+
+def test_the_metrics_count_queries_by_outcome_and_name_nobody(face: Face, bank: Bank) -> None:
+    digest = offer(face, bank.job)
+    answers = [
+        Answered(score=SCORE),
+        Answered(score=msgspec.structs.replace(SCORE, partial=True, why="unknown")),
+        Answered(refused=NoScore(status=429, detail="used up", seconds=77)),
+        Answered(refused=NoScore(status=422, detail="no column")),
+    ]
+    given = iter(answers)
+    with answered_at(face.service.online.publications.socket(digest), lambda _: msgspec.json.encode(next(given))):
+        for _ in answers:
+            ask(face, json.dumps(ASK).encode())
+    assert ask(face, json.dumps(ASK).encode())[0] == 503
+    text = face.ask("GET", "/metrics", "reader")[1]
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    told = families["vfl_online_query_seconds"]
+    assert told.type == "histogram"
+    counts = {s.labels["outcome"]: s.value for s in told.samples if s.name.endswith("_count")}
+    assert counts == dict.fromkeys(("answered", "unknown", "limited", "refused", "none"), 1)
+    assert {s.labels["job"] for s in told.samples} == {load_job(bank.job).name}
+    assert {"job", "outcome"} == set().union(*(s.labels for s in told.samples)) - {"le"}
+    assert "C-1" not in text
+
+
+def test_a_model_that_is_withdrawn_is_not_asked(face: Face, bank: Bank) -> None:
+    """At once, however little time has passed."""
+    body = json.dumps(ASK).encode()
+    for _ in range(3):
+        assert ask(face, body)[0] == 404
+        digest = offer(face, bank.job)
+        assert ask(face, body)[0] == 503
+        face.service.online.publications.withdraw(digest)
+    assert ask(face, body)[0] == 404
+
+
+def test_another_process_is_asked_over_another_connection(face: Face, bank: Bank) -> None:
+    digest, body, gone = offer(face, bank.job), json.dumps(ASK).encode(), threading.Event()
+
+    def first(_: bytes) -> bytes:
+        if gone.is_set():
+            raise OSError
+        return msgspec.json.encode(Answered(score=SCORE))
+
+    where = face.service.online.publications.socket(digest)
+    with answered_at(where, first):
+        assert [ask(face, body)[0] for _ in range(2)] == [200, 200]
+    gone.set()
+    with answered_at(where, lambda _: msgspec.json.encode(Answered(refused=NoScore(status=429, detail="used up")))):
+        assert ask(face, body)[0] == 429
 
 
 def test_what_is_no_query_reaches_no_process(face: Face, bank: Bank) -> None:

@@ -37,8 +37,8 @@ class Readers:
     def name(self, ask: Ask) -> bytes | None:
         return str(ask.id).encode()
 
-    def row(self, features: Any) -> Any:
-        return SimpleNamespace(features=pd.DataFrame({name: [value] for name, value in features.items()}))
+    def row(self, features: Any) -> pd.DataFrame:
+        return pd.DataFrame({name: [value] for name, value in features.items()})
 
 
 @pytest.fixture
@@ -90,6 +90,21 @@ def test_an_answer_of_the_partners(queries: Queries, known: bool, why: str | Non
     assert (score.partial, score.why) == (not known, why)
     assert score.epoch == (b"e" * 16).hex() if known else score.epoch is None
     assert queries.today("telecom", utc_now()) == 1
+
+
+def test_an_answer_waits_until_its_charge_is_on_the_disk(queries: Queries, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But not a partial one: it says nothing of partners."""
+    go = threading.Event()
+    monkeypatch.setattr(queries, "settle", lambda: go.wait(10))
+    at = desk(queries)
+    at.opens(EPOCH)
+    thread, found = asked_in_the_background(at)
+    at.answered(at.take(5), Asked(np.array([[0.75]]), np.array([True]), 999))
+    thread.join(0.05)
+    assert found == []
+    go.set()
+    thread.join(5)
+    assert [one.partial for one in found if isinstance(one, Score)] == [False]
 
 
 def test_a_silent_partner_gets_no_time_beyond_the_deadline(queries: Queries) -> None:
