@@ -6,10 +6,12 @@ from vfl.attacks.attack import Attack
 from vfl.attacks.batches import SmallBatches
 from vfl.attacks.binary_columns import BinaryColumns
 from vfl.attacks.dictionary import Dictionary
+from vfl.attacks.directions import Directions
 from vfl.attacks.first_gradient import FirstGradient
 from vfl.attacks.forensics import Forensics
 from vfl.attacks.gradients import HostGradients
 from vfl.attacks.membership import Membership
+from vfl.attacks.partitions import Partitions
 from vfl.attacks.sums import NodeSums
 from vfl.attacks.traffic import Traffic
 from vfl.attacks.weights import NoiseColumns
@@ -21,6 +23,8 @@ ATTACKS: tuple[Attack, ...] = (
     SmallBatches(),
     NoiseColumns(),
     NodeSums(),
+    Partitions(),
+    Directions(),
     BinaryColumns(),
     Forensics(),
     Membership(),

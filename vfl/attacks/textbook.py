@@ -47,11 +47,14 @@ def predicted(z: Floats, y: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class NodeSums:
-    """Of one node: its rows, their gradients, and the sums left of each boundary of the host's columns."""
+    """Of one node: its rows, their gradients, and the sums left of each boundary of the host's columns; left_rows: which
+    of its rows go left, all of them where it is not split; of_host: whether the split is the host's."""
 
     rows: Ints
     g: Floats
     left: Floats
+    left_rows: NDArray[np.bool_]
+    of_host: bool
 
 
 def boundaries(x: Floats, bins: int) -> tuple[NDArray[np.bool_], Ints]:
@@ -78,9 +81,10 @@ def boosting(x: Floats, y: Floats, own: NDArray[np.bool_], trees: int, depth: in
             below = list[Ints]()
             for rows in level:
                 sums_g, sums_h = left[:, rows] @ g[rows], left[:, rows] @ h[rows]
-                found += [NodeSums(rows, q[rows], s[theirs]) for q, s in ((g, sums_g), (h, sums_h))]
                 best = split(sums_g, sums_h, g[rows].sum(), h[rows].sum())
                 here = inside[best, rows] if best >= 0 else np.ones(len(rows), dtype=np.bool_)
+                whose = best >= 0 and bool(theirs[best])
+                found += [NodeSums(rows, q[rows], s[theirs], here, whose) for q, s in ((g, sums_g), (h, sums_h))]
                 below += [part for part in (rows[here], rows[~here]) if len(part) > 1]
             level = below
         for rows in level:

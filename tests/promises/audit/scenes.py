@@ -16,6 +16,7 @@ from vfl.schema.spec import Spec
 KINDS: dict[str, tuple[Spec, dict[str, Any]]] = {
     "regression": (vfl.LogisticRegression(), {}),
     "sealed trees": (vfl.BoostedTrees(n_estimators=10), {}),
+    "open trees": (vfl.BoostedTrees(n_estimators=10, membership="open"), {}),
     "scorecard": (vfl.Scorecard(), {"reveal": ["guest"]}),
 }
 
