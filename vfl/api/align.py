@@ -175,7 +175,7 @@ def align(
     for sentence in near_misses(keys, by_column, compared):
         warn_user(sentence)
     roles = Roles(GUEST, tuple(hosts), ARBITER)
-    noise = _noise(privacy, cardinality_only)
+    noise = size_noise(privacy, cardinality_only)
     plan = alignment.AlignmentPlan(least, len(keys), cardinality_only, noise=noise)
     programs: dict[str, Any] = {
         party: partial(alignment.data_party, keys=own.keys, plan=plan) for party, own in owns.items()
@@ -189,7 +189,8 @@ def align(
     return Aligned(frames[GUEST], {host: frames[host] for host in hosts}, report)
 
 
-def _noise(privacy: object, size_only: bool) -> SizeNoise | None:
+def size_noise(privacy: object, size_only: bool) -> SizeNoise | None:
+    """On the size, where it is asked for.  Raises ConfigError where it is not the size alone that is opened."""
     if privacy is None:
         return None
     if not isinstance(privacy, Privacy) or privacy.unit != "id" or not size_only:

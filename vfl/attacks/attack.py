@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from vfl.attacks.scene import Scene
+from vfl.attacks.scene import Run, Scene
 
 SEEDS = 20
 
@@ -100,6 +100,26 @@ class Attack(ABC):
                 break
             found = size
         return found
+
+
+class OfIds(Attack):
+    """Base of the attacks on ids, which have a meaning for an alignment by itself too."""
+
+    @abstractmethod
+    def unfit(self, scene: Run) -> str:
+        """As of Attack."""
+
+    @abstractmethod
+    def product(self, scene: Run, seed: int) -> float:
+        """As of Attack."""
+
+    @abstractmethod
+    def planted(self, scene: Run, seed: int, size: float) -> float:
+        """As of Attack."""
+
+    @abstractmethod
+    def textbook(self, scene: Run, seed: int) -> float:
+        """As of Attack."""
 
 
 @dataclass(frozen=True)

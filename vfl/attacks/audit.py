@@ -10,16 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from protocols.errors import ConfigError
+from vfl.api.align import size_noise
 from vfl.api.federation import Federation
-from vfl.attacks.attack import SEEDS, Attack, Estimate, Tried
+from vfl.attacks.alignments import Aligning, record_alignment
+from vfl.attacks.attack import SEEDS, Attack, Estimate, OfIds, Tried
 from vfl.attacks.registry import ATTACKS
-from vfl.attacks.scene import Asked, Scene, record
+from vfl.attacks.scene import Asked, Run, Scene, record
 from vfl.models.privacy import Privacy
 from vfl.models.splitting import Split
 from vfl.preprocessing import Preprocessing
-from vfl.schema.arguments import impossible, whole
+from vfl.schema.arguments import flag, impossible, whole
 from vfl.schema.section import type_of
 from vfl.schema.spec import Spec
+from vfl.steps.alignment import AlignmentPlan
 from vfl.storage.files import write_private, written
 from vfl.version import __version__
 
@@ -79,11 +82,12 @@ class Audit:
 
 def audit(
     federation: Federation,
-    estimator: Spec,
+    estimator: Spec | None = None,
     *,
     preprocess: Preprocessing | None = None,
     split: Split | None = None,
     privacy: Privacy | None = None,
+    cardinality_only: bool = False,
     seeds: int = SEEDS,
     attacks: Sequence[int] | None = None,
 ) -> Audit:
@@ -96,14 +100,16 @@ def audit(
     ----------
     federation : Federation
         All tables, in one process: only there is ground truth to score an attack by.
-    estimator : Spec
-        What is trained.
+    estimator : Spec, default None
+        What is trained; with None ids are aligned, and nothing is trained.
     preprocess : Preprocessing, default None
         As `Federation.fit`.
     split : Split, default None
         As `Federation.fit`.
     privacy : Privacy, default None
-        As `Federation.fit`.
+        As `Federation.fit`; without an estimator as `vfl.align`.
+    cardinality_only : bool, default False
+        Without an estimator, whether the alignment opens the size alone.
     seeds : int, default 20
         The number of repetitions of an attack whose result depends on random numbers.
     attacks : sequence of int, default None
@@ -138,41 +144,68 @@ def audit(
     chosen = list(known) if attacks is None else list(attacks)
     if not chosen or not set(chosen) <= known.keys():
         raise impossible("attacks", attacks, f"attacks are some of {', '.join(map(str, known))}")
-    asked = Asked(federation, estimator, {"preprocess": preprocess, "split": split, "privacy": privacy})
+    only_sizes = flag("cardinality_only", cardinality_only)
     with one_thread():
-        scene = record(asked)
+        if estimator is None:
+            scene: Run = aligned(federation, only_sizes, privacy, no_model={"preprocess": preprocess, "split": split})
+        elif only_sizes:
+            raise ConfigError("cardinality_only is for an alignment by itself", remedy="Leave it out, or the estimator")
+        else:
+            asked = {"preprocess": preprocess, "split": split, "privacy": privacy}
+            scene = record(Asked(federation, estimator, asked))
         tried, untried = attacked(scene, repeated, [known[number] for number in chosen])
     return Audit(about_of(scene, repeated, "this run"), tried, untried)
 
 
-def attacked(scene: Scene, seeds: int, attacks: Sequence[Attack] = ATTACKS) -> tuple[list[Tried], dict[str, str]]:
+def aligned(
+    federation: Federation, only_sizes: bool, privacy: Privacy | None, *, no_model: Mapping[str, object]
+) -> Aligning:
+    """An alignment of a federation's ids; no_model: what only a training takes.  Raises ConfigError."""
+    if given := [name for name, value in no_model.items() if value is not None]:
+        raise ConfigError(f"{given[0]} is of a model", remedy="Pass an estimator, or leave it out")
+    keys = {party: table.keys for party, table in federation._tables.items()}
+    noise = size_noise(privacy, only_sizes)
+    return record_alignment(
+        federation.roles, keys, AlignmentPlan(keys=len(keys[federation.roles.guest]), size_only=only_sizes, noise=noise)
+    )
+
+
+NO_MODEL = "an alignment trains no model"
+
+
+def attacked(scene: Run, seeds: int, attacks: Sequence[Attack] = ATTACKS) -> tuple[list[Tried], dict[str, str]]:
     """Every attack that fits, and why the others do not."""
     tried, untried = list[Tried](), dict[str, str]()
     for attack in attacks:
-        if why := attack.unfit(scene):
+        if why := _unfit(scene, attack):
             untried[f"{attack.number} {attack.name}"] = why
         else:
             tried.append(tried_on(scene, attack, seeds))
     return tried, untried
 
 
-def tried_on(scene: Scene, attack: Attack, seeds: int) -> Tried:
-    """One attack: the run, the control and the textbook protocol."""
+def _unfit(scene: Run, attack: Attack) -> str:
+    if isinstance(attack, OfIds):
+        return attack.unfit(scene)
+    return attack.unfit(scene) if isinstance(scene, Scene) else NO_MODEL
+
+
+def tried_on(scene: Any, attack: Attack, seeds: int) -> Tried:
+    """One attack on a run that it fits: the run, the control and the textbook protocol."""
     few = min(seeds, CONTROLS)
     control = Estimate.of([attack.planted(scene, seed, attack.sizes[0]) for seed in range(few)])
     textbook = Estimate.of([attack.textbook(scene, seed) for seed in range(few)])
     return Tried(attack, attack.over(scene, seeds), control, textbook, attack.found)
 
 
-def about_of(scene: Scene, seeds: int, source: str) -> dict[str, Any]:
+def about_of(scene: Run, seeds: int, source: str) -> dict[str, Any]:
     """Which run, for whoever reads the page."""
-    sizes = {party: scene.x(party).shape[1] for party in (scene.guest, *scene.hosts)}
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return {
         "source": source,
         "kind": scene.kind,
         "rows": scene.rows,
-        "columns": sizes,
+        "columns": scene.columns,
         "seeds": seeds,
         "made": now,
         "version": __version__,

@@ -13,9 +13,9 @@ import numpy as np
 
 from protocols.alignment.lists import domain
 from protocols.ristretto import PointVec
-from vfl.attacks.attack import Attack
+from vfl.attacks.attack import OfIds
 from vfl.attacks.received import kind_of, texts
-from vfl.attacks.scene import Scene
+from vfl.attacks.scene import Run
 from vfl.taps.transcript import Entry
 
 DOMAINS = (b"vfl", b"vfl psi", b"vfl psi v1")
@@ -24,7 +24,7 @@ CHUNKS = (16, 20, 32, 64)  # bytes of a tag, a digest or a point
 LEAST = 6  # bytes of an id that is searched for as it is: a shorter text occurs by chance
 
 
-class Dictionary(Attack):
+class Dictionary(OfIds):
     number = 1
     name = "Ids by dictionary"
     who = "every partner in the alignment, and an arbiter that relays lists"
@@ -44,29 +44,26 @@ class Dictionary(Attack):
     textbook_is = "lists of SHA-256 hashes of ids"
     random = False
 
-    def product(self, scene: Scene, seed: int) -> float:
-        parties = scene.trained.roles.data_parties
+    def unfit(self, scene: Run) -> str:
+        return ""
+
+    def product(self, scene: Run, seed: int) -> float:
         return max(
-            recognised(ids_of(scene, victim), pieces(scene.entries(attacker)))
+            recognised(list(scene.ids[victim]), pieces(scene.entries(attacker)))
             for attacker in scene.seen
-            for victim in parties
+            for victim in scene.ids
             if victim != attacker
         )
 
-    def planted(self, scene: Scene, seed: int, size: float) -> float:
-        ids, rng = ids_of(scene, scene.hosts[0]), np.random.default_rng([seed, 1])
+    def planted(self, scene: Run, seed: int, size: float) -> float:
+        ids, rng = list(scene.ids[scene.hosts[0]]), np.random.default_rng([seed, 1])
         open_ones = PointVec.hash_to_group(ids[: max(1, round(size * len(ids)))], domain(0)).to_bytes()
         blinded = rng.bytes(32 * (len(ids) - len(open_ones) // 32))
         return recognised(ids, split(open_ones + blinded))
 
-    def textbook(self, scene: Scene, seed: int) -> float:
-        ids = ids_of(scene, scene.hosts[0])
+    def textbook(self, scene: Run, seed: int) -> float:
+        ids = list(scene.ids[scene.hosts[0]])
         return recognised(ids, split(b"".join(hashlib.sha256(name).digest() for name in ids)))
-
-
-def ids_of(scene: Scene, party: str) -> list[bytes]:
-    """A party's whole list, in the form that is compared."""
-    return list(scene.asked.federation._tables[party].ids)
 
 
 def forms(ids: list[bytes]) -> list[set[bytes]]:

@@ -1,7 +1,7 @@
 """Attack 10: a host's columns from the rows that go left at its splits.
 
-The rows left of the splits of one column are nested, so they order the rows by a column that nobody names.  TimberStrike
-(arXiv 2506.07605) puts tables together from statistics of splits in the same way.
+The rows left of the splits of one column are nested, so they order the rows by a column that nobody names.
+TimberStrike (arXiv 2506.07605) puts tables together from statistics of splits in the same way.
 """
 
 from __future__ import annotations

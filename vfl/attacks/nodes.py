@@ -6,7 +6,7 @@ node to node, since each of them is about the rows that earlier ones left there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,8 +27,8 @@ class Level:
     """The rows of each node of a level, and which nodes a host's splits won; left: of the rows of these, one after
     another, which go left."""
 
-    nodes: Sequence[Ints]
-    won: Ints
+    nodes: list[Ints]
+    won: list[int]
     left: Bits
 
     def facts(self) -> Iterator[tuple[Ints, Bits]]:
@@ -48,9 +48,9 @@ def levels(run: Scene, host: str) -> list[Level]:
     for entry in run.entries(host):
         values = {name: value for name, _, value in fields(entry)} if entry.message in ("OwnWins", "NodeRows") else {}
         if entry.message == "OwnWins":
-            won = np.frombuffer(values["nodes"], "<i4").astype(np.int64)
+            won = np.frombuffer(values["nodes"], "<i4").tolist()
             size = sum(len(nodes[node]) for node in won)
-            left = bits(dict(_named(next(told)))["left"], size) if len(won) else np.zeros(0, np.bool_)
+            left = bits(dict(_named(next(told)))["left"], size) if won else np.zeros(0, np.bool_)
             found.append(Level(nodes, won, left))
             nodes, level = (nodes, level) if level + 1 < depth else ([np.arange(run.rows)], 0)
         elif entry.message == "NodeRows":
@@ -64,9 +64,9 @@ def _named(entry: Entry) -> Iterator[tuple[str, bytes]]:
     return ((name, value) for name, _, value in fields(entry))
 
 
-def children(nodes: Sequence[Ints], values: dict[str, bytes]) -> list[Ints]:
+def children(nodes: list[Ints], values: dict[str, bytes]) -> list[Ints]:
     """Of the nodes that are split, the rows that go left and those that go right."""
-    split = np.flatnonzero(bits(values["split"], len(nodes)))
+    split = np.flatnonzero(bits(values["split"], len(nodes))).tolist()
     left, first, found = bits(values["left"], sum(len(nodes[k]) for k in split)), 0, list[Ints]()
     for k in split:
         here = left[first : first + len(nodes[k])]

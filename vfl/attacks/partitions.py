@@ -20,7 +20,7 @@ from vfl.attacks.referee import added
 from vfl.attacks.scene import Scene
 from vfl.attacks.sums import BINS, DEPTH, TREES
 
-DIRECTIONS = 5  # in which the graph of rows is laid out
+DIRECTIONS = 15  # in which the graph of rows is laid out
 
 
 class Partitions(Attack):
@@ -36,7 +36,7 @@ class Partitions(Attack):
     chance = 0.0
     bound = 0.02
     reason = "no host is told where a row goes; what is told of rows is uniform, which explains nothing of others"
-    succeeds = 0.15
+    succeeds = 0.08
     sizes = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02)
     size_of = "the part of the nodes of the textbook's 40 trees whose rows the host is told"
     textbook_is = "the rows of every node of 40 trees of depth 4, which all hosts are told (SecureBoost)"
@@ -77,9 +77,10 @@ def indicators(nodes: Sequence[np.ndarray], rows: int) -> Floats:
 def graph(sets: Floats) -> Floats:
     """(lines, rows) the sets, and the directions of the graph whose edges join rows of one set: the smaller a set, the
     more an edge counts."""
-    told = sets[(sets.sum(axis=1) > 1) & (sets.min(axis=1) < 1)]
+    told: Floats = sets[(sets.sum(axis=1) > 1) & (sets.min(axis=1) < 1)]
     if not len(told):
         return told
     weighted = told / np.sqrt(told.sum(axis=1, keepdims=True))
     weighted = weighted - weighted.mean(axis=1, keepdims=True)
-    return np.vstack([told, np.linalg.svd(weighted, full_matrices=False)[2][:DIRECTIONS]])
+    both: Floats = np.vstack([told, np.linalg.svd(weighted, full_matrices=False)[2][:DIRECTIONS]])
+    return both

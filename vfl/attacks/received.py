@@ -76,11 +76,7 @@ def vectors(entry: Entry, keys: Mapping[bytes, int]) -> Iterator[Floats]:
     """Every field as vectors of numbers, large ones reduced to their leading and their last bits."""
     for _, of, value in fields(entry):
         if of is PlainVec:
-            whole = PlainVec.from_bytes(value).to_ints()
-            over = max(0, max((abs(v).bit_length() for v in whole), default=0) - DOUBLE)  # of what no float holds
-            yield np.array([float(v >> over) for v in whole])
-            if any(abs(v) >= 1 << 63 for v in whole):
-                yield np.array([(v % (1 << 64)) / WORD for v in whole])
+            yield from parts_of(PlainVec.from_bytes(value).to_ints())
         elif of is CipherVec:
             n, each = ciphertexts(value, keys)
             if each:
@@ -88,6 +84,14 @@ def vectors(entry: Entry, keys: Mapping[bytes, int]) -> Iterator[Floats]:
                 yield np.array([(c % (1 << 64)) / WORD for c in each])
         elif of in (Int32s, Int64s):
             yield np.frombuffer(value, "<i4" if of is Int32s else "<i8").astype(np.float64)
+
+
+def parts_of(whole: Sequence[int]) -> Iterator[Floats]:
+    """Numbers as floats, and the last bits of large ones."""
+    over = max(0, max((abs(v).bit_length() for v in whole), default=0) - DOUBLE)  # of what no float holds
+    yield np.array([float(v >> over) for v in whole])
+    if any(abs(v) >= 1 << 63 for v in whole):
+        yield np.array([(v % (1 << 64)) / WORD for v in whole])
 
 
 def texts(entry: Entry) -> Iterator[bytes]:

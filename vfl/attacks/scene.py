@@ -7,7 +7,8 @@ the shapes of a run.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -17,17 +18,22 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from protocols.boosting.sealed import TreeRowOrder
-from protocols.cipher import Paillier
+from protocols.cipher import DecryptionKey, Paillier
+from protocols.ids import Ids
 from protocols.randomness import Seed
+from protocols.session import Roles
 from vfl.api.federation import Federation
 from vfl.api.training import train
+from vfl.attacks.opened import KeysKept
 from vfl.attacks.received import fields, moduli
 from vfl.data import Table
 from vfl.models.joint import Trained
+from vfl.models.network.spec import Network
 from vfl.schema.spec import Spec
 from vfl.taps.transcript import Entry, Transcript, TranscriptTap
 
 Floats = NDArray[np.float64]
+EPOCHS = 5  # of repetitions of a network
 ROWS = 400  # of repetitions: with fewer unknowns an attacker has it easier
 SHORT = Paillier(512)  # of repetitions: random numbers are attacked, not the length of a key
 
@@ -42,27 +48,51 @@ class Asked:
 
 
 @dataclass
-class Scene:
-    """One run.  seen: by party, what it received."""
+class Run(ABC):
+    """A run of any kind.  seen: by party, what it received; ids: by data party, its whole list, in the form that is
+    compared."""
 
-    asked: Asked
-    trained: Trained[Any]
+    roles: Roles
     seen: Mapping[str, Transcript]
-    _again: dict[int, Scene] = field(default_factory=dict)
+    ids: Mapping[str, Ids]
 
-    # -- who, and the ground truth
+    @property
+    @abstractmethod
+    def kind(self) -> str:
+        """Of what it made."""
+
+    @property
+    @abstractmethod
+    def rows(self) -> int:
+        """That all parties have in common."""
+
+    @property
+    @abstractmethod
+    def columns(self) -> dict[str, int]:
+        """By data party, how many take part; none where none do."""
 
     @property
     def guest(self) -> str:
-        return self.trained.roles.guest
+        return self.roles.guest
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        return self.trained.roles.hosts
+        return self.roles.hosts
 
-    @property
-    def arbiter(self) -> str:
-        return self.trained.roles.arbiter
+    def entries(self, *parties: str) -> list[Entry]:
+        return [entry for party in parties for entry in self.seen[party].received()]
+
+
+@dataclass
+class Scene(Run):
+    """A training."""
+
+    asked: Asked
+    trained: Trained[Any]
+    made: Mapping[str, Sequence[DecryptionKey]]  # by party, the keys that it made
+    _again: dict[int, Scene] = field(default_factory=dict)
+
+    # -- the ground truth
 
     @property
     def kind(self) -> str:
@@ -91,10 +121,11 @@ class Scene:
     def rows(self) -> int:
         return len(self.y)
 
-    # -- what was received
+    @property
+    def columns(self) -> dict[str, int]:
+        return {party: self.x(party).shape[1] for party in self.roles.data_parties}
 
-    def entries(self, *parties: str) -> list[Entry]:
-        return [entry for party in parties for entry in self.seen[party].received()]
+    # -- what was received
 
     @cached_property
     def keys(self) -> dict[bytes, int]:
@@ -114,17 +145,17 @@ class Scene:
 
     def again(self, seed: int) -> Scene:
         """A repetition with other random numbers, on at most ROWS rows; seed 0: the run itself if it is that small."""
-        if seed == 0 and self.rows <= ROWS:
+        if seed == 0 and self.rows <= ROWS and not isinstance(self.asked.estimator, Network):
             return self
         if seed not in self._again:
             self._again[seed] = self.with_tables(self.sample(seed))
         return self._again[seed]
 
-    def sample(self, seed: int) -> dict[str, Table]:
-        """The parties' tables, with at most ROWS of the common rows and no other."""
+    def sample(self, seed: int, rows: int = ROWS) -> dict[str, Table]:
+        """The parties' tables, with at most so many of the common rows and no other."""
         aligned = {party: self.trained.fitted[party].aligned for party in self.trained.roles.data_parties}
         common = len(aligned[self.guest])
-        chosen = np.random.default_rng([seed, common]).permutation(common)[:ROWS]
+        chosen = np.random.default_rng([seed, common]).permutation(common)[:rows]
         found = {}
         for party, table in self.asked.federation._tables.items():
             names = set(aligned[party].index[chosen])
@@ -134,8 +165,18 @@ class Scene:
     def with_tables(self, tables: Mapping[str, Table], **more: Any) -> Scene:
         """A run of the same agreement on other tables, with short keys; more: as `Asked.more`, and `reveal`."""
         changes = {"reveal": more.pop("reveal")} if "reveal" in more else {}
-        federation = self.asked.federation._on(tables, SHORT, **changes)
-        return record(Asked(federation, self.asked.estimator, {**self.asked.more, **more}))
+        federation, more = self.asked.federation._on(tables, SHORT, **changes), {**self.asked.more, **more}
+        rows = len(tables[self.guest]) if more.get("split") is None else 0
+        return record(Asked(federation, repeated(self.asked.estimator, rows), more))
+
+
+def repeated(estimator: Spec, rows: int) -> Spec:
+    """As repetitions train it: a network for a few epochs, and where the number of training rows is known on all of
+    them at once, since a message that is about all rows tells most."""
+    if not isinstance(estimator, Network):
+        return estimator
+    whole = {"batch_size": rows} if rows else {}
+    return estimator.model_copy(update={"max_iter": min(estimator.max_iter, EPOCHS), **whole})
 
 
 def standardised(features: pd.DataFrame) -> Floats:
@@ -156,5 +197,9 @@ def record(asked: Asked) -> Scene:
     taps = {party: [TranscriptTap(entries.append)] for party, entries in kept.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # `Federation.fit` gives them; an audit repeats the run many times
-        trained, _ = train(**federation._arguments(request), watched={"taps": taps})
-    return Scene(asked, trained, {party: Transcript(party, entries) for party, entries in kept.items()})
+        arguments = federation._arguments(request)
+        scheme = KeysKept(arguments["scheme"])
+        trained, _ = train(**arguments | {"scheme": scheme}, watched={"taps": taps})
+    seen = {party: Transcript(party, entries) for party, entries in kept.items()}
+    ids = {party: table.ids for party, table in federation._tables.items()}
+    return Scene(trained.roles, seen, ids, asked, trained, scheme.kept)

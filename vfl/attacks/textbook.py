@@ -47,8 +47,8 @@ def predicted(z: Floats, y: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class NodeSums:
-    """Of one node: its rows, their gradients, and the sums left of each boundary of the host's columns; left_rows: which
-    of its rows go left, all of them where it is not split; of_host: whether the split is the host's."""
+    """Of one node: its rows, their gradients, and the sums left of each boundary of the host's columns; left_rows:
+    which of its rows go left, all of them where it is not split; of_host: whether the split is the host's."""
 
     rows: Ints
     g: Floats

@@ -11,6 +11,7 @@ SAME = (
     "format",
     "job",
     "job_digest",
+    "job_file",
     "party",
     "role",
     "started",

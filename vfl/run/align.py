@@ -280,6 +280,7 @@ def as_json(ready: Aligning, started: datetime.datetime, report: MatchReport | N
         "party": party.name,
         "role": party.role,
         "started": started.isoformat(timespec="seconds"),
+        "job_file": json.loads(job.canonical),
     }
     if isinstance(job, AlignmentJob) and job.privacy is not None and (noise := job.noise) is not None:
         delta = job.privacy.delta

@@ -14,7 +14,7 @@ import pytest
 from protocols.cipher import CipherVec
 from protocols.errors import ModelError
 from tests.promises.audit.scenes import scene
-from vfl.attacks import own_run
+from vfl.attacks import own_checks, own_run
 from vfl.attacks.attack import Estimate, Tried
 from vfl.attacks.audit import Audit, about_of
 from vfl.attacks.dictionary import Dictionary
@@ -44,13 +44,13 @@ def changed(transcript: Transcript, message: str, change: Callable[[list[Any]], 
 
 def test_an_honest_transcript_passes_and_messages_beyond_the_job_are_named() -> None:
     own = received("telecom")
-    assert own_run.declared(own, JOB)["holds"], own_run.declared(own, JOB)
-    assert own_run.in_clear(own, JOB)["holds"]
+    assert own_checks.declared(own, JOB)["holds"], own_checks.declared(own, JOB)
+    assert own_checks.in_clear(own, JOB)["holds"]
     narrow: Any = SimpleNamespace(disclosure=SimpleNamespace(allow=("scores-to-guest",)))
-    assert "HostRows" in own_run.declared(own, narrow)["found"]
-    assert not own_run.in_clear(own, narrow)["holds"]
+    assert "HostRows" in own_checks.declared(own, narrow)["found"]
+    assert not own_checks.in_clear(own, narrow)["holds"]
     gossip = Transcript(own.party, [*own.entries, Entry("from", "guest", 99, "Gossip", 0, 1, b"\x90")])
-    assert own_run.declared(gossip, JOB) | {"found": "Gossip", "holds": False} == own_run.declared(gossip, JOB)
+    assert own_checks.declared(gossip, JOB) | {"found": "Gossip", "holds": False} == own_checks.declared(gossip, JOB)
 
 
 def test_planted_gradients_in_the_clear_are_named() -> None:
@@ -59,14 +59,14 @@ def test_planted_gradients_in_the_clear_are_named() -> None:
     data = msgspec.msgpack.encode(["HostRows", bytes(4 * weights)])
     planted = Transcript(own.party, [Entry("from", "guest", 99, "HostRows", 0, len(data), data)])
     none: Any = SimpleNamespace(disclosure=SimpleNamespace(allow=()))
-    assert own_run.in_clear(planted, none)["found"] == "HostRows (intersection-to-parties)"
-    assert not own_run.in_clear(planted, none)["holds"]
-    assert own_run.in_clear(Transcript(own.party, []), none)["found"] == "none"
+    assert own_checks.in_clear(planted, none)["found"] == "HostRows (intersection-to-parties)"
+    assert not own_checks.in_clear(planted, none)["holds"]
+    assert own_checks.in_clear(Transcript(own.party, []), none)["found"] == "none"
 
 
 def test_planted_ciphertexts_without_randomness_are_counted() -> None:
     own = received("telecom")
-    assert own_run.marked(own)["found"].startswith("0 of ")
+    assert own_checks.marked(own)["found"].startswith("0 of ")
     (message, at) = next(
         (e.message, k)
         for e in own.received()
@@ -80,7 +80,7 @@ def test_planted_ciphertexts_without_randomness_are_counted() -> None:
         values[at] = fingerprint + body[:width] + body[:width] + body[2 * width :]
         return values
 
-    found = own_run.marked(changed(own, message, repeat))
+    found = own_checks.marked(changed(own, message, repeat))
     assert not found["holds"]
     assert found["found"].startswith("1 of ")
 
@@ -95,11 +95,11 @@ def test_a_transcript_that_is_not_the_ledgers_is_named(tmp_path: Path) -> None:
                 writer.received(entry.peer, kind, entry.data)
             else:
                 writer.record(entry.peer, kind, bytes(entry.size))
-    found = own_run.listed(tmp_path, own)
+    found = own_checks.listed(tmp_path, own)
     assert found["holds"], found
-    assert not own_run.listed(tmp_path, Transcript(own.party, own.entries[:-1]))["holds"]
+    assert not own_checks.listed(tmp_path, Transcript(own.party, own.entries[:-1]))["holds"]
     other = changed(own, "HostRows", lambda values: [values[0], values[1][::-1]])
-    assert not own_run.listed(tmp_path, other)["holds"]
+    assert not own_checks.listed(tmp_path, other)["holds"]
 
 
 def test_the_twin_has_the_columns_of_the_party_by_its_report_and_of_others_by_what_they_said() -> None:
@@ -110,11 +110,11 @@ def test_the_twin_has_the_columns_of_the_party_by_its_report_and_of_others_by_wh
     assert told["telecom"] == scene("regression").x("telecom").shape[1]
 
 
-def test_an_alignment_is_refused_as_one(tmp_path: Path) -> None:
+def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="is no report"):
         own_run.audit_run(tmp_path)
     (tmp_path / "alignment.json").write_text("{}")
-    with pytest.raises(ModelError, match="is of an alignment, which trains no model"):
+    with pytest.raises(ModelError, match="is no report of an alignment"):
         own_run.audit_run(tmp_path)
 
 
