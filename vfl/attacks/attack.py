@@ -85,14 +85,15 @@ class Attack(ABC):
     def textbook(self, scene: Scene, seed: int) -> float:
         """The result on the textbook protocol with the same data."""
 
-    def over(self, scene: Scene, seeds: int) -> Estimate:
+    def over(self, scene: Any, seeds: int) -> Estimate:
+        """On a run that it fits."""
         return Estimate.of([self.product(scene, seed) for seed in range(seeds if self.random else 1)])
 
-    def finds(self, scene: Scene, seeds: int, size: float) -> bool:
+    def finds(self, scene: Any, seeds: int, size: float) -> bool:
         """Whether a leak of this size is found in every one of `seeds` twins: the result is above the bound."""
         return all(self.planted(scene, seed, size) > self.bound for seed in range(seeds))
 
-    def smallest(self, scene: Scene, seeds: int) -> float | None:
+    def smallest(self, scene: Any, seeds: int) -> float | None:
         """The smallest planted leak that is found at every seed, down from the largest; None where none is."""
         found = None
         for size in self.sizes:

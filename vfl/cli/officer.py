@@ -90,8 +90,8 @@ def audit(
 ) -> None:
     """Attack this party's own run, and write audit.html.
 
-    Checks what the run's transcript shows ([run] transcript = true in the party file), and attacks a twin: generated
-    tables with the shapes of the run, trained by the same job here.  Nothing is sent.  The exit code is 0 whatever was
+    Checks what the transcript of a training or alignment shows ([run] transcript = true in the party file), and attacks
+    a twin: generated tables with the shapes of the run, trained or aligned by the same job here.  Nothing is sent.  The exit code is 0 whatever was
     found: with --json, `holds` says whether all of it holds.
     """
     from vfl.attacks.audit import PAGE

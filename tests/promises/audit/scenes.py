@@ -9,16 +9,23 @@ import numpy as np
 import pandas as pd
 
 import vfl
+from protocols.ids import Ids
+from protocols.session import Roles
+from vfl.attacks.alignments import Aligning, record_alignment
 from vfl.attacks.audit import one_thread
-from vfl.attacks.scene import SHORT, Asked, Scene, record
+from vfl.attacks.scene import SHORT, Asked, Run, Scene, record
 from vfl.schema.spec import Spec
+from vfl.steps.alignment import AlignmentPlan
 
 KINDS: dict[str, tuple[Spec, dict[str, Any]]] = {
     "regression": (vfl.LogisticRegression(), {}),
     "sealed trees": (vfl.BoostedTrees(n_estimators=10), {}),
     "open trees": (vfl.BoostedTrees(n_estimators=10, membership="open"), {}),
     "scorecard": (vfl.Scorecard(), {"reveal": ["guest"]}),
+    "network": (vfl.MLPClassifier(hidden_layer_sizes=4, max_iter=5), {}),
 }
+OPEN = "open trees"  # which give away what their permissions say
+SIZES = "an alignment of which the size alone is opened"
 
 WIDE = "wide regression, strong penalty"
 
@@ -56,6 +63,18 @@ def answers(rows: int = 800) -> vfl.Federation:
     bank = pd.DataFrame(x, columns=["age", "limit", "terms"]).assign(id=range(rows), default=y)
     telecom = pd.DataFrame(bits, columns=["a", "b", "c", "d"]).assign(id=range(rows))
     return vfl.Federation.local(bank, {"telecom": telecom}, on="id", label="default", cipher=SHORT)
+
+
+def aligned(*, size_only: bool = False) -> Aligning:
+    """200 of 400 and 300 ids are common."""
+    lists = {"bank": range(400), "telecom": range(200, 500)}
+    keys = {party: (Ids.of([b"customer-%05d" % k for k in own]),) for party, own in lists.items()}
+    return record_alignment(Roles("bank", ("telecom",), "trustco"), keys, AlignmentPlan(size_only=size_only))
+
+
+def run_of(kind: str) -> Run:
+    """A run of any kind."""
+    return aligned(size_only=True) if kind == SIZES else scene(kind)
 
 
 @cache

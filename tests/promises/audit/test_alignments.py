@@ -10,13 +10,10 @@ from typing import Any
 import pytest
 
 import vfl
-from protocols.alignment import SizeNoise
 from protocols.errors import ConfigError, ModelError
-from protocols.ids import Ids
-from protocols.session import Roles
-from tests.promises.audit.scenes import federation
+from tests.promises.audit.scenes import aligned, federation
 from vfl.attacks import own_alignment, own_run
-from vfl.attacks.alignments import Aligning, record_alignment
+from vfl.attacks.alignments import Aligning
 from vfl.attacks.attack import SEEDS
 from vfl.attacks.audit import NO_MODEL, one_thread, tried_on
 from vfl.attacks.page import render
@@ -27,7 +24,6 @@ from vfl.job.alignment_job import agreement_in
 from vfl.job.policy import Policy
 from vfl.ledger import LedgerWriter
 from vfl.schema.section import read_toml
-from vfl.steps.alignment import AlignmentPlan
 from vfl.taps.transcript import TranscriptFile
 
 JOB = """
@@ -46,14 +42,6 @@ allow = ["intersection-to-parties"]
 def _one_thread() -> Iterator[None]:
     with one_thread():
         yield
-
-
-def aligned(*, size_only: bool = False, noise: SizeNoise | None = None) -> Aligning:
-    lists = {"bank": range(400), "telecom": range(200, 500)}
-    keys = {party: (Ids.of([b"customer-%05d" % k for k in own]),) for party, own in lists.items()}
-    return record_alignment(
-        Roles("bank", ("telecom",), "trustco"), keys, AlignmentPlan(size_only=size_only, noise=noise)
-    )
 
 
 def folder_of(run: Aligning, party: str, folder: Path, toml: str = JOB) -> Path:

@@ -10,7 +10,7 @@ import pytest
 
 import vfl
 from protocols._native import PlainVec
-from tests.promises.audit.scenes import KINDS, answers, federation, scene
+from tests.promises.audit.scenes import KINDS, OPEN, answers, federation, scene
 from vfl.attacks.attack import SEEDS, Attack
 from vfl.attacks.audit import one_thread, tried_on
 from vfl.attacks.binary_columns import BinaryColumns
@@ -35,6 +35,7 @@ def named(attack: Attack) -> str:
     return type(attack).__name__
 
 
+GIVEN_AWAY = {8, 9, 10}  # attacks that find in open trees what their permissions say
 QUICK = ("SmallBatches", "Forensics", "HostGradients")  # in the default suite
 
 
@@ -64,7 +65,8 @@ def test_with_all_seeds_on_every_kind(attack: Attack, kind: str) -> None:
         pytest.skip(why)
     tried = tried_on(run, attack, SEEDS)
     print(f"{kind}, {named(attack)}: {tried.product}, control {tried.control.mean:.3f}")
-    assert tried.holds
+    assert tried.works
+    assert (tried.product.mean <= attack.bound) == (kind != OPEN or attack.number not in GIVEN_AWAY)
 
 
 @pytest.mark.slow

@@ -14,21 +14,28 @@ from pathlib import Path
 import pytest
 
 from tests.places import ROOT
-from tests.promises.audit.scenes import WIDE, scene
+from tests.promises.audit.scenes import SIZES, WIDE, scene
 from tests.promises.packages import copied, python
 from vfl.attacks.audit import one_thread
 from vfl.attacks.registry import ATTACKS
 
 FAULTS = Path(__file__).parent / "faults"
-KIND = {8: "sealed trees", 15: WIDE}  # of the run in which an attack's fault is planted; the others in a regression
+KIND = {
+    2: SIZES,
+    8: "sealed trees",
+    9: "sealed trees",
+    10: "sealed trees",
+    14: "network",
+    15: WIDE,
+}  # of the run in which an attack's fault is planted; the others in a regression
 SCRIPT = """
 import sys
-from tests.promises.audit.scenes import scene
+from tests.promises.audit.scenes import run_of
 from vfl.attacks.audit import one_thread
 from vfl.attacks.registry import ATTACKS
 (attack,) = (one for one in ATTACKS if one.number == int(sys.argv[1]))
 with one_thread():
-    run = scene(sys.argv[2])
+    run = run_of(sys.argv[2])
     assert bool(attack.unfit(run)) == (attack.number == 15)
     found = [attack.product(run, seed) for seed in range(3)]
 print(min(found), attack.bound)
