@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vfl.attacks.attack import Attack
 from vfl.attacks.batches import SmallBatches
+from vfl.attacks.bin_events import BinEvents
 from vfl.attacks.binary_columns import BinaryColumns
 from vfl.attacks.dictionary import Dictionary
 from vfl.attacks.directions import Directions
@@ -37,4 +38,5 @@ ATTACKS: tuple[Attack, ...] = (
     Embeddings(),
     Membership(),
     Traffic(),
+    BinEvents(),
 )

@@ -163,11 +163,13 @@ class Scene(Run):
         return found
 
     def with_tables(self, tables: Mapping[str, Table], **more: Any) -> Scene:
-        """A run of the same agreement on other tables, with short keys; more: as `Asked.more`, and `reveal`."""
+        """A run of the same agreement on other tables, with short keys; more: as `Asked.more`, `reveal` and
+        `estimator`."""
         changes = {"reveal": more.pop("reveal")} if "reveal" in more else {}
+        estimator = more.pop("estimator", self.asked.estimator)
         federation, more = self.asked.federation._on(tables, SHORT, **changes), {**self.asked.more, **more}
         rows = len(tables[self.guest]) if more.get("split") is None else 0
-        return record(Asked(federation, repeated(self.asked.estimator, rows), more))
+        return record(Asked(federation, repeated(estimator, rows), more))
 
 
 def repeated(estimator: Spec, rows: int) -> Spec:

@@ -91,8 +91,8 @@ def audit(
     """Attack this party's own run, and write audit.html.
 
     Checks what the transcript of a training or alignment shows ([run] transcript = true in the party file), and attacks
-    a twin: generated tables with the shapes of the run, trained or aligned by the same job here.  Nothing is sent.  The exit code is 0 whatever was
-    found: with --json, `holds` says whether all of it holds.
+    a twin: generated tables with the shapes of the run, trained or aligned by the same job here.  Nothing is sent.  The
+    exit code is 0 whatever was found: with --json, `holds` says whether all of it holds.
     """
     from vfl.attacks.audit import PAGE
     from vfl.attacks.own_run import audit_run
