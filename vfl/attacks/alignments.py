@@ -24,6 +24,7 @@ Lists = Mapping[str, tuple[Ids, ...]]  # by data party, its ids under each key
 class Aligning(Run):
     """keys: by data party, its ids under each key; plan: what was agreed."""
 
+    without = "an alignment trains no model"
     keys: Lists
     plan: AlignmentPlan
     common: int

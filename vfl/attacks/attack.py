@@ -68,22 +68,27 @@ class Attack(ABC):
     textbook_is: ClassVar[str]
     found: ClassVar[float | None] = None
     random: ClassVar[bool] = True  # whether a run with other random numbers can give another result
+    on: ClassVar[tuple[type[Run], ...]] = (Scene,)  # kinds of runs that the methods take
 
-    def unfit(self, scene: Scene) -> str:
+    def unfit(self, scene: Any) -> str:
         """Why this attack says nothing about a run; empty where it does."""
         return ""
 
     @abstractmethod
-    def product(self, scene: Scene, seed: int) -> float:
+    def product(self, scene: Any, seed: int) -> float:
         """The result on what this product sent; seed 0: in the run itself, others: in repetitions of it."""
 
     @abstractmethod
-    def planted(self, scene: Scene, seed: int, size: float) -> float:
+    def planted(self, scene: Any, seed: int, size: float) -> float:
         """The result on a twin with a leak of this size."""
 
     @abstractmethod
-    def textbook(self, scene: Scene, seed: int) -> float:
+    def textbook(self, scene: Any, seed: int) -> float:
         """The result on the textbook protocol with the same data."""
+
+    def untried(self, scene: Run) -> str:
+        """Why it is not tried on a run of any kind; empty where it is."""
+        return self.unfit(scene) if isinstance(scene, self.on) else scene.without
 
     def over(self, scene: Any, seeds: int) -> Estimate:
         """On a run that it fits."""
@@ -101,26 +106,6 @@ class Attack(ABC):
                 break
             found = size
         return found
-
-
-class OfIds(Attack):
-    """Base of the attacks on ids, which have a meaning for an alignment by itself too."""
-
-    @abstractmethod
-    def unfit(self, scene: Run) -> str:
-        """As of Attack."""
-
-    @abstractmethod
-    def product(self, scene: Run, seed: int) -> float:
-        """As of Attack."""
-
-    @abstractmethod
-    def planted(self, scene: Run, seed: int, size: float) -> float:
-        """As of Attack."""
-
-    @abstractmethod
-    def textbook(self, scene: Run, seed: int) -> float:
-        """As of Attack."""
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,13 @@ from typing import Any
 from protocols.errors import ConfigError
 from vfl.api.align import size_noise
 from vfl.api.federation import Federation
-from vfl.attacks.alignments import Aligning, record_alignment
-from vfl.attacks.attack import SEEDS, Attack, Estimate, OfIds, Tried
+from vfl.api.members import Members
+from vfl.attacks.alignments import record_alignment
+from vfl.attacks.attack import SEEDS, Attack, Estimate, Tried
+from vfl.attacks.averages import record_averaging
 from vfl.attacks.registry import ATTACKS
-from vfl.attacks.scene import Asked, Run, Scene, record
+from vfl.attacks.scene import Asked, Run, record
+from vfl.models.averaging.spec import Averaging
 from vfl.models.privacy import Privacy
 from vfl.models.splitting import Split
 from vfl.preprocessing import Preprocessing
@@ -81,8 +84,8 @@ class Audit:
 
 
 def audit(
-    federation: Federation,
-    estimator: Spec | None = None,
+    federation: Federation | Members,
+    estimator: Spec | Averaging | None = None,
     *,
     preprocess: Preprocessing | None = None,
     split: Split | None = None,
@@ -98,10 +101,10 @@ def audit(
 
     Parameters
     ----------
-    federation : Federation
+    federation : Federation or Members
         All tables, in one process: only there is ground truth to score an attack by.
-    estimator : Spec, default None
-        What is trained; with None ids are aligned, and nothing is trained.
+    estimator : Spec or Averaging, default None
+        What is trained; of a federation, with None ids are aligned, and nothing is trained.
     preprocess : Preprocessing, default None
         As `Federation.fit`.
     split : Split, default None
@@ -137,57 +140,55 @@ def audit(
     >>> found.holds
     True
     """  # noqa: E501
-    if not isinstance(federation, Federation):
-        raise ConfigError(f"federation is {type_of(federation)}", remedy="Make one with vfl.Federation.local(...)")
+    if not isinstance(federation, Federation | Members):
+        remedy = "Make one with vfl.Federation.local(...) or vfl.Members.local(...)"
+        raise ConfigError(f"federation is {type_of(federation)}", remedy=remedy)
     repeated = whole("seeds", seeds, 2)
     known = {attack.number: attack for attack in ATTACKS}
     chosen = list(known) if attacks is None else list(attacks)
     if not chosen or not set(chosen) <= known.keys():
         raise impossible("attacks", attacks, f"attacks are some of {', '.join(map(str, known))}")
-    only_sizes = flag("cardinality_only", cardinality_only)
+    asked = {"preprocess": preprocess, "split": split, "cardinality_only": cardinality_only or None}
+    flag("cardinality_only", cardinality_only)
     with one_thread():
-        if estimator is None:
-            scene: Run = aligned(federation, only_sizes, privacy, no_model={"preprocess": preprocess, "split": split})
-        elif only_sizes:
-            raise ConfigError("cardinality_only is for an alignment by itself", remedy="Leave it out, or the estimator")
-        else:
-            asked = {"preprocess": preprocess, "split": split, "privacy": privacy}
-            scene = record(Asked(federation, estimator, asked))
+        scene = recorded(federation, estimator, privacy, {name: v for name, v in asked.items() if v is not None})
         tried, untried = attacked(scene, repeated, [known[number] for number in chosen])
     return Audit(about_of(scene, repeated, "this run"), tried, untried)
 
 
-def aligned(
-    federation: Federation, only_sizes: bool, privacy: Privacy | None, *, no_model: Mapping[str, object]
-) -> Aligning:
-    """An alignment of a federation's ids; no_model: what only a training takes.  Raises ConfigError."""
-    if given := [name for name, value in no_model.items() if value is not None]:
-        raise ConfigError(f"{given[0]} is of a model", remedy="Pass an estimator, or leave it out")
-    keys = {party: table.keys for party, table in federation._tables.items()}
-    noise = size_noise(privacy, only_sizes)
-    return record_alignment(
-        federation.roles, keys, AlignmentPlan(keys=len(keys[federation.roles.guest]), size_only=only_sizes, noise=noise)
-    )
+def recorded(
+    federation: Federation | Members, estimator: object, privacy: Privacy | None, asked: dict[str, Any]
+) -> Run:
+    """The run that is asked for; asked: what of it not every kind takes.  Raises ConfigError."""
+    if isinstance(federation, Members):
+        only(asked, "an averaging")
+        return record_averaging(federation, estimator, privacy)  # type: ignore[arg-type]  # which checks it
+    if estimator is None:
+        only(asked, "an alignment", "cardinality_only")
+        sizes = bool(asked)
+        keys = {party: table.keys for party, table in federation._tables.items()}
+        plan = AlignmentPlan(keys=len(keys[federation.roles.guest]), size_only=sizes, noise=size_noise(privacy, sizes))
+        return record_alignment(federation.roles, keys, plan)
+    only(asked, "a training", "preprocess", "split")
+    return record(Asked(federation, estimator, {**asked, "privacy": privacy}))  # type: ignore[arg-type]  # as above
 
 
-NO_MODEL = "an alignment trains no model"
+def only(asked: Mapping[str, Any], what: str, *names: str) -> None:
+    """Raises ConfigError for what this kind of run does not take."""
+    for name in asked:
+        if name not in names:
+            raise ConfigError(f"{what} takes no {name}", remedy=f"Leave out {name}, or audit another kind of run")
 
 
 def attacked(scene: Run, seeds: int, attacks: Sequence[Attack] = ATTACKS) -> tuple[list[Tried], dict[str, str]]:
     """Every attack that fits, and why the others do not."""
     tried, untried = list[Tried](), dict[str, str]()
     for attack in attacks:
-        if why := _unfit(scene, attack):
+        if why := attack.untried(scene):
             untried[f"{attack.number} {attack.name}"] = why
         else:
             tried.append(tried_on(scene, attack, seeds))
     return tried, untried
-
-
-def _unfit(scene: Run, attack: Attack) -> str:
-    if isinstance(attack, OfIds):
-        return attack.unfit(scene)
-    return attack.unfit(scene) if isinstance(scene, Scene) else NO_MODEL
 
 
 def tried_on(scene: Any, attack: Attack, seeds: int) -> Tried:

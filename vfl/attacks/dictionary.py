@@ -13,9 +13,10 @@ import numpy as np
 
 from protocols.alignment.lists import domain
 from protocols.ristretto import PointVec
-from vfl.attacks.attack import OfIds
+from vfl.attacks.alignments import Aligning
+from vfl.attacks.attack import Attack
 from vfl.attacks.received import kind_of, texts
-from vfl.attacks.scene import Run
+from vfl.attacks.scene import Run, Scene
 from vfl.taps.transcript import Entry
 
 DOMAINS = (b"vfl", b"vfl psi", b"vfl psi v1")
@@ -24,7 +25,7 @@ CHUNKS = (16, 20, 32, 64)  # bytes of a tag, a digest or a point
 LEAST = 6  # bytes of an id that is searched for as it is: a shorter text occurs by chance
 
 
-class Dictionary(OfIds):
+class Dictionary(Attack):
     number = 1
     name = "Ids by dictionary"
     who = "every partner in the alignment, and an arbiter that relays lists"
@@ -43,9 +44,7 @@ class Dictionary(OfIds):
     size_of = "the part of the other party's points that are sent without the secret exponent"
     textbook_is = "lists of SHA-256 hashes of ids"
     random = False
-
-    def unfit(self, scene: Run) -> str:
-        return ""
+    on = (Scene, Aligning)
 
     def product(self, scene: Run, seed: int) -> float:
         return max(

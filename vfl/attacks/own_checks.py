@@ -9,7 +9,7 @@ from typing import Any
 from protocols.message import REVEALED
 from vfl.attacks.forensics import marks, residues
 from vfl.attacks.received import kinds, moduli, vectors
-from vfl.job.job import Matching
+from vfl.job.job import Agreement
 from vfl.ledger import read_ledger
 from vfl.taps.transcript import Transcript
 
@@ -17,7 +17,7 @@ LEDGER = "ledger.jsonl"
 Check = dict[str, Any]
 
 
-def checked(folder: Path, transcript: Transcript, job: Matching) -> list[Check]:
+def checked(folder: Path, transcript: Transcript, job: Agreement) -> list[Check]:
     """What the transcript shows without any ground truth."""
     return [listed(folder, transcript), declared(transcript, job), in_clear(transcript, job), marked(transcript)]
 
@@ -36,7 +36,7 @@ def listed(folder: Path, transcript: Transcript) -> Check:
     return {"check": "The transcript holds exactly the messages of the ledger", "found": found, "holds": whole}
 
 
-def declared(transcript: Transcript, job: Matching) -> Check:
+def declared(transcript: Transcript, job: Agreement) -> Check:
     """Whether all that was revealed needed a permission that the job lists."""
     known = kinds()
     unknown = sorted({e.message for e in transcript.received() if e.message not in known})
@@ -47,7 +47,7 @@ def declared(transcript: Transcript, job: Matching) -> Check:
     return {"check": "Every message is declared, and the job permits what it reveals", "found": found, "holds": holds}
 
 
-def in_clear(transcript: Transcript, job: Matching) -> Check:
+def in_clear(transcript: Transcript, job: Agreement) -> Check:
     """What attacks 3, 4, 5 and 14 need: numbers in the clear, one for each of several rows or weights."""
     keys, found = moduli(transcript.received()), dict[str, str]()
     for entry in transcript.received():

@@ -20,10 +20,12 @@ from vfl.attacks.attack import SEEDS
 from vfl.attacks.audit import Audit, about_of, attacked, one_thread
 from vfl.attacks.own_alignment import audit_alignment
 from vfl.attacks.own_checks import checked
+from vfl.attacks.own_members import audit_members
 from vfl.attacks.received import Floats, fields
 from vfl.attacks.scene import ROWS, SHORT, Asked, record
 from vfl.job import Job
 from vfl.job.job import job_from
+from vfl.job.members_job import is_of_members
 from vfl.job.plan import plan_of
 from vfl.report.page import ALIGNMENT, read_report
 from vfl.taps.transcript import Transcript, read_transcript
@@ -42,11 +44,13 @@ def audit_run(folder: Path, seeds: int = SEEDS) -> Audit:
     if (folder / ALIGNMENT).exists():
         return audit_alignment(folder, seeds)
     report = read_report(folder)
+    if is_of_members(report.get("job_file") or {}):
+        return audit_members(folder, report, seeds)
     try:
         job = job_from(report["job_file"])
     except (ConfigError, KeyError):
         raise ModelError(
-            f"{folder} is no run of a job whose parties hold different columns", remedy="Give the folder of vfl run"
+            f"{folder} is of no job that this release can read", remedy="Give the folder of vfl run"
         ) from None
     transcript = read_transcript(folder, str(report["party"]))
     checks = checked(folder, transcript, job)

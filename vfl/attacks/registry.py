@@ -17,6 +17,7 @@ from vfl.attacks.one_row import OneRow
 from vfl.attacks.partitions import Partitions
 from vfl.attacks.repeated_sizes import RepeatedSizes
 from vfl.attacks.reverse_products import ReverseProducts
+from vfl.attacks.single_updates import SingleUpdates
 from vfl.attacks.sums import NodeSums
 from vfl.attacks.traffic import Traffic
 from vfl.attacks.weights import NoiseColumns
@@ -39,4 +40,5 @@ ATTACKS: tuple[Attack, ...] = (
     Membership(),
     Traffic(),
     BinEvents(),
+    SingleUpdates(),
 )

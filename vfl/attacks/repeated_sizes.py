@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from protocols.errors import DisclosureRefused
 from protocols.ids import Ids
 from vfl.attacks.alignments import Aligning
-from vfl.attacks.attack import OfIds
+from vfl.attacks.attack import Attack
 from vfl.attacks.received import Floats, fields
 from vfl.attacks.referee import auc
-from vfl.attacks.scene import Run
+from vfl.attacks.scene import Run, Scene
 from vfl.job.party import Identity, Party
 from vfl.job.party import Run as RunSection
 from vfl.run.budget import Budget
@@ -30,7 +30,7 @@ RIDGE = 1e-3
 Bits = NDArray[np.bool_]
 
 
-class RepeatedSizes(OfIds):
+class RepeatedSizes(Attack):
     number = 2
     name = "Membership by repeated sizes"
     who = "each data party, by alignments that open the size alone, with lists of its choice"
@@ -47,6 +47,8 @@ class RepeatedSizes(OfIds):
     sizes = (800.0, 400.0, 200.0, 100.0, 50.0)
     size_of = "the number of sizes that are opened, of random halves of 400 ids"
     textbook_is = "sizes as often as the partner asks: 800 of them"
+
+    on = (Scene, Aligning)
 
     def unfit(self, scene: Run) -> str:
         if isinstance(scene, Aligning) and scene.plan.size_only:

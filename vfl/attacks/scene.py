@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -52,6 +52,7 @@ class Run(ABC):
     """A run of any kind.  seen: by party, what it received; ids: by data party, its whole list, in the form that is
     compared."""
 
+    without: ClassVar[str]  # why attacks on runs of other kinds mean nothing here
     roles: Roles
     seen: Mapping[str, Transcript]
     ids: Mapping[str, Ids]
@@ -87,6 +88,7 @@ class Run(ABC):
 class Scene(Run):
     """A training."""
 
+    without = "parties with different columns add up no numbers of members"
     asked: Asked
     trained: Trained[Any]
     made: Mapping[str, Sequence[DecryptionKey]]  # by party, the keys that it made

@@ -13,6 +13,7 @@ from protocols.ids import Ids
 from protocols.session import Roles
 from vfl.attacks.alignments import Aligning, record_alignment
 from vfl.attacks.audit import one_thread
+from vfl.attacks.averages import Averaged, record_averaging
 from vfl.attacks.scene import SHORT, Asked, Run, Scene, record
 from vfl.schema.spec import Spec
 from vfl.steps.alignment import AlignmentPlan
@@ -25,6 +26,7 @@ KINDS: dict[str, tuple[Spec, dict[str, Any]]] = {
     "network": (vfl.MLPClassifier(hidden_layer_sizes=4, max_iter=5), {}),
 }
 OPEN = "open trees"  # which give away what their permissions say
+MEMBERS = "an averaging"
 SIZES = "an alignment of which the size alone is opened"
 
 WIDE = "wide regression, strong penalty"
@@ -74,7 +76,19 @@ def aligned(*, size_only: bool = False) -> Aligning:
 
 def run_of(kind: str) -> Run:
     """A run of any kind."""
+    if kind == MEMBERS:
+        return averaged()
     return aligned(size_only=True) if kind == SIZES else scene(kind)
+
+
+def averaged() -> Averaged:
+    """Ten hospitals."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 3))
+    whole = pd.DataFrame(x, columns=["age", "weight", "pulse"])
+    whole["readmitted"] = (x.sum(axis=1) + rng.logistic(size=400) > 0).astype(int)
+    members = vfl.Members.local({f"hospital-{k}": whole.iloc[k::10] for k in range(10)}, label="readmitted")
+    return record_averaging(members, vfl.Averaging(rounds=3))
 
 
 @cache

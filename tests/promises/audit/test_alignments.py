@@ -15,7 +15,7 @@ from tests.promises.audit.scenes import aligned, federation
 from vfl.attacks import own_alignment, own_run
 from vfl.attacks.alignments import Aligning
 from vfl.attacks.attack import SEEDS
-from vfl.attacks.audit import NO_MODEL, one_thread, tried_on
+from vfl.attacks.audit import one_thread, tried_on
 from vfl.attacks.page import render
 from vfl.attacks.received import kind_of
 from vfl.attacks.registry import ATTACKS
@@ -73,16 +73,16 @@ def test_attacks_on_ids_are_tried_and_the_others_say_why_not() -> None:
     assert [one.attack.number for one in found.tried] == [1]
     assert found.holds
     assert len(found.untried) == len(ATTACKS) - 1
-    assert sum(why == NO_MODEL for why in found.untried.values()) == len(ATTACKS) - 2
+    assert sum(why == Aligning.without for why in found.untried.values()) == len(ATTACKS) - 2
     page = render(found.as_dict())
     assert "alignment on 400 common rows" in page
     assert "columns:" not in page
 
 
 def test_what_only_a_model_takes_is_refused_without_one() -> None:
-    with pytest.raises(ConfigError, match="preprocess is of a model"):
+    with pytest.raises(ConfigError, match="an alignment takes no preprocess"):
         vfl.audit(federation(40), preprocess=vfl.Preprocessing())
-    with pytest.raises(ConfigError, match="cardinality_only is for an alignment"):
+    with pytest.raises(ConfigError, match="a training takes no cardinality_only"):
         vfl.audit(federation(40), vfl.LogisticRegression(), cardinality_only=True)
 
 
