@@ -20,9 +20,9 @@ from vfl.taps.transcript import read_transcript
 
 ROWS, ROUNDS = 40, 3  # of a member of the twin; of the twin
 NOTE = (
-    f"The attacks ran on a twin: generated tables of {ROWS} rows per member with the job's columns, averaged in at most "
-    f"{ROUNDS} rounds by the same job, without noise, in one process. A party does not have its partners' tables, so "
-    "nothing could say whether an attack on the run itself was right."
+    f"The attacks ran on a twin: generated tables of {ROWS} rows per member with the job's columns, averaged in "
+    f"at most {ROUNDS} rounds by the same job, without noise, in one process. A party does not have its partners' "
+    "tables, so nothing could say whether an attack on the run itself was right."
 )
 
 

@@ -59,7 +59,8 @@ def audit_run(folder: Path, seeds: int = SEEDS) -> Audit:
     with one_thread():
         scene = record(asked)
         tried, untried = attacked(scene, seeds)
-    about = about_of(scene, seeds, "a twin of this run")
+    what = "this prediction’s model" if report.get("purpose") == "predict" else "this run"
+    about = about_of(scene, seeds, f"a twin of {what}")
     about |= {"job": str(report["job"]), "job_digest": str(report["job_digest"]), "party": transcript.party}
     return Audit(about | {"role": str(report["role"]), "note": NOTE}, tried, untried, checks)
 

@@ -18,7 +18,7 @@ from protocols.errors import DisclosureRefused
 from protocols.ids import Ids
 from vfl.attacks.alignments import Aligning
 from vfl.attacks.attack import Attack
-from vfl.attacks.received import Floats, fields
+from vfl.attacks.received import Floats, fields, vectors
 from vfl.attacks.referee import auc
 from vfl.attacks.scene import Run, Scene
 from vfl.job.party import Identity, Party
@@ -27,6 +27,7 @@ from vfl.run.budget import Budget
 
 LIST = 400  # ids whose membership is asked for
 RIDGE = 1e-3
+FEW = 8  # keys, at most, by each of which a size may be told
 Bits = NDArray[np.bool_]
 
 
@@ -59,7 +60,7 @@ class RepeatedSizes(Attack):
         assert isinstance(scene, Aligning)
         attacker, rng = scene.hosts[0], np.random.default_rng([seed, 2])
         ids, truth = self._asked(scene, seed)
-        halves, told = list[Bits](), list[dict[str, int]]()
+        halves, told = list[Bits](), list[dict[str, float]]()
         for _ in range(allowed(LIST)):
             halves.append(rng.random(LIST) < 0.5)
             lists = dict(scene.keys) | {attacker: (Ids.of([ids[k] for k in np.flatnonzero(halves[-1])]),)}
@@ -105,14 +106,15 @@ def allowed(most: int) -> int:
     return most
 
 
-def numbers(run: Run, party: str) -> dict[str, int]:
-    """Every number in the clear that a party received, by message and field; the last where there are several."""
-    return {
-        f"{entry.message}.{name}": value
-        for entry in run.entries(party)
-        for name, _, value in fields(entry)
-        if isinstance(value, int)
-    }
+def numbers(run: Run, party: str) -> dict[str, float]:
+    """Every number in the clear that a party received, by message and place; the last where there are several."""
+    found = dict[str, float]()
+    for entry in run.entries(party):
+        single = [float(value) for _, _, value in fields(entry) if isinstance(value, int)]
+        lists = [vector for vector in vectors(entry, {}) if len(vector) <= FEW]
+        for k, number in enumerate([*single, *(float(v) for vector in lists for v in vector)]):
+            found[f"{entry.message} {k}"] = number
+    return found
 
 
 def decoded(halves: Bits | Sequence[Bits], sizes: Floats) -> Floats:

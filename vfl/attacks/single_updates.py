@@ -45,7 +45,9 @@ class SingleUpdates(Attack):
     def product(self, scene: Averaged, seed: int) -> float:
         run = scene.again(seed)
         words = run.estimator.terms(run.roles.members).word_bits // 8
-        return max(found_in(run, party, numbers(run.entries(party), words)) for party in run.roles.all)
+        sums = [entry for entry in run.entries(run.roles.members[0]) if entry.message == "OpenedSum"]
+        both = {party: [*run.entries(party), *sums] for party in run.roles.all}  # the aggregator sends sums to all
+        return max(found_in(run, party, numbers(entries, words)) for party, entries in both.items())
 
     def planted(self, scene: Averaged, seed: int, size: float) -> float:
         members = scene.roles.members

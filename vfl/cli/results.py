@@ -135,7 +135,7 @@ class MatchedKey(Part):
 
 
 class AlignmentReport(Part):
-    """The content of alignment.json; what follows `disclosure` is null at the arbiter."""
+    """The content of alignment.json; `rows` to `file` are null at the arbiter."""
 
     format: int
     job: str
@@ -153,6 +153,7 @@ class AlignmentReport(Part):
     file: str | None = None
     peak_memory: Number | None = None
     resumed: bool = False
+    job_file: Annotated[dict[str, Any] | None, Meta(description="the job, with every default filled in")] = None
 
 
 class ReportShown(Result, tag="report"):

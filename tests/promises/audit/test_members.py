@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,9 +17,10 @@ from vfl.attacks.audit import attacked, tried_on
 from vfl.attacks.averages import Averaged
 from vfl.attacks.page import render
 from vfl.attacks.registry import ATTACKS
-from vfl.attacks.single_updates import SingleUpdates, numbers
+from vfl.attacks.single_updates import SingleUpdates, differences, numbers
 from vfl.job.alignment_job import agreement_in
 from vfl.job.members_job import MembersJob
+from vfl.models.averaging.course import whole
 from vfl.schema.section import read_toml
 
 JOB = """
@@ -41,21 +44,18 @@ def test_single_members_are_not_found_and_planted_ones_are() -> None:
     tried = tried_on(run, attack, SEEDS)
     assert tried.holds
     assert attack.smallest(run, SEEDS) == attack.found == 0.1
-    with_others = numbers(run.entries(run.roles.arbiter), 8)
-    whole = {sum(each) for each in zip(*(run.first_numbers(name) for name in run.roles.members), strict=True)}
-    assert whole <= with_others  # what is opened is found as it would be of one
+    with_others = numbers(run.entries("hospital-0"), 8)
+    sums = {sum(each) for each in zip(*(run.first_numbers(name) for name in run.roles.members), strict=True)}
+    assert sums <= with_others  # what is opened is found as it would be of one
 
 
 def test_a_difference_of_two_sums_is_found() -> None:
     run = averaged()
     one, rest = run.first_numbers("hospital-0"), run.first_numbers("hospital-1")
     words = [
-        np.array([(number >> 16 * k) & 0xFFFF if k < 7 else number >> 112 for number in numbers for k in range(8)])
-        for numbers in ([a + b for a, b in zip(one, rest, strict=True)], rest)
+        np.array([(number >> 16 * k) & 0xFFFF if k < 7 else number >> 112 for number in one_list for k in range(8)])
+        for one_list in ([a + b for a, b in zip(one, rest, strict=True)], rest)
     ]
-    from vfl.attacks.single_updates import differences
-    from vfl.models.averaging.course import whole
-
     found = {number for each in differences([w.astype("<i8").view("<u8") for w in words]) for number in whole(each)}
     assert set(one) <= found
 
@@ -73,18 +73,11 @@ def test_members_and_their_averaging_are_audited() -> None:
         vfl.audit(members, vfl.Averaging(rounds=2), split=vfl.Split(test=0.5))
 
 
-def test_the_twin_has_the_members_and_columns_of_the_job(tmp_path: object) -> None:
-    job = agreement_in(*read_toml_of(tmp_path, JOB), "job.toml")
+def test_the_twin_has_the_members_and_columns_of_the_job(tmp_path: Path) -> None:
+    (tmp_path / "job.toml").write_text(JOB)
+    job = agreement_in(*read_toml(tmp_path / "job.toml"), "job.toml")
     assert isinstance(job, MembersJob)
     twin = own_members.twin_of(job)
     assert twin.columns == dict.fromkeys("abcd", 2)
     tried, _ = attacked(twin, 2)
     assert all(one.holds for one in tried)
-
-
-def read_toml_of(folder: object, text: str) -> tuple[str, dict[str, object]]:
-    from pathlib import Path
-
-    path = Path(str(folder)) / "job.toml"
-    path.write_text(text)
-    return read_toml(path)

@@ -12,6 +12,8 @@ import jsonschema
 import pytest
 
 from tests.promises.processes.institutions import ROOT, Institutions, tables
+from tests.promises.processes.test_align_run import aligned, alone
+from tests.promises.processes.test_predict import new_tables, predicted
 from vfl.attacks.registry import ATTACKS
 from vfl.ledger import read_ledger
 from vfl.taps.transcript import FILE, read_transcript
@@ -73,6 +75,37 @@ def test_every_party_audits_its_own_run(parties: Institutions) -> None:
     assert parties.here("audit", folder).code == 2
     (folder / FILE).unlink()
     parties.here("audit", folder).says(2, "has no transcript", "transcript = true")
+
+
+@pytest.mark.slow
+def test_both_audit_their_own_alignment(parties: Institutions) -> None:
+    lay_out(parties)
+    alone(parties)
+    assert [ended.code for ended in aligned(parties, "--format", "csv").values()] == [0, 0]
+    for name in ("bank", "telecom"):
+        folder = latest(parties, name)
+        ended = parties.here("audit", folder, "--seeds", "2", "--json")
+        assert ended.code == 0, ended.err
+        found = json.loads(ended.out)
+        assert [check["holds"] for check in found["checks"]] == [True] * 4, found["checks"]
+        assert [one["number"] for one in found["attacks"]] == [1]
+        assert found["holds"]
+        assert "Attacks on a twin of this alignment" in (folder / "audit.html").read_text()
+
+
+@pytest.mark.slow
+def test_a_prediction_is_audited_with_a_twin_of_its_model(parties: Institutions) -> None:
+    lay_out(parties, data=tables(300))
+    models = parties.models(parties.done())
+    new_tables(parties)
+    results = predicted(parties, models)
+    assert [ended.code for ended in results.values()] == [0] * len(results), results
+    for name in results:
+        folder = next((parties.folder / name / "runs").glob("predict-*"))
+        ended = parties.here("audit", folder, "--seeds", "2", "--json")
+        assert ended.code == 0, ended.err
+        assert [check["holds"] for check in json.loads(ended.out)["checks"]] == [True] * 4
+        assert "this prediction’s model" in (folder / "audit.html").read_text()
 
 
 @pytest.mark.slow
