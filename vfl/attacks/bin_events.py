@@ -16,6 +16,7 @@ from vfl.attacks.first_gradient import event
 from vfl.attacks.received import Floats
 from vfl.attacks.referee import auc
 from vfl.attacks.scene import Scene
+from vfl.data.schema import Schema
 from vfl.job.policy import Policy
 
 MOST_BINS, FEWEST = 20, 5  # of a column, the default of max_n_prebins, and the fewest that leave something to merge
@@ -49,11 +50,14 @@ class BinEvents(Attack):
         numbers = rows // Policy().rows_per_label_number
         bins = min(MOST_BINS, numbers + 1)
         noise = pd.DataFrame(rng.normal(size=(rows, max(1, numbers // (bins - 1))))).add_prefix("n")
-        tables[host] = dataclasses.replace(tables[host], features=noise, schema=type(tables[host].schema)())
-        spec = scene.asked.estimator.model_copy(update={"max_n_prebins": bins})
+        schema = Schema(dict.fromkeys(noise.columns, "number"))
+        tables[host] = dataclasses.replace(tables[host], features=noise, schema=schema)
+        most = {"max_n_prebins": bins, "max_n_bins": bins, "min_bin_rows": rows // bins, "min_bin_size": 0.0}
+        spec = scene.asked.estimator.model_copy(update={**most, "monotonic_trend": "none"})  # which tells most
         run = scene.with_tables(tables, estimator=spec)
         part = run.trained.fitted[host].part
-        return auc(run.y, np.asarray(part.standardised(run.table(host).features).sum(axis=1)))
+        woe = part.standardised(run.table(host).features)  # the larger, the fewer events
+        return auc(run.y, -np.asarray(woe.sum(axis=1)))
 
     def planted(self, scene: Scene, seed: int, size: float) -> float:
         rows, rng = min(scene.rows, 400), np.random.default_rng([seed, 171])

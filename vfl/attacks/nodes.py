@@ -6,18 +6,24 @@ node to node, since each of them is about the rows that earlier ones left there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vfl.attacks.received import Floats, fields, texts, vectors
+from protocols._native import PlainVec
+from protocols.cipher import CipherVec
+from protocols.codec import Int32s, Int64s
+from vfl.attacks.received import Floats, fields
 from vfl.attacks.scene import Scene
 from vfl.taps.transcript import Entry
 
 Ints = NDArray[np.int64]
 Bits = NDArray[np.bool_]
+Words = NDArray[np.uint64]
+PROBE = 40  # rows at which a line is looked at first
 FEW = 8  # values that a field has for rows whose nodes or directions it tells
 WIDTHS = (1, 2, 4, 6, 8)  # bytes of a number
 
@@ -80,27 +86,56 @@ def bits(text: bytes, length: int) -> Bits:
 
 
 def sets_told(run: Scene, party: str) -> Floats:
-    """(sets, rows) 0 or 1: of every field that has few values for each row, the rows of each value; in the common order
-    of rows, and where there is a secret one that this party knows, in that too."""
-    lines = np.array([line for entry in run.entries(party) for line in few_valued(entry, run)]).reshape(-1, run.rows)
+    """(sets, rows) 0 or 1: of every field that has few values for each row, and of the sums of two peers' fields, which
+    may be shares, the rows of each value; in the common order of rows, and where there is a secret one that this party
+    knows, in that too."""
+    entries, found = run.entries(party), list[Floats]()
+    told = [list(words(entry, run.rows)) for entry in entries]
+    for fields_of in told:
+        found += [line for _, numbers in fields_of for line in few_valued(numbers, run.rows)]
+    for one, other in from_two_peers(entries):
+        for (width, a), (_, b) in zip(told[one], told[other], strict=False):
+            if len(a) == len(b):
+                found += few_valued((a + b) & np.uint64((1 << width) - 1), run.rows)
+    lines = np.array(found).reshape(-1, run.rows)
     if run.order is not None:
         lines = np.vstack([lines, lines[:, np.argsort(run.order)]])
-    return np.array([line == value for line in lines for value in np.unique(line)[1:]], np.float64).reshape(
-        -1, run.rows
-    )
+    sets = [line == value for line in lines for value in np.unique(line)[1:]]
+    return np.array(sets, np.float64).reshape(-1, run.rows)
 
 
-def few_valued(entry: Entry, run: Scene) -> list[Floats]:
-    """Lines with an entry per row, and few values."""
-    rows, found = run.rows, list[Floats]()
-    for vector in vectors(entry, run.keys):
-        if len(vector) and len(vector) % rows == 0:
-            found += [*vector.reshape(rows, -1).T, *vector.reshape(-1, rows)]
-    for text in texts(entry):
-        raw = np.frombuffer(text, np.uint8)
-        if len(text) == -(-rows // 8):
-            found += [np.unpackbits(raw, count=rows, bitorder=order).astype(np.float64) for order in ("big", "little")]
-        for width in (width for width in WIDTHS if text and len(text) % (rows * width) == 0):
-            numbers = raw.reshape(-1, width).astype(np.float64) @ 256.0 ** np.arange(width)
-            found += [*numbers.reshape(rows, -1).T, *numbers.reshape(-1, rows)]
-    return [line for line in found if 1 < len(np.unique(line)) <= FEW]
+def from_two_peers(entries: Sequence[Entry]) -> Iterator[tuple[int, int]]:
+    """Places of the k-th messages of a kind from two peers, for each k."""
+    sent = dict[str, dict[str, list[int]]]()
+    for place, entry in enumerate(entries):
+        sent.setdefault(entry.message, {}).setdefault(entry.peer, []).append(place)
+    for by_peer in sent.values():
+        for one, other in itertools.combinations(by_peer.values(), 2):
+            yield from zip(one, other, strict=False)
+
+
+def words(entry: Entry, rows: int) -> Iterator[tuple[int, Words]]:
+    """Every field that can stand for rows as unsigned numbers, and how many bits these have."""
+    for _, of, value in fields(entry):
+        if of is PlainVec:
+            yield 64, np.array([v % (1 << 64) for v in PlainVec.from_bytes(value).to_ints()], np.uint64)
+        elif of in (Int32s, Int64s):
+            yield 64, np.frombuffer(value, "<i4" if of is Int32s else "<i8").astype(np.int64).view(np.uint64)
+        elif isinstance(value, bytes) and of is not CipherVec:
+            raw = np.frombuffer(value, np.uint8)
+            if len(raw) == -(-rows // 8):
+                for order in ("big", "little"):
+                    yield 1, np.unpackbits(raw, count=rows, bitorder=order).astype(np.uint64)  # type: ignore[call-overload]
+            for width in (width for width in WIDTHS if len(raw) and len(raw) % (rows * width) == 0):
+                padded = np.zeros((len(raw) // width, 8), np.uint8)
+                padded[:, :width] = raw.reshape(-1, width)
+                yield 8 * width, padded.view(np.uint64)[:, 0]
+
+
+def few_valued(numbers: Words, rows: int) -> list[Floats]:
+    """Lines with an entry per row, and few values: which of these each row has."""
+    if not len(numbers) or len(numbers) % rows:
+        return []
+    lines = [*numbers.reshape(rows, -1).T, *numbers.reshape(-1, rows)]
+    few = [np.unique(line, return_inverse=True) for line in lines if len(set(line[:PROBE].tolist())) <= FEW]
+    return [inverse.astype(np.float64) for values, inverse in few if 1 < len(values) <= FEW]

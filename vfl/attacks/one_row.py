@@ -65,7 +65,8 @@ class OneRow(Attack):
         truth = int(rng.integers(2))
         runs = [scene.with_tables(with_label(scene, tables, row, label)) for label in (truth, 0, 1, 0)]
         found = [guessed(*(told(run, party) for run in runs)) for party in (*scene.hosts, scene.roles.arbiter)]
-        return float(np.mean([one if truth else 1 - one for one in found]))
+        sure = [one if truth else 1 - one for one in found if one != self.chance]
+        return float(np.mean(sure)) if sure else self.chance
 
     def planted(self, scene: Scene, seed: int, size: float) -> float:
         run, rng = scene.again(seed), np.random.default_rng([seed, 131])

@@ -36,7 +36,7 @@ class Partitions(Attack):
     chance = 0.0
     bound = 0.02
     reason = "no host is told where a row goes; what is told of rows is uniform, which explains nothing of others"
-    succeeds = 0.08
+    succeeds = 0.05
     sizes = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02)
     size_of = "the part of the nodes of the textbook's 40 trees whose rows the host is told"
     textbook_is = "the rows of every node of 40 trees of depth 4, which all hosts are told (SecureBoost)"

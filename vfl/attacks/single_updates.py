@@ -34,6 +34,7 @@ class SingleUpdates(Attack):
     reason = "a number under a uniform mask of 64 bits equals a given one with a probability of 2^-64"
     succeeds = 0.99
     sizes = (1.0, 0.5, 0.1)
+    found = 0.1
     size_of = "the part of the members whose numbers reach the aggregator without a mask"
     textbook_is = "every member's numbers sent to the aggregator as they are (federated averaging)"
     random = False

@@ -43,6 +43,8 @@ class NodeSums(Attack):
     textbook_is = "the sums of 40 trees of depth 4 over unnamed boundaries opened to the guest (SecureBoost)"
 
     def unfit(self, scene: Scene) -> str:
+        if getattr(scene.asked.estimator, "membership", None) == "open":
+            return "the guest of open trees opens these sums (bin-sums-to-guest): assume that it learns every row's bin"
         return "" if len(np.unique(scene.y)) == 2 else "the label has more than two values"
 
     def product(self, scene: Scene, seed: int) -> float:

@@ -30,6 +30,7 @@ MEMBERS = "an averaging"
 SIZES = "an alignment of which the size alone is opened"
 
 WIDE = "wide regression, strong penalty"
+MANY = "40 sealed trees"
 
 
 def federation(rows: int = 400, seed: int = 0, **more: Any) -> vfl.Federation:
@@ -96,5 +97,5 @@ def scene(kind: str) -> Scene:
     with one_thread():
         if kind == WIDE:
             return record(Asked(wide(), vfl.LogisticRegression(C=0.001)))
-        estimator, more = KINDS[kind]
+        estimator, more = (vfl.BoostedTrees(n_estimators=40), {}) if kind == MANY else KINDS[kind]
         return record(Asked(federation(**more), estimator))

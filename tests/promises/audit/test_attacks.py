@@ -35,7 +35,7 @@ def named(attack: Attack) -> str:
     return type(attack).__name__
 
 
-GIVEN_AWAY = {8, 9, 10}  # attacks that find in open trees what their permissions say
+GIVEN_AWAY = {9, 10}  # attacks that find in open trees what their permissions say
 QUICK = ("SmallBatches", "Forensics", "HostGradients")  # in the default suite
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.places import ROOT
-from tests.promises.audit.scenes import MEMBERS, SIZES, WIDE, scene
+from tests.promises.audit.scenes import MANY, MEMBERS, SIZES, WIDE, scene
 from tests.promises.packages import copied, python
 from vfl.attacks.audit import one_thread
 from vfl.attacks.registry import ATTACKS
@@ -23,7 +23,7 @@ FAULTS = Path(__file__).parent / "faults"
 KIND = {  # of the run in which an attack's fault is planted; the others in a regression
     2: SIZES,
     8: "sealed trees",
-    9: "sealed trees",
+    9: MANY,
     10: "sealed trees",
     14: "network",
     15: WIDE,

@@ -24,6 +24,7 @@ from vfl.models.averaging.course import whole
 from vfl.schema.section import read_toml
 
 JOB = """
+version = 1
 name = "hospitals"
 [parties]
 members = ["a", "b", "c", "d"]
