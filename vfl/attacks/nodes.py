@@ -125,7 +125,7 @@ def words(entry: Entry, rows: int) -> Iterator[tuple[int, Words]]:
             raw = np.frombuffer(value, np.uint8)
             if len(raw) == -(-rows // 8):
                 for order in ("big", "little"):
-                    yield 1, np.unpackbits(raw, count=rows, bitorder=order).astype(np.uint64)  # type: ignore[call-overload]
+                    yield 1, np.unpackbits(raw, count=rows, bitorder=order).astype(np.uint64)
             for width in (width for width in WIDTHS if len(raw) and len(raw) % (rows * width) == 0):
                 padded = np.zeros((len(raw) // width, 8), np.uint8)
                 padded[:, :width] = raw.reshape(-1, width)
