@@ -38,11 +38,13 @@ class Directions(Attack):
     )
     chance = 0.0
     bound = 0.03
-    reason = "nobody is told a direction; the best of several columns is a little above 0 by chance"
+    reason = "no direction reaches the guest; the best of several columns is a little above 0 by chance"
     succeeds = 0.3
     sizes = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02)
     size_of = "the part of the host's splits in the textbook's 40 trees whose directions are opened to the guest"
-    textbook_is = "the directions of all of a host's splits in 40 trees of depth 4, as the guest is told (SecureBoost)"
+    textbook_is = (
+        "the directions of all of a host's splits in 40 trees of depth 4, which the guest receives (SecureBoost)"
+    )
 
     def unfit(self, scene: Scene) -> str:
         if not scene.kind.startswith("boosted"):
@@ -114,5 +116,5 @@ def nested(first: Floats, second: Floats) -> bool:
 
 
 def sum_of(group: Floats) -> Floats:
-    """The order of rows, of facts that may look either way: turned to agree with the first."""
+    """The order of rows, of facts that may point either way: turned to agree with the first."""
     return np.asarray((group * np.where(group @ group[0] < 0, -1.0, 1.0)[:, None]).sum(axis=0))

@@ -1,4 +1,4 @@
-"""Sets of rows that a party was told of: rows that are together in the nodes of trees, and rows that go left there.
+"""Sets of rows that a party learned of: rows that are together in the nodes of trees, and rows that go left there.
 
 Every field with few values for each row is taken for such sets.  Besides, the messages of open trees are followed from
 node to node, since each of them is about the rows that earlier ones left there.

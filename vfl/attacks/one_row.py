@@ -2,7 +2,7 @@
 
 A mean over all rows says little of one of them, unless somebody knows all others: then the label that is missing
 follows from the mean.  Here the attacker knows every table and every label but one, and brings a column that is about
-this person alone.  It trains both possible models by itself, and compares what it was told with both.
+this person alone.  It trains both possible models by itself, and compares what it received with both.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def told(run: Scene, party: str) -> Told:
 
 
 def guessed(seen: Told, zero: Told, one: Told, again: Told) -> float:
-    """0 or 1: the label of the training that looks more like what was seen; 1/2 where both do.  again: another training
+    """0 or 1: the label of the training that is more like what was seen; 1/2 where both do.  again: another training
     with label 0, which shows what the label alone decides."""
     far = [0, 0]
     for name in zero.keys() | one.keys() | again.keys():

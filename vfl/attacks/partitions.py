@@ -1,6 +1,6 @@
 """Attack 9: labels from the rows that nodes hold (ID2Graph, arXiv 2307.10318).
 
-Rows that are often together in nodes form a graph, whose groups are the labels.  A host that is told the rows of nodes
+Rows that are often together in nodes form a graph, whose groups are the labels.  A host that learns the rows of nodes
 needs no message about labels.
 """
 
@@ -35,11 +35,13 @@ class Partitions(Attack):
     )
     chance = 0.0
     bound = 0.02
-    reason = "no host is told where a row goes; what is told of rows is uniform, which explains nothing of others"
+    reason = (
+        "no message says where a row goes; what a host receives of rows is uniform, which explains nothing of others"
+    )
     succeeds = 0.05
     sizes = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02)
-    size_of = "the part of the nodes of the textbook's 40 trees whose rows the host is told"
-    textbook_is = "the rows of every node of 40 trees of depth 4, which all hosts are told (SecureBoost)"
+    size_of = "the part of the nodes of the textbook's 40 trees whose rows the host learns"
+    textbook_is = "the rows of every node of 40 trees of depth 4, which all hosts receive (SecureBoost)"
 
     def unfit(self, scene: Scene) -> str:
         if not scene.kind.startswith("boosted"):

@@ -154,7 +154,7 @@ class Scene(Run):
         return self._again[seed]
 
     def sample(self, seed: int, rows: int = ROWS) -> dict[str, Table]:
-        """The parties' tables, with at most so many of the common rows and no other."""
+        """The parties' tables, with at most `rows` of the common rows and no other."""
         aligned = {party: self.trained.fitted[party].aligned for party in self.trained.roles.data_parties}
         common = len(aligned[self.guest])
         chosen = np.random.default_rng([seed, common]).permutation(common)[:rows]
