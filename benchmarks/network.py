@@ -1,18 +1,19 @@
 """What a sealed network costs per row and epoch, compared with a prepared regression's iteration on the same columns.
 
     python -m benchmarks.network [--rows N] [--columns GUEST HOST] [--bits 2048] [--units 16 64] [--second 32]
-                                 [--batch N]
+                                 [--batch N] [--held-out N]
 
 Counted, which no other work on the machine disturbs: products modulo n^2 and bytes of all parties.  CPU seconds of the
 process are those of all parties too.  A training of one chunk of epochs and another of two are run; the difference is
-what is printed.  The last line of each network is its cost over units x that of the regression.
+what is printed.  Each network's cost over units x that of the regression follows.  --held-out: what early stopping
+adds, per row that is held out.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -23,7 +24,7 @@ from protocols.cipher import DecryptionKey, EncryptionKey, Paillier
 from protocols.glm.links import LOGISTIC_LINKS
 from protocols.glm.plan import Penalty
 from protocols.local import run_local
-from protocols.network import Plan, Terms
+from protocols.network import HeldOut, Plan, Stopping, Terms
 from protocols.randomness import Seed
 from protocols.session import Roles, Session
 from vfl.taps.counting import CountingTap
@@ -92,6 +93,25 @@ def of_network(x: list[Any], y: Any, bits: int, hidden: tuple[int, ...], batch: 
     return (run(2 * chunk) - run(chunk)) / chunk
 
 
+def of_held_out(
+    x: list[Any], y: Any, bits: int, hidden: tuple[int, ...], batch: int, held: int
+) -> np.ndarray[Any, Any]:
+    """What so many held-out rows add per epoch."""
+    clip = float(np.abs(np.concatenate(x, axis=1)).max())
+    terms = Terms(hidden, "tanh", "logistic", 1, batch, 0.05, clip=clip)
+    terms = replace(terms, epochs=Plan(replace(terms, epochs=100), len(y) - held, bits - 41).together)
+    own, theirs = ([part[held:], part[:held]] for part in x)
+
+    def run(stops: Stopping | None) -> np.ndarray[Any, Any]:
+        found = replace(terms, stopping=stops)
+        more = (HeldOut(own[1], y[:held]), theirs[1]) if stops else (None, None)
+        guest = partial(network.guest, x=own[0], y=y[held:], terms=found, model_id=bytes(16), held_out=more[0])
+        host = partial(network.host, x=theirs[0], terms=found, held_out=more[1])
+        return measured({"guest": guest, "host": host}, network, found, bits)
+
+    return (run(Stopping(1e-4, 100)) - run(None)) / terms.epochs
+
+
 def line(name: str, found: np.ndarray[Any, Any], rows: int) -> str:
     products, sent, spent = found / rows
     return f"{name:34} {products:8.1f} products {sent / 1000:8.2f} kB {spent * 1000:8.3f} ms CPU"
@@ -106,6 +126,7 @@ def main() -> None:
     parser.add_argument("--units", type=int, nargs="+", default=[16, 64])
     parser.add_argument("--second", type=int, default=0, help="units of a second layer; 0: none")
     parser.add_argument("--batch", type=int, default=0, help="rows of a batch; 0: all")
+    parser.add_argument("--held-out", type=int, default=0, help="rows that decide when training ends; 0: none")
     asked = parser.parse_args()
     rng = np.random.default_rng(0)
     x = rng.normal(size=(asked.rows, sum(asked.columns))).clip(-6, 6)
@@ -119,6 +140,9 @@ def main() -> None:
         print(line(f"network {hidden}, per row and epoch", found, asked.rows))
         products, sent, spent = found / units / one
         print(f"  over units x regression: products {products:.2f}, bytes {sent:.2f}, CPU {spent:.2f}", flush=True)
+        if held := asked.held_out:
+            more = of_held_out(blocks, y, asked.bits, hidden, asked.batch or asked.rows, held)
+            print(line("  per held-out row and epoch", more, held), flush=True)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ beyond the weights' 20 bits.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,7 +35,7 @@ from protocols.glm import dealt_products
 from protocols.glm.dealt_products import RING, times
 from protocols.glm.links import Linear, Link, Sealed, Weighted
 from protocols.glm.links_on_shares import LinearOnShares, deal_curves, looked_up, serve_look_up
-from protocols.glm.sealed_link import refuse_near
+from protocols.glm.sealed_link import Edge, refuse_near
 from protocols.session import Session
 
 FACTOR = 20  # bits of a row's weight, next to the heaviest row's
@@ -63,12 +64,15 @@ class Loss(ABC):
 
 @dataclass(frozen=True)
 class SealedLoss(Loss):
-    link: Sealed
+    """curve: of the antiderivative F; refuse: at the arbiter, raises where a row is near the edge of its table."""
+
+    curve: Curve
+    refuse: Callable[[Session, Edge], None] = refuse_near
 
     @property
     def curves(self) -> list[Curve]:
         """F, and z itself."""
-        return [self.link.loss_curve, replace(self.link.loss_curve, value=itself, knee=None, fraction=WHOLE)]
+        return [self.curve, replace(self.curve, value=itself, knee=None, fraction=WHOLE)]
 
     def guest(
         self, session: Session, z: PlainVec, y: NDArray[np.float64], weights: NDArray[np.float64] | None
@@ -88,7 +92,7 @@ class SealedLoss(Loss):
 
     def arbiter(self, session: Session, z: PlainVec, *, weighted: bool) -> tuple[PlainVec, int]:
         (losses, whole), edge = serve_look_up(session, z, self.curves)
-        refuse_near(session, edge)
+        self.refuse(session, edge)
         if weighted:
             total = dealt_products.arbiter(session, losses.concat(whole)).sum()
         else:
@@ -97,7 +101,7 @@ class SealedLoss(Loss):
 
     def _in_units(self, values: PlainVec) -> PlainVec:
         """Multiples of F in the units of those of z."""
-        return values.shift_left(WHOLE - self.link.loss_curve.fraction)
+        return values.shift_left(WHOLE - self.curve.fraction)
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,7 @@ def of(link: Link) -> Loss:
     if isinstance(bare, Linear):
         return LinearLoss(bare)
     assert isinstance(bare, Sealed)
-    return SealedLoss(bare)
+    return SealedLoss(bare.loss_curve)
 
 
 def total_of(share: PlainVec, bits: int) -> PlainVec:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from protocols._native import PlainVec
 from protocols.glm.plan import WEIGHT
 from protocols.network.plan import FINE, RATE, Plan
+from protocols.network.watch import Watch
 from protocols.randomness import Seed
 from protocols.recovery.checkpoint import Arrays
 
@@ -54,9 +55,20 @@ class Descent:
     """A party's shares by what they are of: the owner of first-layer weights, or the place of further ones."""
 
     shares: dict[str, Share]
+    watch: Watch | None = None  # where training may end early
+
+    def is_over(self) -> bool:
+        """Whether a verdict has ended training."""
+        return self.watch is not None and self.watch.over
+
+    def go_back(self, best: int) -> None:
+        """Training is over: the weights are those after the best epoch."""
+        assert self.watch is not None
+        for name, weights in self.watch.end(best).items():
+            self.shares[name].weights = weights
 
     def save(self) -> Arrays:
-        return {
+        return ({} if self.watch is None else self.watch.save()) | {
             f"{what} {name}": np.frombuffer(values.to_bytes(), np.uint8)
             for name, share in self.shares.items()
             for what, values in (("weights", share.weights), ("momenta", share.momenta))
@@ -68,6 +80,8 @@ class Descent:
                 PlainVec.from_bytes(saved[f"{what} {name}"].tobytes()) for what in ("weights", "momenta")
             )
             self.shares[name] = Share(weights, momenta)
+        if self.watch is not None:
+            self.watch.load(saved)
 
 
 def initial(seed: Seed, count: int, bound: float) -> PlainVec:

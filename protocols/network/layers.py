@@ -32,6 +32,7 @@ from protocols.curves import Curve
 from protocols.errors import DataError
 from protocols.glm.links_on_shares import deal_curves, looked_up, serve_look_up
 from protocols.glm.plan import WEIGHT
+from protocols.glm.sealed_link import Edge
 from protocols.network import dealt
 from protocols.network.activations import FRACTION, output, slope_of
 from protocols.network.dealt import Dealt
@@ -65,9 +66,14 @@ def look_up(session: Session, z: PlainVec, curves: Sequence[Curve], *, whole: bo
     if session.me == session.roles.guest:
         return looked_up(session, z, curves, whole=whole)
     values, edge = serve_look_up(session, z, curves, whole=whole)
+    refuse_near(session, edge)
+    return values
+
+
+def refuse_near(session: Session, edge: Edge) -> None:
+    """At the arbiter: raises DataError if a sum is near the edge of the table."""
     if edge.near:
         raise left_the_range(session)
-    return values
 
 
 def left_the_range(session: Session) -> DataError:

@@ -23,10 +23,12 @@ from protocols.cipher import HEAD_ROOM
 from protocols.errors import ConfigError
 from protocols.glm.batches import Batches
 from protocols.glm.plan import FEATURE, SIGMA, WEIGHT, rows_log2
+from protocols.glm.progress import MOST_VERDICTS
 from protocols.glm.slots import SPILL, Slots
 from protocols.network.activations import FRACTION, RANGE, Activation, Curves, Family, hidden
 from protocols.network.dealt import Product, Scheme
 from protocols.network.ring import Shape
+from protocols.network.watch import Stopping
 from protocols.randomness import Seed
 
 UNIT = FEATURE + WEIGHT  # fractional bits of the first layer's sums
@@ -42,7 +44,7 @@ MOST_BATCH, USUAL_BATCH = 1 << 17, 200
 class Terms:
     """What the parties agreed on.  batch_size: the most rows of a batch; None: USUAL_BATCH, or all where there are
     fewer.  clip: the largest value of a standardised column; order: what the random order of rows comes from; None: a
-    secret of the guest's."""
+    secret of the guest's; stopping: what ends training early; None: nothing."""
 
     hidden: tuple[int, ...]
     activation: Activation
@@ -55,6 +57,7 @@ class Terms:
     alpha: float = 1e-4
     clip: float = 8.0
     order: int | None = None
+    stopping: Stopping | None = None
 
     @property
     def units(self) -> int:
@@ -201,4 +204,11 @@ def check(terms: Terms, rows: int) -> None:
             remedy="Lower batch_size",
             expected=f"at most {rows}",
             found=terms.batch_size,
+        )
+    if terms.stopping is not None and terms.epochs > MOST_VERDICTS:
+        raise ConfigError(
+            "early stopping would open more verdicts than a training may, one after each epoch",
+            remedy="Lower max_iter, or leave early_stopping out",
+            expected=f"at most {MOST_VERDICTS}",
+            found=terms.epochs,
         )

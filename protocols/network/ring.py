@@ -17,6 +17,12 @@ def row_sums(values: PlainVec, shape: Shape) -> PlainVec:
     return PlainVec.join([values.slice(k * width, (k + 1) * width).sum() for k in range(rows)])
 
 
+def columns_of(values: PlainVec, shape: Shape, here: slice) -> PlainVec:
+    """Some columns of a matrix of this shape."""
+    places = np.arange(shape[0] * shape[1], dtype=np.int64).reshape(shape)[:, here]
+    return values.take(np.ascontiguousarray(places).ravel())
+
+
 def spread(values: PlainVec, columns: int) -> PlainVec:
     """(k columns,) each of (k,) integers along its row."""
     return values.take(np.repeat(np.arange(len(values), dtype=np.int64), columns))

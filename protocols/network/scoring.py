@@ -57,7 +57,7 @@ from protocols.network import dealt, layers
 from protocols.network.activations import FRACTION, hidden
 from protocols.network.dealt import Dealt
 from protocols.network.plan import UNIT, forward, further_count
-from protocols.network.ring import spread
+from protocols.network.ring import columns_of, spread
 from protocols.network.rows import FINEST, Layers, Own
 from protocols.session import Session
 
@@ -196,7 +196,7 @@ def arbiter(
         further, z = lifted(session, words, layers_), by_unit(total)  # 2
         for here in layers_.blocks(rows):
             count = here.stop - here.start
-            share = layered(session, layers_, [], rows_of(z, units, rows, here), further, count)  # 3
+            share = layered(session, layers_, [], columns_of(z, (units, rows), here), further, count)  # 3
             row_blocks.send_vector([session.guest], NetworkScores, with_errors(session, share))  # 4
         session.guest.recv(ScoresAdded)  # 5
         return moved
@@ -218,12 +218,6 @@ def by_unit(words: Words) -> PlainVec:
     return integers_of(np.ascontiguousarray(words.T).ravel())
 
 
-def rows_of(z: PlainVec, units: int, rows: int, here: slice) -> PlainVec:
-    """Some rows of sums (units rows,)."""
-    places = np.arange(units * rows, dtype=np.int64).reshape(units, rows)[:, here]
-    return z.take(np.ascontiguousarray(places).ravel())
-
-
 def score_block(
     session: Session, own: Own, z: PlainVec, further: dict[str, PlainVec], here: slice, rows: int
 ) -> NDArray[np.float64]:
@@ -234,7 +228,7 @@ def score_block(
         for channel in session.hosts:
             total = total + row_blocks.receive_vector(channel, RowPads, units * count)
         pads.append(total)
-    first = rows_of(z, own.layers.hidden[0], rows, here)
+    first = columns_of(z, (own.layers.hidden[0], rows), here)
     share = with_errors(session, layered(session, own.layers, pads, first, further, count))  # 3, 4
     opened = (share + row_blocks.receive_vector(session.arbiter, NetworkScores, count)).mod_2_128()
     return np.array([value / 2.0**FINEST for value in opened.to_ints()])

@@ -16,6 +16,7 @@ Adversary: honest but curious; collusions are named in docs/threat-model.md.
   2                                                     activations, further layers, back       layers.py
   3      its share of its first-layer gradients                                                 its shares of all of them
   4      weights move, at every holder of a share                                               descent.py
+     where the job stops early: a verdict on held-out rows when an epoch is over                stopping.py
  at the end: TrainingStored, AllStored (attempts.py); all keep their shares modulo 2^64 (shares.py), from which rows are scored (scoring.py)
 
 First-layer weights are shared between their data party and the arbiter, further ones between guest and arbiter.  Initial
@@ -30,7 +31,7 @@ Error: docs/protocols/network.md.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,7 +39,7 @@ from numpy.typing import NDArray
 
 from protocols._native import PlainVec
 from protocols.channel import broadcast
-from protocols.cipher import DecryptionKey, key_offer
+from protocols.cipher import DecryptionKey, EncryptionKey, key_offer
 from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
 from protocols.glm import attempts, pair_masks
@@ -48,10 +49,12 @@ from protocols.glm.preparation import Pads
 from protocols.glm.shares import WeightShares, Words, words_of
 from protocols.glm.training import Columns, accepted_key, receive_columns
 from protocols.message import PUBLIC, Message
-from protocols.network import first_layer, layers
+from protocols.network import first_layer, layers, stopping
 from protocols.network.descent import Descent, Share, initial, without
 from protocols.network.first_layer import UnitPads
 from protocols.network.plan import UNIT, Chunk, Plan, Terms, check, further_count
+from protocols.network.stopping import HeldOut, Look
+from protocols.network.watch import End, Watch
 from protocols.randomness import Seed
 from protocols.session import Session
 
@@ -70,8 +73,8 @@ class NetworkStart(
 
 @dataclass(frozen=True)
 class Trained:
-    """A data party's shares of its weights, the name of the model, and at the guest how many weights each host has in
-    each unit.
+    """A data party's shares of its weights, the name of the model, after how many epochs training ended, how, and after
+    which of them the weights are from; at the guest how many weights each host has in each unit.
 
     shares: (1, units, width) of first-layer weights; at the guest each unit's row ends in its intercept, and
     `further` stands behind it, laid into rows of one length (`laid`)."""
@@ -79,6 +82,9 @@ class Trained:
     shares: WeightShares
     model_id: bytes
     columns: dict[str, int]
+    epochs: int
+    end: End
+    best: int
 
 
 @dataclass(frozen=True)
@@ -91,39 +97,52 @@ class Kept:
 
 @dataclass(frozen=True, eq=False)
 class Turn:
-    """One iteration: the rows of a batch, by their places and their number, and this party's pads."""
+    """One iteration: the rows of a batch, by their places and their number, and this party's pads; held_out: those of
+    held-out rows, where it ends an epoch and these decide when training ends."""
 
     number: int
     rows: Rows
     count: int
     pads: UnitPads
+    held_out: UnitPads | None = None
 
 
-def guest(session: Session, x: NDArray[np.float64], y: NDArray[np.float64], terms: Terms, model_id: bytes) -> Trained:
+def guest(
+    session: Session,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    terms: Terms,
+    model_id: bytes,
+    held_out: HeldOut | None = None,
+) -> Trained:
     """x (n, d) float64, standardised and limited to terms.clip; y (n,) 0 and 1, or standardised numbers; model_id (16,)
-    bytes.
+    bytes; held_out: what decides when training ends, where terms say that anything does.
 
-    Learns: how many columns each host has.  Raises ConfigError (sizes, head-room), DataError (a training that
-    diverges), InvalidKey, ProtocolError.
+    Learns: how many columns each host has; with held_out which epochs were better.  Raises ConfigError (sizes,
+    head-room), DataError (a training that diverges), InvalidKey, ProtocolError, TooFewHeldOut.
     """
     check(terms, len(x))
+    stopping.check_rows(session, terms, None if held_out is None else len(held_out.x))
     key = accepted_key(session)
     block = first_layer.block_of(x, intercept=True)
     session.arbiter.send(Columns(block.width))
     columns = {host: receive_columns(session, host) for host in session.roles.hosts}
     for name, count in columns.items():
         session.allowance.partner_columns(name, count)
-    session.allowance.training({}, len(x), begins=session.ahead is None)
+    session.allowance.training(label_numbers(terms, columns, model_id), len(x), begins=session.ahead is None)
     everywhere = block.width - 1 + sum(columns.values())
     broadcast([*session.hosts, session.arbiter], NetworkStart(len(x), everywhere, model_id))
     plan = Plan(terms, len(x), key.plain_bits)
     order = plan.order(announce_order(session, plan))
     pair_masks.relay(session)
     share = first_weights(session, terms, block.width, everywhere)
-    descent = Descent({session.me: share, **further_weights(session, terms)})
+    descent = Descent({session.me: share, **further_weights(session, terms)}, watch_of(terms, key))
+    look = None if held_out is None else Look(plan, first_layer.block_of(held_out.x, intercept=True), held_out.y)
 
-    def prepare(rows: Rows, _: int, name: bytes) -> list[Pads]:
-        return first_layer.prepare_guest(session, plan, block.take(rows), name)
+    def prepare(rows: Rows | None, _: int, name: bytes) -> list[Pads]:
+        if rows is not None:
+            return first_layer.prepare_guest(session, plan, block.take(rows), name)
+        return [] if look is None else look.prepare_guest(session, name)
 
     for turn, _ in turns(session, plan, order, descent, model_id, prepare):
         here, own = block.take(turn.rows), descent.shares[session.me]
@@ -133,17 +152,23 @@ def guest(session: Session, x: NDArray[np.float64], y: NDArray[np.float64], term
         gradient = first_layer.gradient(session, plan, turn.pads, here, e)  # 3
         own.step(plan, turn.count, gradient, UNIT, without(own.weights, block.width, 1))  # 4
         descend_further(plan, turn.count, descent, found)
+        if look is not None and turn.held_out is not None:
+            stopping.guest(session, look, descent, turn.held_out, model_id)
     attempts.end(session, model_id)
     words = np.concatenate([matrix(descent.shares[session.me], terms), laid(descent, terms)], axis=1)
-    return Trained(WeightShares.first(words, model_id), model_id, columns)
+    return Trained(WeightShares.first(words, model_id), model_id, columns, *how(terms, descent))
 
 
-def host(session: Session, x: NDArray[np.float64], terms: Terms) -> Trained:
-    """x (n, d) float64, standardised and limited, rows in the shared order.
+def host(
+    session: Session, x: NDArray[np.float64], terms: Terms, held_out: NDArray[np.float64] | None = None
+) -> Trained:
+    """x (n, d) float64, standardised and limited, rows in the shared order; held_out (m, d), as at the guest.
 
-    Learns: nothing but sizes.  Raises ConfigError, InvalidKey, ProtocolError.
+    Learns: nothing but sizes; with held_out when training ended and which epoch was best.  Raises ConfigError,
+    InvalidKey, ProtocolError, TooFewHeldOut.
     """
     check(terms, len(x))
+    stopping.check_rows(session, terms, None if held_out is None else len(held_out))
     key = accepted_key(session)
     block = first_layer.block_of(x, intercept=False)
     broadcast([session.guest, session.arbiter], Columns(block.width))
@@ -153,10 +178,13 @@ def host(session: Session, x: NDArray[np.float64], terms: Terms) -> Trained:
     plan = Plan(terms, len(x), key.plain_bits)
     order = plan.order(receive_order(session, plan))
     masks = pair_masks.agree(session, "network predictor")
-    descent = Descent({session.me: first_weights(session, terms, block.width, start.columns)})
+    descent = Descent({session.me: first_weights(session, terms, block.width, start.columns)}, watch_of(terms))
+    look = None if held_out is None else Look(plan, first_layer.block_of(held_out, intercept=False))
 
-    def prepare(rows: Rows, _: int, name: bytes) -> list[Pads]:
-        return first_layer.prepare_host(session, plan, block.take(rows), name)
+    def prepare(rows: Rows | None, _: int, name: bytes) -> list[Pads]:
+        if rows is not None:
+            return first_layer.prepare_host(session, plan, block.take(rows), name)
+        return [] if look is None else look.prepare_host(session, name)
 
     for turn, name in turns(session, plan, order, descent, start.model_id, prepare):
         here, own = block.take(turn.rows), descent.shares[session.me]
@@ -166,15 +194,18 @@ def host(session: Session, x: NDArray[np.float64], terms: Terms) -> Trained:
         e = first_layer.propagate_host(session, plan, turn.count)
         gradient = first_layer.gradient(session, plan, turn.pads, here, e)  # 3
         own.step(plan, turn.count, gradient, UNIT, own.weights)  # 4
+        if look is not None and turn.held_out is not None:
+            stopping.host(session, look, descent, turn.held_out, between)
     attempts.end(session, start.model_id)
     words = matrix(descent.shares[session.me], terms)
-    return Trained(WeightShares.first(words, start.model_id), start.model_id, {})
+    return Trained(WeightShares.first(words, start.model_id), start.model_id, {}, *how(terms, descent))
 
 
 def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> Kept:
     """Opens masked numbers only, and keeps its shares.
 
-    Learns: sizes.  Raises DataError where the training diverges, ProtocolError."""
+    Learns: sizes; where training may end early which epochs were better.  Raises DataError where the training diverges,
+    ProtocolError."""
     if session.keys.of(session.me) is None:
         key_offer.offer(session, key)
     columns = {party: receive_columns(session, party) for party in session.roles.data_parties}
@@ -184,10 +215,12 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> Kept:
         raise RemoteProtocolError(f"{session.roles.guest} announced other columns", party=session.roles.guest)
     plan = Plan(terms, start.rows, key.public.plain_bits)
     first = {party: first_weights(session, terms, count, start.columns) for party, count in columns.items()}
-    descent = Descent({**first, **further_weights(session, terms)})
+    descent = Descent({**first, **further_weights(session, terms)}, watch_of(terms))
 
-    def prepare(_: Rows, count: int, name: bytes) -> list[Pads]:
-        return first_layer.prepare_arbiter(session, key, plan, columns, count, name)
+    def prepare(rows: Rows | None, count: int, name: bytes) -> list[Pads]:
+        if rows is not None:
+            return first_layer.prepare_arbiter(session, key, plan, columns, count, name)
+        return [] if terms.stopping is None else stopping.prepare_arbiter(session, key, plan, columns, name)
 
     for turn, _ in turns(session, plan, plan.order(EMPTY), descent, start.model_id, prepare):
         own = {party: descent.shares[party] for party in columns}
@@ -198,6 +231,8 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> Kept:
             penalised = without(share.weights, columns[party], int(party == session.roles.guest))
             share.step(plan, turn.count, turn.pads.gradient(party), UNIT, penalised)  # 3, 4
         descend_further(plan, turn.count, descent, found)
+        if turn.held_out is not None:
+            stopping.arbiter(session, key, plan, descent, turn.held_out)
     attempts.end(session, start.model_id)
     words = {party: matrix(descent.shares[party], terms) for party in columns}
     words[session.roles.guest] = np.concatenate([words[session.roles.guest], laid(descent, terms)], axis=1)
@@ -214,27 +249,30 @@ def turns(
     order: Batches,
     descent: Descent,
     model_id: bytes,
-    prepare: Callable[[Rows, int, bytes], list[Pads]],
+    prepare: Callable[[Rows | None, int, bytes], list[Pads]],
 ) -> Iterator[tuple[Turn, bytes]]:
     """Every iteration, and the name of its attempt.  A chunk is one step of the run: a party that stops within it
-    resumes from its beginning, and all prepare other pads."""
+    resumes from its beginning, and all prepare other pads.  prepare: for the rows of a batch, and their number, or
+    without rows for those that are held out."""
     total = plan.terms.epochs * plan.batches
 
     def size(chunk: Chunk) -> int:
         return chunk.epochs * plan.batches
 
-    for chunk in session.steps("train", plan.chunks, descent, size=size):
+    for chunk in session.steps("train", plan.chunks, descent, descent.is_over, size=size):
         name, _ = attempts.begin(session, model_id)
-        ready = dict[int, list[Pads]]()
+        ready, held_out = dict[int, list[Pads]](), prepare(None, 0, name)
         for epoch in range(chunk.epochs):
-            for batch in range(plan.batches):
+            for batch in range(0 if descent.is_over() else plan.batches):
                 number = (chunk.first + epoch) * plan.batches + batch
                 rows = order.of(Step(0, 0, False, number))
                 session.observer.step("train", number, total)
                 count = plan.rows * (batch + 1) // plan.batches - plan.rows * batch // plan.batches
                 if epoch == 0:
                     ready[batch] = prepare(rows, count, name)
-                yield Turn(number, rows, count, first_layer.spend(plan, ready[batch], epoch)), name
+                ends = bool(held_out) and batch + 1 == plan.batches
+                evaluated = first_layer.spend(plan, held_out, epoch) if ends else None
+                yield Turn(number, rows, count, first_layer.spend(plan, ready[batch], epoch), evaluated), name
                 if epoch + 1 == chunk.epochs:
                     del ready[batch]
 
@@ -272,6 +310,24 @@ def receive_start(session: Session) -> NetworkStart:
     if not (1 <= start.rows < 1 << 40 and 1 <= start.columns < 1 << 26 and len(start.model_id) == 16):
         raise RemoteProtocolError(f"{session.roles.guest} announced an impossible training", party=session.roles.guest)
     return start
+
+
+def label_numbers(terms: Terms, columns: Mapping[str, int], model_id: bytes) -> dict[str, dict[str, int]]:
+    """What the training tells each host of the guest's labels: when it ended, from which the best epoch follows."""
+    if terms.stopping is None:
+        return {}
+    return {f"the number of epochs of model {model_id[:4].hex()}": dict.fromkeys(columns, 1)}
+
+
+def watch_of(terms: Terms, key: EncryptionKey | None = None) -> Watch | None:
+    """Where training may end early; key: the arbiter's, at the guest."""
+    return None if terms.stopping is None else Watch(terms.stopping, terms.epochs, key=key)
+
+
+def how(terms: Terms, descent: Descent) -> tuple[int, End, int]:
+    """After how many epochs training ended, how, and after which of them the weights are from."""
+    watch = descent.watch
+    return (terms.epochs, "planned", terms.epochs) if watch is None else (watch.made, watch.ended, watch.best)
 
 
 def first_weights(session: Session, terms: Terms, width: int, columns: int) -> Share:

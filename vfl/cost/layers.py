@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from protocols.cipher import HEAD_ROOM
 from protocols.network import Plan
+from protocols.network.rows import Layers
 from vfl.cost import prepared
 from vfl.cost.machine import Machine
 from vfl.cost.network import Network
@@ -25,6 +26,8 @@ PRODUCTS = 15  # of two numbers, by all parties together, for each weight of a f
 SERIAL = 0.5  # of the work in the clear, what no two parties do at the same time
 # rounds of messages: of a step, of each hidden layer in it, of the preparation of a batch in a chunk
 STEP_TRIPS, LAYER_TRIPS, CHUNK_TRIPS = 2.5, 3.0, 6.0
+LOOK_TRIPS, LOOK_LAYER_TRIPS = 3.0, 2.0  # of a verdict, and of each hidden layer in it and block of rows
+SIGNS = 2.0  # products per bit of the key that a verdict takes (glm/signs.py)
 
 
 def plan_of(work: NetworkWork, key_bits: int) -> Plan:
@@ -36,6 +39,7 @@ def counts(work: NetworkWork, key_bits: int) -> Counts:
     plan, widths, hosts = plan_of(work, key_bits), prepared.widths_of(work), work.hosts
     rows, made = work.rows / plan.batches, plan.batches * len(plan.chunks)
     found = [prepared.chunk(slots, rows, widths, key_bits, sealed=False) for slots in plan.slots]
+    looks = evaluations(work, key_bits)
     products, path = (made * sum(getattr(one, name) for one in found) for name in ("products", "path_products"))
     # iterations in the clear are counted below, for the epochs that are made
     clear = sum(slots.passes for slots in plan.slots) * rows * per_iteration(hosts)
@@ -43,7 +47,31 @@ def counts(work: NetworkWork, key_bits: int) -> Counts:
     steps = work.terms.epochs * plan.batches
     online = steps * (work.terms.units * rows * (ONLINE + 24.0 * (hosts - 1)) + step_bytes(plan, rows))
     trips = made * CHUNK_TRIPS + steps * (STEP_TRIPS + LAYER_TRIPS * len(work.terms.hidden))
-    return Counts(products, path, made * sealed + online, made * path_sealed + online, trips)
+    whole = Counts(products, path, made * sealed + online, made * path_sealed + online, trips)
+    return Counts(*(getattr(whole, name) + getattr(looks, name) for name in Counts.__dataclass_fields__))
+
+
+def evaluations(work: NetworkWork, key_bits: int) -> Counts:
+    """All verdicts on held-out rows, one after each epoch, where there are any."""
+    if not work.held_out:
+        return Counts(0, 0, 0, 0, 0)
+    plan, widths, epochs = plan_of(work, key_bits), prepared.widths_of(work), work.terms.epochs
+    found = [prepared.predictors_alone(slots, work.held_out, widths, key_bits) for slots in plan.slots]
+    added = [len(plan.chunks) * sum(getattr(one, name) for one in found) for name in Counts.__dataclass_fields__]
+    online, signs = epochs * work.held_out * look_bytes(work), epochs * key_bits * SIGNS
+    trips = epochs * (LOOK_TRIPS + LOOK_LAYER_TRIPS * len(work.terms.hidden) * -(-work.held_out // plan.batch_rows[1]))
+    products, path, sealed, path_sealed, begun = added
+    return Counts(products + signs, path + signs, sealed + online, path_sealed + online, begun + trips)
+
+
+def look_bytes(work: NetworkWork) -> float:
+    """Of a held-out row and an epoch: its predictors, look-ups, opened factors, dealt products, and the loss."""
+    terms = work.terms
+    scheme = Layers(terms.hidden, terms.activation).scheme(1)
+    factors = sum(terms.hidden)  # those of weights are opened once for all rows
+    products = sum(one.size(scheme.shapes) for one in scheme.products)
+    tables = sum(terms.hidden) * LOOKED_UP[0] + LOOKED_UP[terms.family == "logistic"]
+    return 8.0 * terms.units * work.hosts + OPENED * factors + DEALT * products + tables + prepared.MULTIPLIED
 
 
 def per_iteration(hosts: int) -> float:
@@ -67,8 +95,9 @@ def clear_work(work: NetworkWork, key_bits: int) -> float:
     (units, *others), curves = plan.terms.hidden, [len(one.tables) - 1 for one in plan.terms.curves]
     more = sum(count * tables for count, tables in zip(plan.terms.hidden, curves, strict=True))
     terms = PRODUCTS * sum(count * inputs for count, inputs in plan.terms.further)
+    rows = work.rows + work.held_out  # one that is held out takes less than one that is trained on
     per_row = UNIT_WORK * units + LOOK_UP_WORK * (sum(others) + 1) + CURVE_WORK * more + TERM_WORK * terms
-    return work.rows * plan.terms.epochs * per_row / CLEAR
+    return rows * plan.terms.epochs * per_row / CLEAR
 
 
 def one_core_s(work: NetworkWork, key_bits: int, machine: Machine) -> float:

@@ -162,7 +162,9 @@ def _network(work: NetworkWork, role: Role, bits: int, columns: int, scored: int
     numbers = sum(k * n for k, n in step.shapes.values()) + sum(one.size(step.shapes) for one in step.products)
     looked_up = LOOK_UP * min(parts.ROWS, units * max(batch, scored))
     found = COPIES * (NUMBER * numbers * min(batch, parts.ROWS) + looked_up) + (REPORT if role == "guest" else 0)
-    return int(found) + _regression([slots], role, bits, (work.rows, columns), batch, work.rows, workers=workers)
+    found += COPIES * NUMBER * work.terms.units * work.held_out  # sums of all of these at once
+    rows = work.rows + work.held_out
+    return int(found) + _regression([slots], role, bits, (rows, columns), batch, rows, workers=workers)
 
 
 def _trees(work: Workload, role: Role, bits: int, columns: int, *, workers: bool) -> int:

@@ -74,6 +74,19 @@ def chunk(slots: Slots, rows: float, widths: Sequence[int], key_bits: int, *, se
     return Counts(every, path, sent + online, path_sent, 6 + slots.passes * (7 if sealed else 4))
 
 
+def predictors_alone(slots: Slots, rows: float, widths: Sequence[int], key_bits: int) -> Counts:
+    """The preparation of predictors of these rows without gradients, for as many evaluations as slots have."""
+    packs, size, hosts = -(-rows // slots.rows), key_bits / 4, len(widths) - 1
+    predictors = [matrix(d * slots.rows, packs, FEATURE) for d in widths]
+    weights = sum(powers(key_bits / 4, d * slots.rows) for d in widths)
+    factors, opened = powers(key_bits / 2, packs), OPEN[key_bits] * packs
+    guests = predictors[0] + powers(key_bits + HOLDER_MARGIN, packs) + packs * hosts
+    every = weights + sum(predictors[1:]) + hosts * factors + guests + opened
+    path = weights + max(predictors[1:]) + factors + guests + opened
+    sent = size * (sum(widths) * slots.rows + packs * (hosts + 1))
+    return Counts(every, path, sent, size * (sum(widths) * slots.rows + 2 * packs), 2)
+
+
 def evaluations(chunks: Sequence[Slots], work: Workload, key_bits: int) -> Counts:
     """All evaluations of the loss of a training: its passes beyond those of the chunks.  Predictors alone are
     prepared, those of a chunk at once."""
@@ -82,18 +95,11 @@ def evaluations(chunks: Sequence[Slots], work: Workload, key_bits: int) -> Count
         return Counts(0, 0, 0, 0, 0)
     together = min(chunks[0].passes, max(1, round(made * chunks[0].passes / passes)))
     slots, rows, widths, sealed = chunks[0].of_predictors(together), work.rows, widths_of(work), is_sealed(work)
-    packs, size, hosts = -(-rows // slots.rows), key_bits / 4, len(widths) - 1
-    predictors = [matrix(d * slots.rows, packs, FEATURE) for d in widths]
-    weights = sum(powers(key_bits / 4, d * slots.rows) for d in widths)
-    factors, opened = powers(key_bits / 2, packs), OPEN[key_bits] * packs
-    guests = predictors[0] + powers(key_bits + HOLDER_MARGIN, packs) + packs * hosts
-    path = weights + max(predictors[1:]) + factors + guests + opened
-    every = weights + sum(predictors[1:]) + hosts * factors + guests + opened
+    hosts, alone = len(widths) - 1, predictors_alone(slots, rows, widths, key_bits)
     online = together * rows * (8.0 * hosts + (LOOKED_UP if sealed else 0) + MULTIPLIED * (1 + work.weighted))
-    sent = size * (sum(widths) * slots.rows + packs * (hosts + 1)) + online
-    path_sent = size * (sum(widths) * slots.rows + 2 * packs) + online
     signs = together * key_bits * SIGNS * sum(widths)
-    every, path = every + signs, path + signs
+    every, path = alone.products + signs, alone.path_products + signs
+    sent, path_sent = alone.bytes + online, alone.path_bytes + online
     times = made / together * (work.classes if work.classes > 2 else 1)
     each = Counts(every, path, sent, path_sent, 2 + together * (10 if sealed else 7))
     return Counts(*(times * getattr(each, name) for name in Counts.__dataclass_fields__))

@@ -40,6 +40,7 @@ MODEL = (
     "passes_made",
     "ended",
     "settled",
+    "best_epoch",
     "weights_known",
     "trees",
     "importance",

@@ -59,10 +59,12 @@ PERMITS: dict[str, str] = {
         "rows (with the penalty), or of the rows held out for early stopping, is lower than the lowest so far: by tol, "
         "by less, or not; sealed trees with early_stopping_rounds: after each round guest and arbiter learn whether "
         "the loss of the validation rows is lower than the lowest so far, hosts whether training continues, and at the "
-        "end all after which round it was lowest; nobody learns the loss; a party that deviates from the protocol can "
-        "each time ask one question that has three possible answers (a host about labels, the arbiter about columns "
-        "and labels), at most 100 times in a training (trees: once a round, with two answers), and up to three more "
-        "each time where it breaks off"
+        "end all after which round it was lowest; networks with early_stopping: after each epoch guest and arbiter "
+        "learn whether the loss of the rows held out is lower than after the best epoch so far by tol, hosts when "
+        "training ends, and all which epoch was best; nobody learns the loss; a party that deviates from the protocol "
+        "can each time ask one question that has three possible answers (a host about labels, the arbiter about "
+        "columns and labels), at most 100 times in a training (trees: once a round, networks: once an epoch, both with "
+        "two answers), and up to three more each time where it breaks off"
     ),
     "scores-to-guest": (
         "the guest learns, for every row scored, the joint score with a small error that is always the same "

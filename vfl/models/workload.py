@@ -46,6 +46,8 @@ class Workload:
 
 @dataclass(frozen=True)
 class NetworkWork(Workload):
-    """A network's training; terms: what is trained, with its epochs and batches."""
+    """A network's training; terms: what is trained, with its epochs and batches; held_out: rows besides, which decide
+    when training ends."""
 
     terms: Terms = Terms((1,), "tanh", "logistic", 1, None, 1.0)  # noqa: RUF009
+    held_out: int = 0

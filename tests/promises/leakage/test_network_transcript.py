@@ -10,16 +10,18 @@ from typing import Any
 import pytest
 
 from protocols._native import PlainVec
-from protocols.cipher import Keyring
-from protocols.message import Disclosure
-from protocols.network import first_layer, scoring
+from protocols.cipher import Keyring, Paillier
+from protocols.message import Disclosure, Message
+from protocols.network import first_layer, scoring, stopping
 from protocols.network.dealt import Dealt
 from protocols.network.plan import Plan, Terms
-from tests.harness import TOY, Recording, Sent
+from tests.harness import TOY, Escrow, Recording, Sent
+from tests.promises.attacks.test_opened_epochs import unblinded
 from tests.promises.leakage import audit
 from tests.unit.protocols.glm.test_glm import problem
 from tests.unit.protocols.network.networks import TERMS, run
 from tests.unit.protocols.network.test_scoring import Scorer
+from tests.unit.protocols.network.test_stopping import STOPS, Trained
 from tools.leakage_page import declared
 
 SMALL = replace(TERMS, epochs=2, batch_size=12)
@@ -156,7 +158,55 @@ def test_the_arbiter_holds_no_sum(monkeypatch: pytest.MonkeyPatch) -> None:
     assert audit.not_uniform([value << 192 for value in bare.values], 256)
 
 
+class Stopped:
+    """A training that may end early, under a key with room for its signs."""
+
+    def __init__(self) -> None:
+        self.transcript, scheme = list[Sent](), Escrow(Paillier(1024))
+        taps: dict[str, Any] = {party: [Recording(party, self.transcript)] for party in ("guest", "host1", "arbiter")}
+        self.trained = Trained(replace(STOPS, epochs=2), scheme=scheme, taps=taps)
+        self.key, self.keys = scheme.keys[0], Keyring()
+        self.keys.add(self.key.public)
+
+    def of(self, kind: type[Message]) -> list[Sent]:
+        return [sent for sent in self.transcript if sent.kind is kind]
+
+    def told(self, party: str) -> list[str]:
+        """The kinds of what a party learns, in their order."""
+        return [
+            sent.kind.kind
+            for sent in self.transcript
+            if sent.receiver == party and sent.kind.permit == "loss-verdict-to-parties"
+        ]
+
+    @property
+    def signs(self) -> list[int]:
+        return [v for s in self.of(stopping.EpochSign) for v in self.key.open(s.vectors(self.keys)[0], 960).to_ints()]
+
+
+def test_what_early_stopping_adds() -> None:
+    """One blinded sign per epoch but the first to the arbiter, a bit to the guest; hosts hear whether training ends."""
+    one = Stopped()
+    assert audit.undeclared(one.transcript, declared()) == []
+    assert audit.unrandomised(one.transcript, one.keys) == []
+    assert audit.repeated(one.transcript, one.keys) == []
+    assert one.told("arbiter") == ["EpochSign"]
+    assert one.told("guest") == ["BetterEpoch", "EpochVerdict"] * 2
+    assert one.told("host1") == ["EpochVerdict"] * 2
+    verdicts = [sent.message(one.keys) for sent in one.of(stopping.EpochVerdict) if sent.receiver == "host1"]
+    assert [verdict.best for verdict in verdicts] == [0, one.trained.told[2]]  # type: ignore[attr-defined]
+    assert min(abs(value).bit_length() for value in one.signs) > 480  # the factors'
+    padded = numbers(one.transcript, "PaddedFactors")
+    assert len(padded["arbiter"]) == len(one.trained.known) * 2  # one product for each held-out row and epoch
+    assert not any(audit.not_uniform(values, 256) for values in padded.values())
+
+
 # -- planted faults
+
+
+def test_a_difference_of_losses_that_is_opened_bare_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "blinded", unblinded)
+    assert max(abs(value).bit_length() for value in Stopped().signs) < 100
 
 
 def test_a_missing_pad_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

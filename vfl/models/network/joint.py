@@ -43,6 +43,8 @@ class FederatedNetwork(Joint[Network, NetworkPart]):
         The values of the label, sorted.
     n_iter_ : int
         The number of epochs that were made.
+    best_epoch_ : int
+        After which of them the weights were kept: the last one, without `early_stopping`.
     label_scale_ : float
         The standard deviation of a numeric label.
 
@@ -68,7 +70,13 @@ class FederatedNetwork(Joint[Network, NetworkPart]):
     @property
     def n_iter_(self) -> int:
         """The number of epochs that were made."""
-        return self.estimator.max_iter
+        made = self._learned.summaries[self.roles.guest].get("passes_made", [self.estimator.max_iter])
+        return int(made[0])
+
+    @property
+    def best_epoch_(self) -> int:
+        """After which of them the weights were kept."""
+        return int(self._learned.summaries[self.roles.guest].get("best_epoch", self.n_iter_))
 
     @property
     def label_scale_(self) -> float:

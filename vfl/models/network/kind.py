@@ -46,12 +46,14 @@ class NetworkKind(Kind[Network, NetworkPart]):
         units = " and ".join(map(str, model.hidden_layer_sizes))
         size = "200 rows" if isinstance(model.batch_size, str) else f"{model.batch_size:,} rows"
         epochs = "1 epoch" if model.max_iter == 1 else f"{model.max_iter:,} epochs"
+        epochs = f"at most {epochs}" if model.early_stopping else epochs
         nesterov = "Nesterov's momentum" if model.nesterovs_momentum else "momentum"
         return {
             **preprocessed(plan),  # type: ignore[arg-type]
             "train": f"{model.kind}: {units} hidden units ({model.activation}), {epochs} in mini-batches of at most "
             f"{size}, rate {model.learning_rate_init:g}, {nesterov} {model.momentum:g}, alpha = {model.alpha:g}, "
             f"values limited to {model.clip:g}",
+            **stops(model, roles),
             "weights": f"every weight stays in two shares, of a data party and {roles.arbiter} or of {roles.guest} and "
             f"{roles.arbiter}, without which no row can be scored",
             "rows": "nobody sees a sum, an activation or a gradient of a row",
@@ -79,10 +81,9 @@ class NetworkKind(Kind[Network, NetworkPart]):
 
     def workload(self, plan: Plan[Network], rows: int, columns: Columns, passes: int) -> NetworkWork:
         terms = program.terms_of(plan)
-        return NetworkWork("network", rows, *columns, passes=terms.epochs, terms=terms)
-
-    def may_be_less(self, plan: Plan[Network]) -> bool:
-        return False
+        held_out = round(rows * plan.spec.validation_fraction) if plan.spec.early_stopping else 0
+        trained = max(1, rows - held_out)
+        return NetworkWork("network", trained, *columns, passes=terms.epochs, terms=terms, held_out=held_out)
 
     def batches(self, plan: Plan[Network], rows: int) -> int:
         return Sizes(program.terms_of(plan), rows, 0).batches
@@ -136,11 +137,17 @@ class NetworkKind(Kind[Network, NetworkPart]):
     def guest_alone(self, plan: Plan[Network], fitted: Fitted, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
         """By a network in the clear with the same layers and steps."""
         assert isinstance(fitted, program.Fitted)
-        own, train = fitted.part, np.flatnonzero(~fitted.held_out)
+        own, decide = fitted.part, np.flatnonzero(fitted.validation)
+        train = np.flatnonzero(~(fitted.held_out | fitted.validation))
         x = own.standardiser.transform(fitted.aligned.features, own.party)
-        wanted = program.targets_of(plan, fitted.aligned.take(train), len(train))
-        alone = plaintext.fitted(program.terms_of(plan), x[train], wanted.y[0], plan.spec.random_state)
+        wanted = program.targets_of(plan, fitted.aligned.take(np.concatenate([train, decide])), len(train))
+        y, others = wanted.y[0][: len(train)], wanted.y[0][len(train) :]
+        seed, terms = plan.spec.random_state, program.terms_of(plan)
+        alone = plaintext.fitted(terms, x[train], y, seed, (x[decide], others))
         return own.means(alone.scores(x[rows])[:, np.newaxis])
+
+    def notes(self, fitted: Any) -> list[str]:
+        return ending.cautions([fitted.epochs], [fitted.end])
 
     def beyond(self, part: NetworkPart, features: pd.DataFrame) -> dict[str, int]:
         return {}  # said at the training
@@ -150,9 +157,12 @@ class NetworkKind(Kind[Network, NetworkPart]):
         return [*found, *([ending.clipped_in_folds(fitted.in_folds)] if fitted.in_folds else [])]
 
     def fitted_summary(self, fitted: Any) -> dict[str, Any]:
-        """What was limited, and at the guest the scale of its label; no weight is known to anybody."""
+        """When training ended, where it could end early; what was limited, and at the guest the scale of its label; no
+        weight is known to anybody."""
         own = fitted.part
         summary = dict[str, Any]()
+        if fitted.end != "planned":
+            summary |= {**ending.summary([fitted.epochs], [fitted.end]), "best_epoch": fitted.best}
         if fitted.clipped:
             summary |= {"clipped": fitted.clipped, "clipped_at": own.standardiser.clip}
         summary |= {"clipped_in_folds": fitted.in_folds} if fitted.in_folds else {}
@@ -175,11 +185,24 @@ class NetworkKind(Kind[Network, NetworkPart]):
         return part.unpack(head, rest, tensors)
 
 
+def stops(model: Network, roles: Roles) -> dict[str, str]:
+    """What ends training before the last epoch, in words."""
+    if not model.early_stopping:
+        return {}
+    by = "R^2" if model.family == "linear" else "the mean logarithmic loss"
+    return {
+        "stop": f"after each epoch {roles.guest} and {roles.arbiter} learn whether {by} of "
+        f"{model.validation_fraction:.0%} of the training rows, held out for it, is better by {model.tol:g} than after "
+        f"the best epoch; training ends when more than {model.n_iter_no_change} in a row are not, with the weights of "
+        "the best one, and all learn which that is"
+    }
+
+
 _STARTER: dict[str, str] = {
     "hidden_layer_sizes": "Units of one or two hidden layers. Time grows with those of the first.",
     "activation": '"tanh", "logistic", "relu" (rounded off near 0) or "softplus".',
     "learning_rate_init": "The rate of every step. Too large a rate ends the run with an error.",
-    "max_iter": "Epochs, all of which are made.",
+    "max_iter": "Epochs; early_stopping = true can end training before.",
 }
 
 

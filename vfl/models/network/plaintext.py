@@ -3,7 +3,8 @@ the host."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,7 @@ class Network:
     terms: Terms
     weights: list[Floats]
     intercepts: list[Floats]
+    momenta: list[Floats] = field(default_factory=list)
 
     @classmethod
     def start(cls, terms: Terms, columns: int, rng: np.random.Generator) -> Network:
@@ -70,9 +72,9 @@ class Network:
         return of_weights, of_intercepts
 
     def train(self, x: Floats, y: Floats, orders: list[NDArray[np.int64]]) -> Network:
-        """One step for each of these batches of rows."""
-        momenta = [np.zeros_like(one) for one in (*self.weights, *self.intercepts)]
+        """One more step for each of these batches of rows."""
         terms = self.terms
+        self.momenta = momenta = self.momenta or [np.zeros_like(one) for one in (*self.weights, *self.intercepts)]
         for rows in orders:
             of_weights, of_intercepts = self.gradients(x[rows], y[rows])
             every = [*self.weights, *self.intercepts]
@@ -82,14 +84,31 @@ class Network:
                 every[k] += terms.momentum * momenta[k] - change if terms.nesterov else momenta[k]
         return self
 
+    def loss(self, x: Floats, y: Floats) -> float:
+        """The mean over these rows: logarithmic, or half the squared error."""
+        z = self.scores(x)
+        return float(np.mean(np.logaddexp(0.0, z) - y * z if self.terms.family == "logistic" else (z - y) ** 2 / 2))
+
 
 def mean(family: Family, z: Floats) -> Floats:
     """What the last sums stand for."""
     return z if family == "linear" else np.asarray(0.5 * (1.0 + np.tanh(z / 2)))
 
 
-def fitted(terms: Terms, x: Floats, y: Floats, seed: int) -> Network:
-    """Trained on these rows (n, d), in mini-batches of a random order."""
+def fitted(terms: Terms, x: Floats, y: Floats, seed: int, held_out: tuple[Floats, Floats]) -> Network:
+    """Trained on these rows (n, d), in mini-batches of a random order, until those held out say that it is over, where
+    terms say that they do."""
     rng, batches = np.random.default_rng(seed), Plan(terms, len(x), 0).batches
-    orders = [rows for _ in range(terms.epochs) for rows in np.array_split(rng.permutation(len(x)), batches)]
-    return Network.start(terms, x.shape[1], rng).train(x, y, orders)
+    orders = [np.array_split(rng.permutation(len(x)), batches) for _ in range(terms.epochs)]
+    made, stops = Network.start(terms, x.shape[1], rng), terms.stopping
+    if stops is None:
+        return made.train(x, y, [rows for batch in orders for rows in batch])
+    best, lowest, kept = 0, np.inf, made
+    least = stops.tol * (1.0 if terms.family == "logistic" else float(held_out[1].var()) / 2)
+    for epoch, order in enumerate(orders, 1):
+        loss = made.train(x, y, order).loss(*held_out)
+        if loss <= lowest - least:
+            best, lowest, kept = epoch, loss, copy.deepcopy(made)
+        if epoch - best > stops.patience:
+            break
+    return kept

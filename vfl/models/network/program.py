@@ -21,9 +21,8 @@ from vfl.models.network.spec import Network
 from vfl.models.plan import Plan
 from vfl.models.regression import targets
 from vfl.models.regression.limited import InFolds, limited
-from vfl.models.regression.program import follow, latest, prepared
+from vfl.models.regression.program import align, follow, latest, prepared, refuse_stopping
 from vfl.models.regression.targets import Targets
-from vfl.models.scorecard.program import align
 from vfl.preprocessing import Standardiser
 from vfl.steps import features, search
 from vfl.steps.search import Search, Searched
@@ -48,6 +47,7 @@ def terms_of(plan: Plan[Network]) -> network.Terms:
         spec.alpha,
         spec.clip,
         spec.random_state,
+        network.Stopping(spec.tol, spec.n_iter_no_change) if spec.early_stopping else None,
     )
 
 
@@ -73,6 +73,10 @@ class Fitted:
     aligned: Table
     held_out: NDArray[np.bool_]
     later: NDArray[np.bool_]  # those of them that are out of time
+    validation: NDArray[np.bool_]  # others, which decided when training ended
+    epochs: int  # after which training ended
+    end: network.End
+    best: int  # the epoch after which the weights were kept
     sizes: dict[str, int]
     clipped: dict[str, int]  # by own column, how many values of the training rows were limited
     scores: Floats | None = None
@@ -84,8 +88,10 @@ class Fitted:
 def guest(session: Session, table: Table, plan: Plan[Network], asked: SearchSpec = None) -> Fitted:
     """The guest's side: table with label.  Learns the scores of held-out rows (and training rows, if measured)."""
     check(terms_of(plan), len(table))  # before anything is sent
-    aligned, held_out, later, sizes = align(session, table, plan)  # type: ignore[arg-type]
-    train, scored = aligned.take(np.flatnonzero(~held_out)), held_out | plan.measure_train
+    refuse_stopping(asked)
+    aligned, held_out, later, validation, sizes = align(session, table, plan)  # type: ignore[arg-type]
+    rows, decide = np.flatnonzero(~(held_out | validation)), np.flatnonzero(validation)
+    train, scored = aligned.take(rows), held_out | plan.measure_train
     searched, in_folds = None, InFolds()
     if asked is not None:
         everyone = [*session.hosts, session.arbiter]
@@ -93,26 +99,32 @@ def guest(session: Session, table: Table, plan: Plan[Network], asked: SearchSpec
             session, train, asked, lambda one, rows: fold_guest(session, train, one, rows, in_folds), everyone
         )
         plan = asked.candidates[searched.best]
-    wanted, model_id = targets_of(plan, train, len(train)), session.seed("model id").secret[:16]
+    wanted = targets_of(plan, aligned.take(np.concatenate([rows, decide])), len(rows))
+    model_id = session.seed("model id").secret[:16]
     steps, _ = features.fit_guest(session, train, plan.preprocess, open_names=plan.open_names)
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, plan.spec.clip, steps, party=session.me)
         x, clipped = limited(standardiser, train, session.me)
-        trained = network.guest(session, x, wanted.y[0], terms_of(plan), model_id)
+        y, others = wanted.y[0][: len(rows)], wanted.y[0][len(rows) :]
+        watched = decide_by(plan, standardiser, aligned.take(decide))
+        held = None if watched is None else network.HeldOut(watched, others)
+        trained = network.guest(session, x, y, terms_of(plan), model_id, held)
     part = guest_part(session, plan, trained, standardiser, table, wanted)
     scores = None
     if plan.scores:
         found, part = score_guest(session, part, aligned.take(np.flatnonzero(scored)))
         scores = found if scored.any() else None
     both = by_part(scores, held_out)
-    return Fitted(part, aligned, held_out, later, sizes, clipped, *both, searched, in_folds.counts)
+    how = (validation, trained.epochs, trained.end, trained.best)
+    return Fitted(part, aligned, held_out, later, *how, sizes, clipped, *both, searched, in_folds.counts)
 
 
 def host(session: Session, table: Table, plan: Plan[Network], asked: SearchSpec = None) -> Fitted:
     """A host's side: features only.  Learns which candidate is best."""
     check(terms_of(plan), len(table))  # before anything is sent
-    aligned, held_out, later, sizes = align(session, table, plan)  # type: ignore[arg-type]
-    train, scored = aligned.take(np.flatnonzero(~held_out)), held_out | plan.measure_train
+    refuse_stopping(asked)
+    aligned, held_out, later, validation, sizes = align(session, table, plan)  # type: ignore[arg-type]
+    train, scored = aligned.take(np.flatnonzero(~(held_out | validation))), held_out | plan.measure_train
     searched, in_folds = None, InFolds()
     if asked is not None:
         session.allowance.score_vectors(b"", len(asked.candidates), tuple(table.features.columns))
@@ -122,18 +134,26 @@ def host(session: Session, table: Table, plan: Plan[Network], asked: SearchSpec 
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, plan.spec.clip, steps, party=session.me)
         x, clipped = limited(standardiser, train, session.me)
-        trained = network.host(session, x, terms_of(plan))
+        watched = decide_by(plan, standardiser, aligned.take(np.flatnonzero(validation)))
+        trained = network.host(session, x, terms_of(plan), watched)
     part = part_of(session, plan, trained, standardiser, train)
     if plan.scores:
         rows = aligned.take(np.flatnonzero(scored))
         session.allowance.rows_scored(part.own_name, "rows of the training", rows.names, ever=True)
         part = follow(part, scored_host(session, part, rows))  # type: ignore[type-var]
-    return Fitted(part, aligned, held_out, later, sizes, clipped, searched=searched, in_folds=in_folds.counts)
+    how = (validation, trained.epochs, trained.end, trained.best)
+    return Fitted(part, aligned, held_out, later, *how, sizes, clipped, searched=searched, in_folds=in_folds.counts)
+
+
+def decide_by(plan: Plan[Network], standardiser: Standardiser, decide: Table) -> Floats | None:
+    """The columns of the rows that decide when training ends, where any do."""
+    return standardiser.transform(decide.features, decide.party) if plan.spec.early_stopping else None
 
 
 def arbiter(session: Session, plan: Plan[Network], asked: SearchSpec = None) -> NetworkShares:
     """The arbiter's side.  Learns sizes, and which candidate is best; returns its shares of the model."""
     check(terms_of(plan), MOST_BATCH)
+    refuse_stopping(asked)
     with session.phase("align"):
         alignment.serve(session, plan.min_intersection, keys=plan.keys)
         key = session.scheme.generate(session.me, session.seed("key"))

@@ -12,6 +12,12 @@ from vfl.report.schema import Model, says
 class NetworkReport(Model, kw_only=True):
     """A sealed network."""
 
+    passes_made: Annotated[list[int] | UnsetType, says("with early_stopping, the epochs that were made")] = UNSET
+    ended: Annotated[
+        list[str] | UnsetType, says("how: `loss`, which no longer improved, or `limit`, after `max_iter` epochs")
+    ] = UNSET
+    settled: Annotated[bool | UnsetType, says("whether the loss ended training")] = UNSET
+    best_epoch: Annotated[int | UnsetType, says("after which epoch the weights were kept")] = UNSET
     clipped: Annotated[dict[str, int] | UnsetType, says("by own column, training rows whose values were limited")] = (
         UNSET
     )

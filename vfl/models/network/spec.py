@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
+from protocols.glm.progress import MOST_VERDICTS
 from protocols.network import Activation, Family
 from protocols.network.plan import MOST_BATCH, MOST_LAYERS, MOST_UNITS
 from vfl.data.labels import Objective
@@ -15,6 +16,7 @@ from vfl.schema.spec import Spec
 
 GRID = 10  # default of score_bits
 LEAST_BATCH = 8
+FRACTION, EVERY, TOL = 0.1, 10, 1e-4  # defaults of validation_fraction, n_iter_no_change and tol
 ACTIVATIONS = ("tanh", "logistic", "relu", "softplus")
 
 
@@ -81,7 +83,37 @@ class Network(Spec):
         default=100,
         ge=1,
         le=10_000,
-        description="the number of epochs, all of which are made",
+        description="the maximum number of epochs; without early_stopping all are made",
+    )
+    early_stopping: bool = Field(
+        default=False,
+        exclude_if=lambda stops: not stops,
+        description="whether rows held out for it decide when training ends, and which epoch's weights are kept "
+        "(loss-verdict-to-parties); max_iter is at most 100 then",
+    )
+    validation_fraction: float = Field(
+        default=FRACTION,
+        exclude_if=lambda part: part == FRACTION,
+        ge=0.01,
+        le=0.5,
+        description="with early_stopping, the part of the training rows that is held out for it; these are "
+        "drawn by their ids, not by class",
+    )
+    n_iter_no_change: int = Field(
+        default=EVERY,
+        exclude_if=lambda epochs: epochs == EVERY,
+        ge=1,
+        le=MOST_VERDICTS,
+        description="with early_stopping, training ends after more than this number of epochs in a row that are not "
+        "better by tol than the best one so far",
+    )
+    tol: float = Field(
+        default=TOL,
+        exclude_if=lambda tol: tol == TOL,
+        ge=1e-5,
+        le=1,
+        description="with early_stopping, by how much an epoch must be better than the best one so far: of two "
+        "classes in the mean logarithmic loss, of numbers in R^2",
     )
     clip: float = Field(
         default=8.0,
@@ -104,10 +136,27 @@ class Network(Spec):
         description="scores are opened to the guest with an error of half of 2^-score_bits, per host",
     )
 
+    @model_validator(mode="after")
+    def _stops_somewhere(self) -> Self:
+        if self.early_stopping and self.max_iter > MOST_VERDICTS:
+            what = f"is {self.max_iter}, and early_stopping tells something about the loss after each epoch"
+            raise Complaint(what, f"Lower it to at most {MOST_VERDICTS}, or leave early_stopping out", "model.max_iter")
+        for name, usual in (("validation_fraction", FRACTION), ("n_iter_no_change", EVERY), ("tol", TOL)):
+            if not self.early_stopping and getattr(self, name) != usual:
+                what = f"is {shown(getattr(self, name))}, which does nothing without early_stopping"
+                raise Complaint(what, "Set early_stopping, or leave it out", f"model.{name}")
+        return self
+
+    @property
+    def stops(self) -> bool:
+        """Whether a loss is compared after each epoch, and ends training."""
+        return self.early_stopping
+
     @property
     def permits(self) -> tuple[str, ...]:
         """What its protocols reveal, besides the alignment."""
-        return ("edge-count-to-arbiter", "scores-to-guest")
+        loss = ("loss-verdict-to-parties",) if self.stops else ()
+        return ("edge-count-to-arbiter", *loss, "scores-to-guest")
 
     @property
     def keeps_shares(self) -> bool:
@@ -168,15 +217,23 @@ class MLPClassifier(Network):
     `dealer-collusion`.
 
     There are at most two hidden layers of at most 256 units each, and with several hosts one layer. A training that
-    diverges ends with an error, and there is no model. `max_iter` epochs are always made, and nobody learns whether
-    they were enough: compare models by `vfl.Split` or search `max_iter`.
+    diverges ends with an error, and there is no model. Without `early_stopping` all `max_iter` epochs are made, and
+    nobody learns whether they were enough: compare models by `vfl.Split` or search `max_iter`.
+
+    With `early_stopping` a part of the training rows is held out. After each epoch its loss is compared with that of
+    the best epoch so far, on shares. Training ends when more than `n_iter_no_change` epochs in a row are not better by
+    `tol`, and the weights are those after the best one. **Three things differ from scikit-learn.** What is compared is
+    the mean logarithmic loss, not the accuracy, which no party can count. An epoch is the best only if it is better by
+    `tol`. The rows are drawn by their ids without regard to classes, because a draw by class would tell labels.
 
     What each party learns: the guest learns the scores of the rows that are scored. Hosts and arbiter learn no label,
     no weight and no score. The arbiter learns whether any sum lies near the edge of the activation's table, which ends
-    the run. docs/leakage.md has every message.
+    the run. With `early_stopping` guest and arbiter learn which epochs were better, one bit each, and hosts when
+    training ended and which epoch was best. Nobody learns a loss. docs/leakage.md has every message.
 
-    Cost: each unit of the first layer costs per epoch as much as an iteration of a regression. Boosted trees are
-    usually as good on tables, for less (docs/protocols/network.md).
+    Cost: each unit of the first layer costs per epoch as much as an iteration of a regression; a row that is held out
+    costs less than one that is trained on. Boosted trees are usually as good on tables, for less
+    (docs/protocols/network.md).
 
     Examples
     --------
@@ -211,11 +268,13 @@ class MLPRegressor(Network):
 
     Notes
     -----
-    The guest standardises the label, and that scale stays with the guest.
+    The guest standardises the label, and that scale stays with the guest. With `early_stopping` the order of epochs is
+    that of R^2 on the rows held out, and `tol` is in R^2, as in scikit-learn; what is kept, and how rows are drawn,
+    differs as `MLPClassifier` says.
 
     What each party learns: the guest learns the scores of the rows that are scored. Hosts and arbiter learn no label,
     no weight and no score. The arbiter learns whether any sum lies near the edge of the activation's table, which ends
-    the run.
+    the run; with `early_stopping` all learn what they do of `MLPClassifier`.
 
     Cost: as of `MLPClassifier`.
 

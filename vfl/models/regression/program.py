@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,9 +77,9 @@ def stopping_of(tol: float | None, every: int, *, validation: bool) -> glm.Stopp
     return glm.Stopping(TOL if tol is None else tol, every, validation) if validation or tol is not None else None
 
 
-def refuse_stopping(asked: Search[Plan[Regression]] | None) -> None:
+def refuse_stopping(asked: Search[Any] | None) -> None:
     """Before anything is sent: raises ConfigError for a search among trainings that end by their loss."""
-    if asked is not None and any(terms_of(one).stopping is not None for one in asked.candidates):
+    if asked is not None and any(one.spec.stops for one in asked.candidates):
         raise ConfigError(
             "a search does not go with tol or early_stopping: each fold and candidate would open verdicts on its loss",
             remedy="Leave them out, and search max_iter",

@@ -97,9 +97,13 @@ class Twin:
 
     def train(self, x: Floats, y: Floats, order: Batches) -> None:
         """All epochs; x (n, columns)."""
+        for epoch in range(self.plan.terms.epochs):
+            self.train_epoch(x, y, order, epoch)
+
+    def train_epoch(self, x: Floats, y: Floats, order: Batches, epoch: int) -> None:
         fixed, labels = fixed_point(x, True), np.rint(y * 2.0**FRACTION).astype(np.int64)
-        for number in range(self.plan.terms.epochs * self.plan.batches):
-            rows = order.of(Step(0, 0, False, number))
+        for batch in range(self.plan.batches):
+            rows = order.of(Step(0, 0, False, epoch * self.plan.batches + batch))
             self.step(fixed[rows], labels[rows])
 
     def predictors(self, x: Floats) -> Floats:

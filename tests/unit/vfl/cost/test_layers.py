@@ -13,7 +13,7 @@ import pytest
 from protocols import network
 from protocols.cipher import Identity, Paillier
 from protocols.local import run_local
-from protocols.network import Terms
+from protocols.network import HeldOut, Stopping, Terms
 from protocols.session import Roles, Session
 from tests.unit.protocols.glm.test_prepared_cost import Counted
 from vfl.cost import estimate, layers
@@ -29,8 +29,8 @@ ROLES = Roles("guest", ("host",), "arbiter")
 SMALL = Terms((8, 3), "tanh", "logistic", 2, 60, 0.05, clip=6.0)
 
 
-def trained(rows: int, columns: tuple[int, int], terms: Terms) -> np.ndarray[Any, Any]:
-    """Products, bytes and CPU seconds of a training."""
+def trained(rows: int, columns: tuple[int, int], terms: Terms, held_out: int = 0) -> np.ndarray[Any, Any]:
+    """Products, bytes and CPU seconds of a training; held_out: so many of its rows besides decide when it ends."""
     rng, scheme = np.random.default_rng(0), Counted(Paillier(BITS))
     x = rng.normal(size=(rows, sum(columns))).clip(-6, 6)
     y = (0.3 * x.sum(axis=1) + rng.logistic(size=rows) > 0).astype(float)
@@ -41,8 +41,12 @@ def trained(rows: int, columns: tuple[int, int], terms: Terms) -> np.ndarray[Any
         return network.arbiter(session, scheme.generate("arbiter", session.seed("key")), terms)
 
     guest = partial(network.guest, x=own, y=y, terms=terms, model_id=bytes(16))
+    host = partial(network.host, x=theirs, terms=terms)
+    if held_out:
+        guest = partial(guest, held_out=HeldOut(own[:held_out], y[:held_out]))
+        host = partial(host, held_out=theirs[:held_out])
     began = time.process_time()
-    programs = {"guest": guest, "host": partial(network.host, x=theirs, terms=terms), "arbiter": arbiter}
+    programs = {"guest": guest, "host": host, "arbiter": arbiter}
     run_local(ROLES, programs, scheme, taps=taps)  # type: ignore[arg-type]
     spent = time.process_time() - began
     sent = sum(count.bytes_sent for (tap,) in taps.values() for count in tap.totals().values())
@@ -64,6 +68,18 @@ def apart(rows: int, columns: tuple[int, int], terms: Terms, machine: Machine | 
 
 def test_products_and_bytes_as_they_are_counted() -> None:
     assert max(map(abs, apart(120, (2, 3), SMALL))) < layers.WORST
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["logistic", "linear"])
+def test_products_and_bytes_of_rows_that_decide_when_training_ends(family: Any) -> None:
+    terms = replace(SMALL, family=family)
+    stops, work = replace(terms, stopping=Stopping(1e-3, 100)), NetworkWork("network", 120, 2, 3, 1, terms=terms)
+    found = trained(120, (2, 3), stops, 90) - trained(120, (2, 3), terms)
+    count = layers.evaluations(replace(work, held_out=90), BITS)
+    missed = [count.products / found[0] - 1, count.bytes / found[1] - 1]
+    print([round(miss, 3) for miss in missed])
+    assert max(map(abs, missed)) < layers.WORST
 
 
 @pytest.mark.slow
@@ -102,25 +118,51 @@ def test_what_makes_a_network_longer_makes_its_estimate_longer(write: Any, monke
 @pytest.mark.parametrize("hidden", [(4,), (4, 3)])
 def test_round_trips(hidden: tuple[int, ...]) -> None:
     """As the messages of a metered chunk are played again on a network that has latency alone."""
-
-    def played(epochs: int) -> float:
-        terms = replace(SMALL, hidden=hidden, epochs=epochs, batch_size=30)
-        meters, x = {p: Meter() for p in ROLES.all}, np.linspace(-1, 1, 120).reshape(30, 4)
-
-        def arbiter(session: Session) -> Any:
-            return network.arbiter(session, Identity(BITS).generate("arbiter", session.seed("key")), terms)
-
-        guest = partial(network.guest, x=x[:, :2], y=(x[:, 0] > 0).astype(float), terms=terms, model_id=bytes(16))
-        programs = {"guest": guest, "host": partial(network.host, x=x[:, 2:], terms=terms), "arbiter": arbiter}
-        run_local(ROLES, programs, Identity(BITS), taps={p: [m] for p, m in meters.items()})  # type: ignore[arg-type]
-        return round_trips({p: m.events for p, m in meters.items()})
-
-    def counted(epochs: int) -> float:
-        terms = replace(SMALL, hidden=hidden, epochs=epochs, batch_size=30)
-        return layers.counts(NetworkWork("network", 30, 2, 2, 1, terms=terms), BITS).round_trips
-
-    one = layers.plan_of(NetworkWork("network", 30, 2, 2, 1, terms=replace(SMALL, hidden=hidden, epochs=100)), BITS)
-    chunk = one.together
-    found, told = played(3 * chunk) - played(chunk), counted(3 * chunk) - counted(chunk)
+    terms = replace(SMALL, hidden=hidden, batch_size=30)
+    chunk = chunk_of(terms)
+    found, told = (of(terms, 3 * chunk) - of(terms, chunk) for of in (played, counted))
     print(found, told)
     assert told == pytest.approx(found, rel=layers.WORST)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["logistic", "linear"])
+@pytest.mark.parametrize("hidden", [(4,), (4, 3)])
+def test_round_trips_of_verdicts(hidden: tuple[int, ...], family: Any) -> None:
+    """What they add to those of the training."""
+    terms = replace(SMALL, hidden=hidden, batch_size=30, family=family)
+    stops, chunk = replace(terms, stopping=Stopping(1e-3, 100)), chunk_of(terms)
+    found, told = (of(stops, chunk, 60) - of(terms, chunk) for of in (played, counted))
+    print(found, told)
+    assert told == pytest.approx(found, rel=layers.WORST)
+
+
+def chunk_of(terms: Terms) -> int:
+    """How many epochs it has."""
+    return layers.plan_of(NetworkWork("network", 30, 2, 2, 1, terms=replace(terms, epochs=100)), BITS).together
+
+
+def counted(terms: Terms, epochs: int, held_out: int = 0) -> float:
+    work = NetworkWork("network", 30, 2, 2, 1, terms=replace(terms, epochs=epochs), held_out=held_out)
+    return layers.counts(work, BITS).round_trips
+
+
+def played(terms: Terms, epochs: int, held_out: int = 0) -> float:
+    meters, x, terms = (
+        {p: Meter() for p in ROLES.all},
+        np.linspace(-1, 1, 120).reshape(30, 4),
+        replace(terms, epochs=epochs),
+    )
+    y, more = (x[:, 0] > 0).astype(float), np.tile(x, (held_out // 30, 1))
+
+    def arbiter(session: Session) -> Any:
+        return network.arbiter(session, Identity(BITS).generate("arbiter", session.seed("key")), terms)
+
+    guest = partial(network.guest, x=x[:, :2], y=y, terms=terms, model_id=bytes(16))
+    host = partial(network.host, x=x[:, 2:], terms=terms)
+    if held_out:
+        guest = partial(guest, held_out=HeldOut(more[:, :2], np.tile(y, held_out // 30)))
+        host = partial(host, held_out=more[:, 2:])
+    programs = {"guest": guest, "host": host, "arbiter": arbiter}
+    run_local(ROLES, programs, Identity(BITS), taps={p: [m] for p, m in meters.items()})  # type: ignore[arg-type]
+    return round_trips({p: m.events for p, m in meters.items()})

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import roc_auc_score
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 import vfl
 from protocols.channel import Tap
 from protocols.cipher import Identity
-from protocols.errors import ConfigError, DataError
+from protocols.errors import ConfigError, DataError, TooFewHeldOut
 from protocols.network import Terms
 from tests.harness import ContextFree
 from vfl.job import load_job, needed_permits, starter_job
@@ -85,6 +86,25 @@ def test_several_hosts() -> None:
         fed.fit(vfl.MLPClassifier(**SMALL | {"hidden_layer_sizes": (2, 2)}))
 
 
+def test_early_stopping_keeps_the_weights_of_the_best_epoch(tmp_path: Path) -> None:
+    stops = {"early_stopping": True, "validation_fraction": 0.4, "n_iter_no_change": 1, "tol": 0.01}
+    spec = vfl.MLPClassifier(**SMALL | {"max_iter": 20, "learning_rate_init": 3.0}, **stops)
+    fitted = federation().fit(spec, split=vfl.Split(test=0.2), randomness=drawn())
+    assert 1 < fitted.best_epoch_ == fitted.n_iter_ - 2 < 18
+    told = fitted.reports_["guest"].result["model"]
+    assert (told["best_epoch"], told["passes_made"]) == (fitted.best_epoch_, [fitted.n_iter_])
+    assert (told["ended"], told["settled"]) == (["loss"], True)
+    fitted.save(tmp_path / "model", passphrase="long enough to keep")
+    again = vfl.load_model(tmp_path / "model", passphrase="long enough to keep", cipher=Identity())
+    assert (again.n_iter_, again.best_epoch_) == (fitted.n_iter_, fitted.best_epoch_)
+
+
+def test_a_warning_where_the_limit_ends_a_training() -> None:
+    spec = vfl.MLPClassifier(**SMALL | {"max_iter": 2}, early_stopping=True, validation_fraction=0.4)
+    with pytest.warns(ConvergenceWarning, match="all 2 iterations that max_iter allows"):
+        assert federation().fit(spec, randomness=drawn()).n_iter_ == 2
+
+
 @pytest.mark.slow
 def test_numbers_and_a_search() -> None:
     numeric = GUEST.assign(spend=3 + GUEST["a"] + HOST["c"] ** 2)
@@ -105,7 +125,11 @@ def test_numbers_and_a_search() -> None:
         ({"hidden_layer_sizes": (257,)}, "from 1 to 256"),
         ({"activation": "sin"}, "tanh"),
         ({"batch_size": 4}, "from 8"),
-        ({"early_stopping": True}, "early_stopping"),
+        ({"early_stopping": True, "max_iter": 101}, "at most 100"),
+        ({"early_stopping": True, "validation_fraction": 0.6}, "from 0.01 to 0.5"),
+        ({"n_iter_no_change": 5}, "does nothing without early_stopping"),
+        ({"validation_fraction": 0.2}, "does nothing without early_stopping"),
+        ({"tol": 1e-3}, "does nothing without early_stopping"),
         ({"shuffle": False}, "random_state decides"),
         ({"momentum": 1.0}, "momentum"),
     ],
@@ -126,6 +150,11 @@ def test_what_is_refused_before_anything_is_sent() -> None:
     gap = GUEST.assign(a=GUEST["a"].where(GUEST["a"] < 1))
     with pytest.raises(DataError, match="'a'"):
         federation(gap).fit(small, taps=sent)
+    few = vfl.MLPClassifier(**SMALL, early_stopping=True)
+    with pytest.raises(ConfigError, match="does not go with tol or early_stopping"):
+        federation().fit(vfl.GridSearchCV(few, {"max_iter": [1, 2]}, cv=2), taps=sent)
+    with pytest.raises(TooFewHeldOut, match="at least 30"):
+        federation().fit(few)
     with pytest.raises(AssertionError):  # the planted fault: this training sends
         federation().fit(small, taps=sent)
 
