@@ -7,6 +7,7 @@
                                     S_l, the slopes: from the look-up too, or from A_l^2             S_l
                                     z_(l+1) = W_l A_l + c_l                                         its share of it
  3                                  D = mean - y    <------ look-up of the mean at the last z ---->  D
+                                    with weights of rows: w D, w over its mean in the batch, a dealt product (dealt_products.py)
  4   from the last layer back:      PaddedFactor D_l, S_l, each less its pad  <----------------->
                                     its shares of D_l A_l^T and of the sum of D_l's columns         the same: gradients of W_l and c_l
                                     G_l = W_l^T D_l, cut                                            G_l
@@ -30,6 +31,8 @@ from protocols._native import PlainVec
 from protocols.channel import Channel
 from protocols.curves import Curve
 from protocols.errors import DataError
+from protocols.glm import dealt_products
+from protocols.glm.links import ROW_WEIGHT
 from protocols.glm.links_on_shares import deal_curves, looked_up, serve_look_up
 from protocols.glm.plan import WEIGHT
 from protocols.glm.sealed_link import Edge
@@ -38,7 +41,7 @@ from protocols.network.activations import FRACTION, output, slope_of
 from protocols.network.dealt import Dealt
 from protocols.network.descent import Share
 from protocols.network.plan import PRODUCT, Plan, Terms, back, forward, gradient, sloped, square
-from protocols.network.ring import row_sums, spread
+from protocols.network.ring import BITS, row_sums, spread
 from protocols.session import Session
 
 
@@ -57,6 +60,8 @@ def deal(session: Session, plan: Plan, rows: int) -> None:
     for units, curves in zip(plan.terms.hidden, plan.terms.curves, strict=True):
         deal_curves(session, units * rows, len(curves.tables))
     deal_curves(session, rows, 1)
+    if plan.terms.weighted:
+        dealt_products.deal(session, rows)
 
 
 def look_up(session: Session, z: PlainVec, curves: Sequence[Curve], *, whole: bool = False) -> list[PlainVec]:
@@ -87,9 +92,15 @@ def left_the_range(session: Session) -> DataError:
 
 
 def propagate(
-    session: Session, plan: Plan, z: PlainVec, further: Mapping[str, Share], y: NDArray[np.float64] | None
+    session: Session,
+    plan: Plan,
+    z: PlainVec,
+    further: Mapping[str, Share],
+    y: NDArray[np.float64] | None,
+    weights: NDArray[np.float64] | None = None,
 ) -> Propagated:
-    """Steps 2 to 4 at the guest, which has labels y (n,), or the arbiter; z: its share of the first layer's sums."""
+    """Steps 2 to 4 at the guest, which has labels y (n,) and where rows have any weights (n,), or the arbiter; z: its
+    share of the first layer's sums."""
     terms, other = plan.terms, opposite(session)
     rows = len(z) // terms.units
     scheme = plan.scheme(rows)
@@ -105,7 +116,24 @@ def propagate(
     (d,) = look_up(session, z, [output(terms.family, PRODUCT)])  # 3
     if y is not None:
         d = d - PlainVec.from_i64(np.rint(y * 2.0**FRACTION).astype(np.int64))
+    if terms.weighted:
+        d = weighed(session, d, weights)
     return propagated_back(own, other, terms, slopes, d, rows)
+
+
+def weighed(session: Session, d: PlainVec, weights: NDArray[np.float64] | None) -> PlainVec:
+    """This holder's share of w D (n,), with w over the batch's mean of it, so that gradients are divided by the sum of
+    weights; weights: at the guest."""
+    if weights is None:
+        product = dealt_products.arbiter(session, d)
+    else:
+        product = dealt_products.guest(session, PlainVec.from_i64(factors_of(weights)), d)
+    return product.shift_right(ROW_WEIGHT).residue(BITS)
+
+
+def factors_of(weights: NDArray[np.float64]) -> NDArray[np.int64]:
+    """(n,) w over its mean in units of 2^-ROW_WEIGHT: at most n."""
+    return np.rint(weights / weights.mean() * 2.0**ROW_WEIGHT).astype(np.int64)
 
 
 def opposite(session: Session) -> Channel:

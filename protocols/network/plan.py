@@ -44,7 +44,8 @@ MOST_BATCH, USUAL_BATCH = 1 << 17, 200
 class Terms:
     """What the parties agreed on.  batch_size: the most rows of a batch; None: USUAL_BATCH, or all where there are
     fewer.  clip: the largest value of a standardised column; order: what the random order of rows comes from; None: a
-    secret of the guest's; stopping: what ends training early; None: nothing."""
+    secret of the guest's; stopping: what ends training early; None: nothing; weighted: rows have weights,
+    which the guest knows."""
 
     hidden: tuple[int, ...]
     activation: Activation
@@ -58,6 +59,7 @@ class Terms:
     clip: float = 8.0
     order: int | None = None
     stopping: Stopping | None = None
+    weighted: bool = False
 
     @property
     def units(self) -> int:

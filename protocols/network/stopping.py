@@ -107,19 +107,37 @@ class EpochVerdict(
 
 @dataclass(frozen=True)
 class HeldOut:
-    """At the guest, rows that nothing is trained on: x (m, d), y (m,)."""
+    """At the guest, rows that nothing is trained on: x (m, d), y (m,), weights (m,) or None."""
 
     x: NDArray[np.float64]
     y: NDArray[np.float64]
+    weights: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What a data party evaluates: its own block of the held-out rows, and at the guest their labels."""
+    """What a data party evaluates: its own block of the held-out rows, and at the guest their labels and weights, over
+    the heaviest."""
 
     plan: Plan
     block: Block = field(repr=False)
     y: NDArray[np.float64] = field(repr=False, default_factory=lambda: np.zeros(0))
+    weights: NDArray[np.float64] | None = field(repr=False, default=None)
+
+    @classmethod
+    def of(cls, plan: Plan, held_out: HeldOut) -> Look:
+        """The guest's."""
+        weights = None if held_out.weights is None else held_out.weights / held_out.weights.max()
+        return cls(plan, first_layer.block_of(held_out.x, intercept=True), held_out.y, weights)
+
+    @property
+    def least_gain(self) -> int:
+        """By how much a sum of losses must be lower: tol in the mean of the logarithmic loss, or in R^2."""
+        stops, weights = self.plan.terms.stopping, np.ones(len(self.y)) if self.weights is None else self.weights
+        assert stops is not None
+        apart = (self.y - np.average(self.y, weights=weights)) ** 2 / 2
+        whole = weights.sum() if self.plan.terms.family == "logistic" else (weights * apart).sum()
+        return max(1, round(stops.tol * float(whole) * 2.0**losses.UNIT))
 
     def prepare_guest(self, session: Session, name: bytes) -> list[Pads]:
         return [preparation.guest(session, slots, self.block, name, trains=False) for slots in self.plan.slots]
@@ -152,7 +170,7 @@ def guest(session: Session, look: Look, descent: Descent, pads: UnitPads, model_
     plan, watch = look.plan, watched(descent)
     _, z = first_layer.forward_guest(session, plan, pads, look.block, descent.shares[session.me])  # 1
     z = last_sums(session, plan, z, descent.shares)
-    own = loss_of(plan.terms).guest(session, z, look.y, None)  # 2
+    own = loss_of(plan.terms).guest(session, z, look.y, look.weights)  # 2
     theirs = session.arbiter.recv(HeldOutLoss).share
     check_lengths(session.roles.arbiter, 1, theirs)
     bits, what = value_bits(len(look.y)), "held-out loss"
@@ -160,7 +178,7 @@ def guest(session: Session, look: Look, descent: Descent, pads: UnitPads, model_
     loss = theirs.add_plain(own).concat(multiples(session, [theirs], multiple, what))  # 3
     if watch.lowest is not None:
         by, first = watch.lowest - loss, np.arange(1)
-        value = by.take(first).add_plain(PlainVec.from_ints([-least_gain(plan.terms, look.y)]))
+        value = by.take(first).add_plain(PlainVec.from_ints([-look.least_gain]))
         sign = blinded(session, value, by.take(first + 1), bits, multiple, what)
         spend(session, f"epoch|{watch.made}|".encode() + model_id)
         seed = session.seed("epoch sign", sign.digest())
@@ -180,7 +198,7 @@ def host(session: Session, look: Look, descent: Descent, pads: UnitPads, masks: 
         deal(session, plan.terms, here.stop - here.start)
     if plan.terms.family == "linear":
         deal_curves(session, rows, 1)
-    loss_of(plan.terms).deal(session, rows, weighted=False)  # 2
+    loss_of(plan.terms).deal(session, rows, weighted=plan.terms.weighted)  # 2
     follow(session, descent, watch.possible)  # 4
 
 
@@ -190,7 +208,7 @@ def arbiter(session: Session, key: DecryptionKey, plan: Plan, descent: Descent, 
     own = {party: descent.shares[party] for party in session.roles.data_parties}
     z = first_layer.forward_arbiter(session, plan, pads, own)  # 1
     z = last_sums(session, plan, z, descent.shares)
-    held, _ = loss_of(plan.terms).arbiter(session, z, weighted=False)  # 2
+    held, _ = loss_of(plan.terms).arbiter(session, z, weighted=plan.terms.weighted)  # 2
     session.guest.send(HeldOutLoss(key.encrypt(held, session.seed("held-out loss", held.to_bytes()))))
     better = True
     if watch.made > 1:
@@ -277,13 +295,6 @@ def log_loss() -> Curve:
 def loss_of(terms: Terms) -> Loss:
     """Of a row: the logarithmic loss; or half the squared error."""
     return SealedLoss(log_loss(), layers.refuse_near) if terms.family == "logistic" else LinearLoss(IDENTITY)
-
-
-def least_gain(terms: Terms, y: NDArray[np.float64]) -> int:
-    """By how much a sum of losses must be lower: tol in the mean of the logarithmic loss, or in R^2."""
-    assert terms.stopping is not None
-    whole = len(y) if terms.family == "logistic" else float(((y - y.mean()) ** 2).sum()) / 2
-    return max(1, round(terms.stopping.tol * whole * 2.0**losses.UNIT))
 
 
 def value_bits(rows: int) -> int:

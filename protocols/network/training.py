@@ -113,10 +113,12 @@ def guest(
     y: NDArray[np.float64],
     terms: Terms,
     model_id: bytes,
+    weights: NDArray[np.float64] | None = None,
     held_out: HeldOut | None = None,
 ) -> Trained:
     """x (n, d) float64, standardised and limited to terms.clip; y (n,) 0 and 1, or standardised numbers; model_id (16,)
-    bytes; held_out: what decides when training ends, where terms say that anything does.
+    bytes; weights (n,) of rows, above 0, where terms say that they have any; held_out: what decides when training ends,
+    where terms say that anything does.
 
     Learns: how many columns each host has; with held_out which epochs were better.  Raises ConfigError (sizes,
     head-room), DataError (a training that diverges), InvalidKey, ProtocolError, TooFewHeldOut.
@@ -137,7 +139,7 @@ def guest(
     pair_masks.relay(session)
     share = first_weights(session, terms, block.width, everywhere)
     descent = Descent({session.me: share, **further_weights(session, terms)}, watch_of(terms, key))
-    look = None if held_out is None else Look(plan, first_layer.block_of(held_out.x, intercept=True), held_out.y)
+    look = None if held_out is None else Look.of(plan, held_out)
 
     def prepare(rows: Rows | None, _: int, name: bytes) -> list[Pads]:
         if rows is not None:
@@ -147,7 +149,8 @@ def guest(
     for turn, _ in turns(session, plan, order, descent, model_id, prepare):
         here, own = block.take(turn.rows), descent.shares[session.me]
         _, z = first_layer.forward_guest(session, plan, turn.pads, here, own)  # 1
-        found = layers.propagate(session, plan, z, descent.shares, y[turn.rows])  # 2
+        own_weights = None if weights is None else weights[turn.rows]
+        found = layers.propagate(session, plan, z, descent.shares, y[turn.rows], own_weights)  # 2
         e = first_layer.propagate_guest(session, plan, found.to_first)
         gradient = first_layer.gradient(session, plan, turn.pads, here, e)  # 3
         own.step(plan, turn.count, gradient, UNIT, without(own.weights, block.width, 1))  # 4

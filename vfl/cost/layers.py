@@ -46,7 +46,7 @@ def counts(work: NetworkWork, key_bits: int) -> Counts:
     sealed, path_sealed = (sum(getattr(one, name) for one in found) - clear for name in ("bytes", "path_bytes"))
     steps = work.terms.epochs * plan.batches
     online = steps * (work.terms.units * rows * (ONLINE + 24.0 * (hosts - 1)) + step_bytes(plan, rows))
-    trips = made * CHUNK_TRIPS + steps * (STEP_TRIPS + LAYER_TRIPS * len(work.terms.hidden))
+    trips = made * CHUNK_TRIPS + steps * (STEP_TRIPS + work.terms.weighted + LAYER_TRIPS * len(work.terms.hidden))
     whole = Counts(products, path, made * sealed + online, made * path_sealed + online, trips)
     return Counts(*(getattr(whole, name) + getattr(looks, name) for name in Counts.__dataclass_fields__))
 
@@ -71,7 +71,13 @@ def look_bytes(work: NetworkWork) -> float:
     factors = sum(terms.hidden)  # those of weights are opened once for all rows
     products = sum(one.size(scheme.shapes) for one in scheme.products)
     tables = sum(terms.hidden) * LOOKED_UP[0] + LOOKED_UP[terms.family == "logistic"]
-    return 8.0 * terms.units * work.hosts + OPENED * factors + DEALT * products + tables + prepared.MULTIPLIED
+    return (
+        8.0 * terms.units * work.hosts
+        + OPENED * factors
+        + DEALT * products
+        + tables
+        + prepared.MULTIPLIED * (1 + terms.weighted)
+    )
 
 
 def per_iteration(hosts: int) -> float:
@@ -86,7 +92,8 @@ def step_bytes(plan: Plan, rows: float) -> float:
     products = sum(one.size(whole.shapes) for one in whole.products)
     tables = zip(plan.terms.hidden, plan.terms.curves, strict=True)
     looked_up = sum(units * LOOKED_UP[len(curves.tables) - 1] for units, curves in tables) + LOOKED_UP[0]
-    return OPENED * factors + DEALT * products + rows * looked_up
+    weighted = prepared.MULTIPLIED if plan.terms.weighted else 0
+    return OPENED * factors + DEALT * products + rows * (looked_up + weighted)
 
 
 def clear_work(work: NetworkWork, key_bits: int) -> float:

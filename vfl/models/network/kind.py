@@ -56,7 +56,8 @@ class NetworkKind(Kind[Network, NetworkPart]):
             **stops(model, roles),
             "weights": f"every weight stays in two shares, of a data party and {roles.arbiter} or of {roles.guest} and "
             f"{roles.arbiter}, without which no row can be scored",
-            "rows": "nobody sees a sum, an activation or a gradient of a row",
+            "rows": "nobody sees a sum, an activation or a gradient of a row"
+            + (f"; they are weighted, by sample_weight at {roles.guest}" if model.sample_weight else ""),
             "encrypt": f"Paillier, {model.key_bits} bits; {roles.arbiter} holds the key; {dealer} hands out the random "
             "numbers for activations and products",
         }
@@ -141,9 +142,9 @@ class NetworkKind(Kind[Network, NetworkPart]):
         train = np.flatnonzero(~(fitted.held_out | fitted.validation))
         x = own.standardiser.transform(fitted.aligned.features, own.party)
         wanted = program.targets_of(plan, fitted.aligned.take(np.concatenate([train, decide])), len(train))
-        y, others = wanted.y[0][: len(train)], wanted.y[0][len(train) :]
-        seed, terms = plan.spec.random_state, program.terms_of(plan)
-        alone = plaintext.fitted(terms, x[train], y, seed, (x[decide], others))
+        inside = plaintext.Rows(x[train], *program.of_one(wanted, slice(len(train))))
+        others = plaintext.Rows(x[decide], *program.of_one(wanted, slice(len(train), None)))
+        alone = plaintext.fitted(program.terms_of(plan), inside, plan.spec.random_state, others)
         return own.means(alone.scores(x[rows])[:, np.newaxis])
 
     def notes(self, fitted: Any) -> list[str]:

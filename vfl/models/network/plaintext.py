@@ -27,6 +27,23 @@ def activated(activation: Activation, z: Floats) -> tuple[Floats, Floats]:
     return np.maximum(z, 0.0), (z > 0).astype(np.float64)
 
 
+@dataclass(frozen=True)
+class Rows:
+    """x (n, d), y (n,), weights (n,) or None."""
+
+    x: Floats
+    y: Floats
+    weights: Floats | None = None
+
+    def take(self, rows: NDArray[np.int64]) -> Rows:
+        return Rows(self.x[rows], self.y[rows], None if self.weights is None else self.weights[rows])
+
+    @property
+    def variance(self) -> float:
+        """Of y."""
+        return float(np.average((self.y - np.average(self.y, weights=self.weights)) ** 2, weights=self.weights))
+
+
 @dataclass
 class Network:
     """weights: by layer (inputs, units), as scikit-learn's coefs_; intercepts: (units,)."""
@@ -59,10 +76,11 @@ class Network:
             slopes.append(slope)
         return values, slopes, values[-1] @ self.weights[-1] + self.intercepts[-1]
 
-    def gradients(self, x: Floats, y: Floats) -> tuple[list[Floats], list[Floats]]:
-        """Of the mean loss of some rows and the penalty."""
-        values, slopes, z = self._forward(x)
-        d = (mean(self.terms.family, z) - y[:, np.newaxis]) / len(x)
+    def gradients(self, rows: Rows) -> tuple[list[Floats], list[Floats]]:
+        """Of the mean loss of some rows, as they are weighted, and the penalty."""
+        x, (values, slopes, z) = rows.x, self._forward(rows.x)
+        weights = np.ones(len(x)) if rows.weights is None else rows.weights
+        d = (mean(self.terms.family, z) - rows.y[:, np.newaxis]) * (weights / weights.sum())[:, np.newaxis]
         of_weights, of_intercepts = list[Floats](), list[Floats]()
         for layer in range(self.terms.last, -1, -1):
             penalty = self.terms.alpha / len(x) * self.weights[layer]
@@ -71,12 +89,12 @@ class Network:
             d = (d @ self.weights[layer].T) * slopes[layer - 1] if layer else d
         return of_weights, of_intercepts
 
-    def train(self, x: Floats, y: Floats, orders: list[NDArray[np.int64]]) -> Network:
+    def train(self, rows: Rows, orders: list[NDArray[np.int64]]) -> Network:
         """One more step for each of these batches of rows."""
         terms = self.terms
         self.momenta = momenta = self.momenta or [np.zeros_like(one) for one in (*self.weights, *self.intercepts)]
-        for rows in orders:
-            of_weights, of_intercepts = self.gradients(x[rows], y[rows])
+        for batch in orders:
+            of_weights, of_intercepts = self.gradients(rows.take(batch))
             every = [*self.weights, *self.intercepts]
             for k, gradient in enumerate((*of_weights, *of_intercepts)):
                 change = terms.rate * gradient
@@ -84,10 +102,11 @@ class Network:
                 every[k] += terms.momentum * momenta[k] - change if terms.nesterov else momenta[k]
         return self
 
-    def loss(self, x: Floats, y: Floats) -> float:
-        """The mean over these rows: logarithmic, or half the squared error."""
-        z = self.scores(x)
-        return float(np.mean(np.logaddexp(0.0, z) - y * z if self.terms.family == "logistic" else (z - y) ** 2 / 2))
+    def loss(self, rows: Rows) -> float:
+        """The mean over these rows, as they are weighted: logarithmic, or half the squared error."""
+        z, y = self.scores(rows.x), rows.y
+        each = np.logaddexp(0.0, z) - y * z if self.terms.family == "logistic" else (z - y) ** 2 / 2
+        return float(np.average(each, weights=rows.weights))
 
 
 def mean(family: Family, z: Floats) -> Floats:
@@ -95,18 +114,19 @@ def mean(family: Family, z: Floats) -> Floats:
     return z if family == "linear" else np.asarray(0.5 * (1.0 + np.tanh(z / 2)))
 
 
-def fitted(terms: Terms, x: Floats, y: Floats, seed: int, held_out: tuple[Floats, Floats]) -> Network:
-    """Trained on these rows (n, d), in mini-batches of a random order, until those held out say that it is over, where
-    terms say that they do."""
-    rng, batches = np.random.default_rng(seed), Plan(terms, len(x), 0).batches
-    orders = [np.array_split(rng.permutation(len(x)), batches) for _ in range(terms.epochs)]
-    made, stops = Network.start(terms, x.shape[1], rng), terms.stopping
+def fitted(terms: Terms, rows: Rows, seed: int, held_out: Rows) -> Network:
+    """Trained on these rows, in mini-batches of a random order, until those held out say that it is over, where terms
+    say that they do."""
+    rng, n = np.random.default_rng(seed), len(rows.x)
+    batches = Plan(terms, n, 0).batches
+    orders = [np.array_split(rng.permutation(n), batches) for _ in range(terms.epochs)]
+    made, stops = Network.start(terms, rows.x.shape[1], rng), terms.stopping
     if stops is None:
-        return made.train(x, y, [rows for batch in orders for rows in batch])
+        return made.train(rows, [batch for order in orders for batch in order])
     best, lowest, kept = 0, np.inf, made
-    least = stops.tol * (1.0 if terms.family == "logistic" else float(held_out[1].var()) / 2)
+    least = stops.tol * (1.0 if terms.family == "logistic" else held_out.variance / 2)
     for epoch, order in enumerate(orders, 1):
-        loss = made.train(x, y, order).loss(*held_out)
+        loss = made.train(rows, order).loss(held_out)
         if loss <= lowest - least:
             best, lowest, kept = epoch, loss, copy.deepcopy(made)
         if epoch - best > stops.patience:

@@ -48,6 +48,7 @@ def terms_of(plan: Plan[Network]) -> network.Terms:
         spec.clip,
         spec.random_state,
         network.Stopping(spec.tol, spec.n_iter_no_change) if spec.early_stopping else None,
+        spec.sample_weight,
     )
 
 
@@ -59,9 +60,17 @@ def targets_of(plan: Plan[Network], table: Table, train: int) -> Targets:
     """What the guest's rows are fitted to, of which the first `train` are trained on.  Raises DataError."""
     assert table.label is not None
     label, me = table.label.to_numpy(np.float64), table.party
+    weighted = plan.spec.sample_weight and table.weight is not None
+    weights = table.weight.to_numpy(np.float64) if weighted and table.weight is not None else None
     if plan.spec.family == "linear":
-        return targets.linear(label, None, me, train, centred=True)
-    return targets.logistic(label, table.classes or (), None, None, me, train)
+        return targets.linear(label, weights, me, train, centred=True)
+    return targets.logistic(label, table.classes or (), None, weights, me, train)
+
+
+def of_one(wanted: Targets, rows: slice = slice(None)) -> tuple[Floats, Floats | None]:
+    """Targets and weights (n,) of some rows of a network's one model."""
+    y, weights = wanted.of(rows)
+    return y[0], None if weights is None else weights[0]
 
 
 @dataclass(frozen=True)
@@ -105,10 +114,10 @@ def guest(session: Session, table: Table, plan: Plan[Network], asked: SearchSpec
     with session.phase("train"):
         standardiser = Standardiser.fit(train.features, plan.spec.clip, steps, party=session.me)
         x, clipped = limited(standardiser, train, session.me)
-        y, others = wanted.y[0][: len(rows)], wanted.y[0][len(rows) :]
+        (y, weights), others = of_one(wanted, slice(len(rows))), of_one(wanted, slice(len(rows), None))
         watched = decide_by(plan, standardiser, aligned.take(decide))
-        held = None if watched is None else network.HeldOut(watched, others)
-        trained = network.guest(session, x, y, terms_of(plan), model_id, held)
+        held = None if watched is None else network.HeldOut(watched, *others)
+        trained = network.guest(session, x, y, terms_of(plan), model_id, weights, held)
     part = guest_part(session, plan, trained, standardiser, table, wanted)
     scores = None
     if plan.scores:
@@ -209,7 +218,8 @@ def fold_guest(
     wanted, standardiser = targets_of(plan, inside, len(inside)), prepared(session, inside, plan)  # type: ignore[arg-type]
     in_folds.add(standardiser, inside, outside, session.me)
     x, name = standardiser.transform(inside.features, session.me), session.seed("model id").secret[:16]
-    trained = network.guest(session, x, wanted.y[0], terms_of(plan), name)
+    y, weights = of_one(wanted)
+    trained = network.guest(session, x, y, terms_of(plan), name, weights)
     part = guest_part(session, plan, trained, standardiser, train, wanted)
     found, _ = scoring.guest(session, part.own(outside.features, outside.names))
     return part.means(found)

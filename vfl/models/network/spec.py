@@ -85,6 +85,11 @@ class Network(Spec):
         le=10_000,
         description="the maximum number of epochs; without early_stopping all are made",
     )
+    sample_weight: bool = Field(
+        default=False,
+        exclude_if=lambda weighted: not weighted,
+        description="whether rows are weighted, by the column that data.weight of the guest's party file names",
+    )
     early_stopping: bool = Field(
         default=False,
         exclude_if=lambda stops: not stops,
@@ -225,6 +230,10 @@ class MLPClassifier(Network):
     `tol`, and the weights are those after the best one. **Three things differ from scikit-learn.** What is compared is
     the mean logarithmic loss, not the accuracy, which no party can count. An epoch is the best only if it is better by
     `tol`. The rows are drawn by their ids without regard to classes, because a draw by class would tell labels.
+
+    Rows can have weights (`Federation.local(sample_weight=...)`), of which nobody but the guest learns anything.
+    Gradients are weighted as scikit-learn weights them; the penalty is divided by the rows of a batch, and not by their
+    weights.
 
     What each party learns: the guest learns the scores of the rows that are scored. Hosts and arbiter learn no label,
     no weight and no score. The arbiter learns whether any sum lies near the edge of the activation's table, which ends

@@ -34,14 +34,17 @@ def run(
     taps: dict[str, list[Tap]] | None = None,
     *,
     fixed: bool = False,
+    weights: Floats | None = None,
 ) -> dict[str, Any]:
-    """By party what it has of the trained model; fixed: every run draws the same numbers."""
+    """By party what it has of the trained model; fixed: every run draws the same numbers; weights: of rows."""
     hosts = tuple(f"host{k}" for k in range(1, len(blocks)))
 
     def arbiter(session: Session) -> network.Kept:
         return network.arbiter(session, scheme.generate("arbiter", session.seed("key")), terms)
 
-    programs: dict[str, Any] = {"guest": partial(network.guest, x=blocks[0], y=y, terms=terms, model_id=bytes(16))}
+    programs: dict[str, Any] = {
+        "guest": partial(network.guest, x=blocks[0], y=y, terms=terms, model_id=bytes(16), weights=weights)
+    }
     programs |= {h: partial(network.host, x=b, terms=terms) for h, b in zip(hosts, blocks[1:], strict=True)}
     roles = Roles("guest", hosts, "arbiter")
     randomness = {party: ContextFree(party) for party in roles.all} if fixed else None

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import r2_score
 
 from protocols import network
 from protocols._native import PlainVec
@@ -52,13 +53,16 @@ class Trained:
             h: partial(network.host, x=b, terms=terms, held_out=v)
             for h, b, v in zip(hosts, train[1:], held[1:], strict=True)
         }
+        weights = np.random.default_rng(5).uniform(0.2, 3.0, ROWS) if terms.weighted else np.ones(ROWS)
+        own, theirs = (part if terms.weighted else None for part in np.split(weights, [TRAINED]))
         programs["guest"] = partial(
             network.guest,
             x=train[0],
             y=y[:TRAINED],
             terms=terms,
             model_id=bytes(16),
-            held_out=HeldOut(held[0], y[TRAINED:]),
+            weights=own,
+            held_out=HeldOut(held[0], y[TRAINED:], theirs),
         )
         programs["arbiter"] = lambda s: network.arbiter(s, scheme.generate("arbiter", s.seed("key")), terms)
         with pytest.MonkeyPatch.context() as patch:
@@ -67,7 +71,7 @@ class Trained:
             self.found = run_local(roles, programs, scheme, taps=taps, randomness=randomness)
         self.terms, self.hosts = terms, list(hosts)
         self.x, self.new = (np.concatenate(part, axis=1) for part in (train, held))
-        self.y, self.known = y[:TRAINED], y[TRAINED:]
+        self.y, self.known, self.weights, self.weigh = y[:TRAINED], y[TRAINED:], own, weights[TRAINED:]
 
     @property
     def told(self) -> tuple[int, str, int]:
@@ -78,15 +82,15 @@ class Trained:
     def loss(self, twin: Twin) -> float:
         z = twin.predictors(self.new)
         if self.terms.family == "logistic":
-            return float(np.mean(np.logaddexp(0, z) - self.known * z))
-        return float(((z - self.known) ** 2).sum() / ((self.known - self.known.mean()) ** 2).sum())  # 1 - R^2
+            return float(np.average(np.logaddexp(0, z) - self.known * z, weights=self.weigh))
+        return 1 - r2_score(self.known, z, sample_weight=self.weigh)
 
     def expected(self) -> tuple[tuple[int, str, int], Floats]:
         """How and when the twin's training ends, and its weights then."""
         twin, best, lowest, stops = self.started.twin(self.hosts), 0, np.inf, self.terms.stopping
         assert stops is not None
         for epoch in range(1, self.terms.epochs + 1):
-            twin.train_epoch(self.x, self.y, self.started.order, epoch - 1)  # type: ignore[arg-type]
+            twin.train_epoch(self.x, self.y, self.started.order, epoch - 1, self.weights)  # type: ignore[arg-type]
             loss = self.loss(twin)
             assert abs(lowest - loss - stops.tol) > 2e-4, "too near for the error of the table"
             if loss <= lowest - stops.tol:
@@ -109,6 +113,8 @@ class Trained:
         ({}, (2, 3), "loss"),
         ({"epochs": 3, "rate": 0.1, "hidden": (3, 2)}, (2, 1), "limit"),
         ({"family": "linear", "rate": 0.1, "stopping": Stopping(1e-2, 1)}, (1, 2, 1), "loss"),
+        ({"weighted": True, "stopping": Stopping(5e-3, 1)}, (2, 3), "loss"),
+        ({"weighted": True, "family": "linear", "rate": 0.1, "epochs": 3}, (2, 1), "limit"),
     ],
 )
 def test_it_ends_as_the_same_integers_in_the_clear(changes: dict[str, Any], widths: tuple[int, ...], end: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 from protocols._native import PlainVec
 from protocols.cipher import Identity, Scheme
 from protocols.errors import ConfigError, DataError, LocalProtocolError
+from protocols.glm.links import ROW_WEIGHT
 from protocols.network import dealt, first_layer, layers
 from protocols.network.descent import Share
 from protocols.network.plan import Plan, Terms
@@ -27,12 +28,13 @@ def apart(terms: Terms, widths: tuple[int, ...] = (2, 3), scheme: Scheme = PLAIN
     """The largest difference of a weight from the twin's, per step and unit of the rate, of weights that moved."""
     blocks, y = problem(n=n, widths=widths)
     y = y if terms.family == "logistic" else blocks[-1][:, 0] - blocks[-1][:, -1] ** 2 / 3
+    weights = np.random.default_rng(3).uniform(0.1, 4.0, n) if terms.weighted else None
     with pytest.MonkeyPatch.context() as patch:
         started = Started(patch)
-        found = run(blocks, y, terms, scheme, fixed=True)
+        found = run(blocks, y, terms, scheme, fixed=True, weights=weights)
     twin = started.twin([f"host{k}" for k in range(1, len(blocks))])
     before = twin.flat()
-    twin.train(np.concatenate(blocks, axis=1), y, started.order)  # type: ignore[arg-type]
+    twin.train(np.concatenate(blocks, axis=1), y, started.order, weights)  # type: ignore[arg-type]
     assert np.abs(twin.flat() - before).max() > 0.05
     steps = terms.epochs * started.plan.batches  # type: ignore[union-attr]
     return float(np.abs(twin.flat() - opened(found, terms)).max()) / (steps * terms.rate)
@@ -45,6 +47,7 @@ def apart(terms: Terms, widths: tuple[int, ...] = (2, 3), scheme: Scheme = PLAIN
         ({"hidden": (4, 2), "activation": "logistic", "rate": 3.0}, (0, 2, 2)),
         ({"activation": "softplus", "nesterov": False, "alpha": 2.0, "order": 3}, (1, 1)),
         ({"hidden": (2,), "family": "linear", "rate": 0.1, "batch_size": 40}, (2, 1)),
+        ({"hidden": (2,), "weighted": True}, (2, 1)),
     ],
 )
 def test_equals_the_same_integers_in_the_clear(changes: dict[str, Any], widths: tuple[int, ...]) -> None:
@@ -106,6 +109,8 @@ def broken(patch: pytest.MonkeyPatch, name: str) -> None:
     elif name == "the penalty is left out":
         step = Share.step
         patch.setattr(Share, "step", lambda self, *rest: step(self, *rest[:-1], None))
+    elif name == "rows weigh the same":
+        patch.setattr(layers, "factors_of", lambda weights: np.full(len(weights), 1 << ROW_WEIGHT))
 
 
 def own_share(session: Any, plan: Plan, share: PlainVec) -> PlainVec:
@@ -116,11 +121,14 @@ def own_share(session: Any, plan: Plan, share: PlainVec) -> PlainVec:
     return share.residue(bits)
 
 
-@pytest.mark.parametrize("fault", ["a cut is missing", "a share is taken for the whole", "the penalty is left out"])
+@pytest.mark.parametrize(
+    "fault",
+    ["a cut is missing", "a share is taken for the whole", "the penalty is left out", "rows weigh the same"],
+)
 def test_a_planted_fault_is_far_from_the_twin(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     broken(monkeypatch, fault)
     try:
-        found = apart(replace(TERMS, alpha=2.0))
+        found = apart(replace(TERMS, alpha=2.0, weighted=fault == "rows weigh the same"))
     except DataError:
         return  # the sums left the table: a verdict, and no model
     assert found > 10 * TABLE

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from protocols.curves import REST, TABLE_BITS, Curve
 from protocols.glm.batches import Batches
 from protocols.glm.block import fixed_point
+from protocols.glm.links import ROW_WEIGHT
 from protocols.glm.plan import WEIGHT, Step
 from protocols.network.activations import FRACTION, Curves, output
 from protocols.network.descent import CUT
+from protocols.network.layers import factors_of
 from protocols.network.plan import FINE, PRODUCT, RATE, UNIT, Plan
 
 Ints = NDArray[np.int64]
@@ -82,10 +84,12 @@ class Twin:
         linear = 1 << FRACTION if self.plan.terms.activation == "tanh" else values
         return np.asarray(((linear << FRACTION) - values * values) >> FRACTION)
 
-    def step(self, x: Ints, y: Ints) -> None:
-        """Over a batch: x (n, columns + 1), y (n,) in units of 2^-FRACTION."""
+    def step(self, x: Ints, y: Ints, weights: Floats | None = None) -> None:
+        """Over a batch: x (n, columns + 1), y (n,) in units of 2^-FRACTION; weights (n,) of its rows."""
         values, slopes, z = self.forward(x)
         d = looked_up(output(self.plan.terms.family, PRODUCT), z) - y
+        if weights is not None:
+            d = (d * factors_of(weights)) >> ROW_WEIGHT
         found = list[tuple[Ints, Ints]]()
         for (w, _), a, s in zip(reversed(self.further), reversed(values), reversed(slopes), strict=True):
             found.append((d @ a.T, d.sum(axis=1)))
@@ -95,16 +99,16 @@ class Twin:
             w.step(self.plan, len(x), of_w, PRODUCT)
             c.step(self.plan, len(x), of_c, FRACTION)
 
-    def train(self, x: Floats, y: Floats, order: Batches) -> None:
+    def train(self, x: Floats, y: Floats, order: Batches, weights: Floats | None = None) -> None:
         """All epochs; x (n, columns)."""
         for epoch in range(self.plan.terms.epochs):
-            self.train_epoch(x, y, order, epoch)
+            self.train_epoch(x, y, order, epoch, weights)
 
-    def train_epoch(self, x: Floats, y: Floats, order: Batches, epoch: int) -> None:
+    def train_epoch(self, x: Floats, y: Floats, order: Batches, epoch: int, weights: Floats | None = None) -> None:
         fixed, labels = fixed_point(x, True), np.rint(y * 2.0**FRACTION).astype(np.int64)
         for batch in range(self.plan.batches):
             rows = order.of(Step(0, 0, False, epoch * self.plan.batches + batch))
-            self.step(fixed[rows], labels[rows])
+            self.step(fixed[rows], labels[rows], None if weights is None else weights[rows])
 
     def predictors(self, x: Floats) -> Floats:
         """The last layer's sums of new rows."""

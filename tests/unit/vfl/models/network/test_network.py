@@ -22,7 +22,7 @@ from protocols.network import Terms
 from tests.harness import ContextFree
 from vfl.job import load_job, needed_permits, starter_job
 from vfl.job.plan import plan_of, roles_of
-from vfl.models.network.plaintext import Network, activated, mean
+from vfl.models.network.plaintext import Network, Rows, activated, mean
 from vfl.models.registry import kind_of
 
 SMALL: dict[str, Any] = {"hidden_layer_sizes": 3, "max_iter": 4, "batch_size": 60}
@@ -97,6 +97,17 @@ def test_early_stopping_keeps_the_weights_of_the_best_epoch(tmp_path: Path) -> N
     fitted.save(tmp_path / "model", passphrase="long enough to keep")
     again = vfl.load_model(tmp_path / "model", passphrase="long enough to keep", cipher=Identity())
     assert (again.n_iter_, again.best_epoch_) == (fitted.n_iter_, fitted.best_epoch_)
+
+
+def test_weights_of_rows() -> None:
+    """Rows of one class weigh more, and so does it in the scores."""
+    heavy = GUEST.assign(w=np.where(GUEST["bad"] == 1, 3.0, 0.5))
+    fed = vfl.Federation.local(heavy, {"shop": HOST}, on="id", label="bad", sample_weight="w", cipher=Identity())
+    spec, even = vfl.MLPClassifier(**SMALL), federation()
+    weighted, plain = (one.fit(spec, randomness=drawn()) for one in (fed, even))
+    assert (weighted.estimator.sample_weight, plain.estimator.sample_weight) == (True, False)
+    mean = [one.predict_score(GUEST, {"shop": HOST}).mean() for one in (weighted, plain)]
+    assert mean[0] > mean[1] + 0.2
 
 
 def test_a_warning_where_the_limit_ends_a_training() -> None:
@@ -175,11 +186,15 @@ def test_a_training_that_diverges_has_no_model() -> None:
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 @pytest.mark.parametrize("activation", ["tanh", "logistic", "relu"])
 @pytest.mark.parametrize("family", ["logistic", "linear"])
-@pytest.mark.parametrize("nesterov", [True, False])
-def test_steps_in_the_clear_are_those_of_scikit_learn(activation: Any, family: Any, nesterov: bool) -> None:
-    """The same initial weights and batches; and others where the penalty is missing."""
+@pytest.mark.parametrize(("nesterov", "weighted"), [(True, False), (False, False), (True, True)])
+def test_steps_in_the_clear_are_those_of_scikit_learn(
+    activation: Any, family: Any, nesterov: bool, weighted: bool
+) -> None:
+    """The same initial weights and batches; weights have a mean of 1 in each batch, by which the penalty is divided
+    there."""
     x = np.column_stack([GUEST[["a", "b"]], HOST[["c", "d"]]])
     y = GUEST["bad"].to_numpy(float) if family == "logistic" else x[:, 0] * x[:, 2]
+    weights = np.tile(np.linspace(0.1, 1.9, 40), 4) if weighted else None
     terms = Terms((5, 3), activation, family, 3, 40, 0.1, 0.8, nesterov, 0.5)
     own = Network.start(terms, 4, np.random.default_rng(2))
     kind = MLPClassifier if family == "logistic" else MLPRegressor
@@ -187,15 +202,15 @@ def test_steps_in_the_clear_are_those_of_scikit_learn(activation: Any, family: A
         hidden_layer_sizes=(5, 3), activation=activation, solver="sgd", alpha=0.5, batch_size=40, shuffle=False,
         learning_rate_init=0.1, momentum=0.8, nesterovs_momentum=nesterov, max_iter=1, warm_start=True,
     )  # fmt: skip
-    theirs.fit(x, y)
+    theirs.fit(x, y, weights)
     theirs.coefs_, theirs.intercepts_ = ([a.copy() for a in one] for one in (own.weights, own.intercepts))
     del theirs._optimizer
     theirs.max_iter = 3
     theirs.warm_start = True
     theirs._no_improvement_count = 0
-    theirs.fit(x, y)
+    theirs.fit(x, y, weights)
     batches = [np.arange(k, k + 40) for k in range(0, 160, 40)] * 3
-    own.train(x, y, batches)
+    own.train(Rows(x, y, weights), batches)
     for a, b in zip(own.weights, theirs.coefs_, strict=True):
         assert np.abs(a - b).max() < 1e-9
 
