@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.promises.processes.institutions import KEY, Institutions
+from tests.promises.processes.institutions import KEY, Institutions, tables
 from tests.promises.processes.test_predict import new_tables, predicted
 from tests.promises.processes.test_resumed_runs import start, until_sent
+from vfl.job import PERMITS
 from vfl.ledger import read_ledger, verify_ledger
 
 NETWORK = {"kind": "mlp-classifier", "hidden_layer_sizes": (3,), "max_iter": 3, "learning_rate_init": 0.3}
@@ -59,6 +60,35 @@ def test_a_party_that_is_killed_comes_back(parties: Institutions, victim: str) -
     for one in ended.values():
         assert verify_ledger(one.folder / "ledger.jsonl").outcome == "done"
         assert any(line["type"] == "renewed" for line in read_ledger(one.folder / "ledger.jsonl"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["bank", "telecom", "trustco"])
+def test_weights_and_early_stopping_by_files_with_a_party_killed_after_a_verdict(
+    parties: Institutions, victim: str
+) -> None:
+    """`vfl check` names the weights and what stops; all reports name the same epochs."""
+    stops = {"early_stopping": True, "validation_fraction": 0.45, "n_iter_no_change": 2, "tol": 0.02}
+    data = tables(rows=160)
+    data["bank"]["canaryweight"] = np.arange(160) % 3 + 1.0
+    options = NETWORK | {"max_iter": 20, "learning_rate_init": 1.0, "sample_weight": True} | stops
+    parties.lay_out(data, reconnect=60, settings={"allow": tuple(PERMITS)}, **options)  # type: ignore[arg-type]
+    parties.change("bank", 'label = "canarylabel"', 'label = "canarylabel"\nweight = "canaryweight"')
+    checked = " ".join(parties.here("check", parties.job, parties.file("bank")).out.split())
+    assert "weighted, by sample_weight at bank" in checked
+    assert "training ends when more than 2 in a row are not" in checked
+    started = {name: start(parties, name) for name in parties.roles}
+    until_sent(parties, victim, 2, b"EpochVerdict")
+    started[victim].kill(signal.SIGKILL)
+    started[victim].wait(10)
+    started[victim] = start(parties, victim)
+    ended = {name: process.wait(100) for name, process in started.items()}
+    assert all(one.code == 0 for one in ended.values()), [one.err for one in ended.values()]
+    told = [json.loads(ended[name].report.read_text())["model"] for name in ("bank", "telecom")]
+    assert told[0]["ended"] == ["loss"]
+    assert told[0]["passes_made"][0] == told[0]["best_epoch"] + 3
+    for key in ("ended", "passes_made", "best_epoch", "settled"):
+        assert told[0][key] == told[1][key]
 
 
 @pytest.mark.slow

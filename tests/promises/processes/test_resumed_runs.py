@@ -26,14 +26,11 @@ def start(parties: Institutions, name: str) -> Process:
     )
 
 
-def until_sent(parties: Institutions, name: str, messages: int) -> None:
-    """Waits until a party has listed so many messages in its ledgers."""
+def until_sent(parties: Institutions, name: str, messages: int, what: bytes = b'"type":"message"') -> None:
+    """Waits until a party has listed so many messages in its ledgers; what: their lines hold."""
     deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
-        if (
-            sum(path.read_bytes().count(b'"type":"message"') for path in (parties.folder / name).rglob("ledger.jsonl"))
-            >= messages
-        ):
+        if sum(path.read_bytes().count(what) for path in (parties.folder / name).rglob("ledger.jsonl")) >= messages:
             return
         time.sleep(0.02)
     raise AssertionError(f"{name} did not send {messages} messages")
