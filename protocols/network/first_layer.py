@@ -84,12 +84,12 @@ def block_of(x: NDArray[np.float64], *, intercept: bool) -> Block:
     return Block(fixed, fixed, np.zeros((fixed.shape[1], fixed.shape[1]), np.int64), 0, intercept)
 
 
-def prepare_guest(session: Session, plan: Plan, block: Block, name: bytes) -> list[Pads]:
-    return [preparation.guest(session, slots, block, name) for slots in plan.slots]
+def prepare_guest(session: Session, plan: Plan, block: Block, name: bytes, *, trains: bool = True) -> list[Pads]:
+    return [preparation.guest(session, slots, block, name, trains=trains) for slots in plan.slots]
 
 
-def prepare_host(session: Session, plan: Plan, block: Block, name: bytes) -> list[Pads]:
-    return [preparation.host(session, slots, block, name) for slots in plan.slots]
+def prepare_host(session: Session, plan: Plan, block: Block, name: bytes, *, trains: bool = True) -> list[Pads]:
+    return [preparation.host(session, slots, block, name, trains=trains) for slots in plan.slots]
 
 
 def prepare_arbiter(

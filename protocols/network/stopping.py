@@ -139,12 +139,6 @@ class Look:
         whole = weights.sum() if self.plan.terms.family == "logistic" else (weights * apart).sum()
         return max(1, round(stops.tol * float(whole) * 2.0**losses.UNIT))
 
-    def prepare_guest(self, session: Session, name: bytes) -> list[Pads]:
-        return [preparation.guest(session, slots, self.block, name, trains=False) for slots in self.plan.slots]
-
-    def prepare_host(self, session: Session, name: bytes) -> list[Pads]:
-        return [preparation.host(session, slots, self.block, name, trains=False) for slots in self.plan.slots]
-
 
 def check_rows(session: Session, terms: Terms, rows: int | None) -> None:
     """At a data party, before a training begins: raises TooFewHeldOut where too few rows would decide when it ends."""

@@ -144,7 +144,7 @@ def guest(
     def prepare(rows: Rows | None, _: int, name: bytes) -> list[Pads]:
         if rows is not None:
             return first_layer.prepare_guest(session, plan, block.take(rows), name)
-        return [] if look is None else look.prepare_guest(session, name)
+        return [] if look is None else first_layer.prepare_guest(session, plan, look.block, name, trains=False)
 
     for turn, _ in turns(session, plan, order, descent, model_id, prepare):
         here, own = block.take(turn.rows), descent.shares[session.me]
@@ -187,7 +187,7 @@ def host(
     def prepare(rows: Rows | None, _: int, name: bytes) -> list[Pads]:
         if rows is not None:
             return first_layer.prepare_host(session, plan, block.take(rows), name)
-        return [] if look is None else look.prepare_host(session, name)
+        return [] if look is None else first_layer.prepare_host(session, plan, look.block, name, trains=False)
 
     for turn, name in turns(session, plan, order, descent, start.model_id, prepare):
         here, own = block.take(turn.rows), descent.shares[session.me]
