@@ -133,7 +133,7 @@ def weighed(session: Session, d: PlainVec, weights: NDArray[np.float64] | None) 
 
 def factors_of(weights: NDArray[np.float64]) -> NDArray[np.int64]:
     """(n,) w over its mean in units of 2^-ROW_WEIGHT: at most n."""
-    return np.rint(weights / weights.mean() * 2.0**ROW_WEIGHT).astype(np.int64)
+    return np.asarray(np.rint(weights / weights.mean() * 2.0**ROW_WEIGHT), np.int64)
 
 
 def opposite(session: Session) -> Channel:

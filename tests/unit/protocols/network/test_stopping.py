@@ -170,19 +170,16 @@ def test_what_is_refused_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch
 
 def test_a_verdict_that_there_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """An arbiter that ends training after the first epoch."""
-    monkeypatch.setattr(stopping, "EpochVerdict", lambda _: Verdict(1))
+    honest = stopping.broadcast
+    monkeypatch.setattr(stopping, "broadcast", lambda to, _: honest(to, stopping.EpochVerdict(1)))
     with pytest.raises(RemoteProtocolError, match="verdict that there is not here"):
         Trained(STOPS)
 
 
 def test_a_verdict_from_other_rows_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Labels of other rows than those whose columns are evaluated."""
-    honest = Look.__init__
-
-    def shifted(self: Look, plan: Any, block: Any, y: Floats = EMPTY) -> None:
-        honest(self, plan, block, np.roll(y, 1))
-
-    monkeypatch.setattr(Look, "__init__", shifted)
+    honest = Look.of
+    monkeypatch.setattr(Look, "of", lambda plan, held: honest(plan, replace(held, y=np.roll(held.y, 1))))
     one = Trained(STOPS)
     assert one.told != one.expected()[0]
 
@@ -192,6 +189,3 @@ def test_weights_that_are_not_those_of_the_best_epoch_are_found(monkeypatch: pyt
     one = Trained(STOPS)
     assert one.told == one.expected()[0]
     assert one.apart() > 10 * TABLE
-
-
-EMPTY, Verdict = np.zeros(0), stopping.EpochVerdict
