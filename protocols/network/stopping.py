@@ -14,7 +14,7 @@ held out for this is lower than at the best epoch so far by a tolerance; nobody 
                                                      <---------------------------       BetterEpoch: what it was
                                                 keeps [[L]] in the place of [[L_0]] where it is better
  4             <------------------------------------------------------------------      EpochVerdict, to all data parties
-     training goes on, or all take their shares after the best epoch (watch.py)
+     training continues, or all take their shares after the best epoch (watch.py)
 
 Adversary: honest but curious; what a party that deviates reads is in docs/threat-model.md.
 Who learns what: guest and arbiter one bit after each epoch, 100 at most; the arbiter besides hardly anything of the
@@ -102,7 +102,7 @@ class EpochVerdict(
     permit="loss-verdict-to-parties",
     learns="whether training ends, and when it does after which epoch the loss of the held-out rows was best",
 ):
-    best: int  # 0: training goes on
+    best: int  # 0: training continues
 
 
 @dataclass(frozen=True)

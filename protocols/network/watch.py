@@ -52,7 +52,7 @@ class Watch:
 
     @property
     def _earliest(self) -> int:
-        """The earliest epoch that can be the best, while training goes on."""
+        """The earliest epoch that can be the best, while training continues."""
         return max(1, self.made - self.stopping.patience - 1)
 
     def judge(self, *, better: bool) -> int:
