@@ -23,13 +23,16 @@ def print_status(told: NodeStatus, console: Console) -> None:
         say(console, "no job yet")
         return
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ("job", "with", "state", "since", "called"):
+    for name in ("job", "command", "with", "state", "since", "called"):
         table.add_column(name)
     for job in told.jobs:
         others = ", ".join(name for name in job.parties if name != told.party)
-        table.add_row(escape(job.job), escape(others), job.state, job.changed, job.called or "-")
+        table.add_row(escape(job.job), job.command, escape(others), job.state, job.changed, job.called or "-")
     console.print(table, highlight=False)
     for job in told.jobs:
-        console.print(f"{job.job}: digest {job.job_digest}", highlight=False, markup=False, soft_wrap=True)
+        what = f"{job.job}, {job.command}: digest {job.digest}"
+        console.print(what, highlight=False, markup=False, soft_wrap=True)
+        if own := [f"{name} {path}" for name, path in (("model", job.model), ("table", job.data)) if path]:
+            say(console, f"  {escape(', '.join(own))}")
         if job.message:
             say(console, f"  {escape(job.message)}")

@@ -9,10 +9,9 @@ import typer
 from typer.core import TyperGroup
 
 from vfl.screen.answer import AsJson, answer
-from vfl.screen.arguments import JobFile, NewTable, PartyFile, say
+from vfl.screen.arguments import JobFile, ModelFolder, NewTable, PartyFile, ScoresFile, say
 from vfl.screen.console import Console
 from vfl.screen.examples import examples
-from vfl.storage.runs import resolved
 
 if TYPE_CHECKING:
     from vfl.job import Party
@@ -33,18 +32,13 @@ node_app = typer.Typer(
     help="A service that runs this party's jobs: start, submit, approve.",
     no_args_is_help=True,
 )
-ModelFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--model",
-        metavar="MODEL",
-        help="This party's model folder, RUN/model; the arbiter's too, unless it keeps none.",
-        show_default=False,
-        callback=lambda path: None if path is None else resolved(path),
-    ),
-]
 Digest = Annotated[
-    str, typer.Argument(metavar="DIGEST", help="Of the job, as vfl job digest prints it.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="DIGEST",
+        help="Of the job, as vfl job digest prints it; of a prediction, as vfl node predict prints it.",
+        show_default=False,
+    ),
 ]
 
 
@@ -93,6 +87,34 @@ def node_submit(job: JobFile, party: PartyFile, as_json: AsJson = False) -> None
     told = NodeSubmit(job=_told(table, entry.digest))
     how = "it waits: vfl node approve DIGEST PARTY.toml" if entry.state == "waiting" else f"it is {entry.state}"
     answer(told, as_json, lambda: say(f"{entry.name}, digest {entry.digest}: {how}"))
+
+
+@node_app.command("predict", epilog=examples("node predict"))
+def node_predict(
+    job: JobFile,
+    party: PartyFile,
+    model: ModelFolder = None,
+    data: NewTable = None,
+    out: ScoresFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Give a prediction to this party's node, where it waits for approval.
+
+    Every party gives it to its own node, or gives vfl predict.  What is approved is this model, table and file: the
+    digest that is printed is of them and of the job.  A prediction that is over can be given again, for new rows in the
+    same place, and is then approved again.
+    """
+    from vfl.cli.results import NodePredict
+    from vfl.job import load_party
+    from vfl.node.batch import Batch
+    from vfl.node.inbox import submit
+
+    own = load_party(party)
+    table = _table(own)
+    entry = submit(table, own, job, batch=Batch.of(model, data, out))
+    told = NodePredict(job=_told(table, entry.digest))
+    how = "it waits: vfl node approve DIGEST PARTY.toml" if entry.state == "waiting" else f"it is {entry.state}"
+    answer(told, as_json, lambda: say(f"prediction of {entry.name}, digest {entry.digest}: {how}"))
 
 
 @node_app.command("status", epilog=examples("node status"))

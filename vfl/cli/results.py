@@ -273,6 +273,10 @@ class NodeSubmit(Result, tag="node submit"):
     job: NodeJob
 
 
+class NodePredict(Result, tag="node predict"):
+    job: NodeJob
+
+
 class NodeStatus(Result, tag="node status"):
     party: str
     folder: str

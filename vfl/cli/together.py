@@ -10,12 +10,21 @@ import typer
 
 from protocols.errors import ConfigError
 from vfl.screen.answer import AsJson, answer
-from vfl.screen.arguments import ConnectTimeout, Fresh, JobFile, NewTable, PartyFile, ProgressKind, say
+from vfl.screen.arguments import (
+    ConnectTimeout,
+    Fresh,
+    JobFile,
+    ModelFolder,
+    NewTable,
+    PartyFile,
+    ProgressKind,
+    ScoresFile,
+    say,
+)
 from vfl.screen.console import Console
 from vfl.screen.errors import stoppable
 from vfl.screen.examples import examples
 from vfl.screen.tables import print_cautions
-from vfl.storage.runs import resolved
 
 if TYPE_CHECKING:
     from vfl.job import MembersJob, Party
@@ -196,24 +205,9 @@ def run(
 def predict(
     job: JobFile,
     party: PartyFile,
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="MODEL",
-            help="This party's model folder, RUN/model; the arbiter's too, unless it keeps none.",
-            show_default=False,
-            callback=lambda path: None if path is None else resolved(path),
-        ),
-    ] = None,
+    model: ModelFolder = None,
     data: NewTable = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Guest: the file for the scores, .csv, .parquet or .feather; without it, RUN/scores.csv.",
-            show_default=False,
-        ),
-    ] = None,
+    out: ScoresFile = None,
     fresh: Fresh = False,
     connect_timeout: ConnectTimeout = 600.0,
     progress: ProgressKind = "auto",

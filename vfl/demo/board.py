@@ -183,7 +183,7 @@ def _stop(nodes: list[Node]) -> None:
         with contextlib.suppress(OSError, VFLError):
             for node in nodes:
                 for job in node.ask("GET", "/v1/jobs")["jobs"]:
-                    node.ask("POST", f"/v1/jobs/{job['job_digest']}/cancel")
+                    node.ask("POST", f"/v1/jobs/{job['digest']}/cancel")
                 node.withdraw()
             going = {"running", "cancelling"}
             _until(lambda: not any(going & set(_states(node)) for node in nodes), nodes, STOP_SECONDS)

@@ -118,7 +118,9 @@ class Node(Section):
         description="where the node keeps its inbox, its list of jobs and the logs of their processes",
     )
     approved: Annotated[Digests, Values(DIGESTS)] = Field(
-        default=(), description="these jobs start without vfl node approve; all others wait for it"
+        default=(),
+        description="these jobs, and these predictions by the digest that vfl node predict prints, start without "
+        "vfl node approve; all others wait for it",
     )
     jobs_at_once: int = Field(
         default=4, ge=1, le=64, description="the number of jobs that run at once; further ones wait"

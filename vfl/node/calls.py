@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 from protocols.errors import ConfigError
 from vfl.job import Party, load_agreement
@@ -55,8 +56,9 @@ class Calls:
             return
         for job in self._known:
             if (name := who_knocks(knock, job.names, job.session)) is not None:
-                self._same.add(job.digest)
-                self._last[job.digest, name] = now
+                for one in (one for one in self._known if one.session == job.session):
+                    self._same.add(one.digest)
+                    self._last[one.digest, name] = now
                 return
         if now - self._missed < PAIR:  # the other knock of this attempt may be what was left out
             return
@@ -79,7 +81,7 @@ class Calls:
         if entry.digest not in self._read:
             try:
                 job = load_agreement(self._table.job_file(entry.digest))
-                command: Command = "align" if entry.command == "align" else "run"
+                command = cast("Command", entry.command)
                 names = [name for name in job.parties.names if name in self._party.peers]
                 keys = by_name(self._party, names, command, job.name)
                 found = _Job(entry.digest, session_digest(job, command), list(job.parties.names), keys)

@@ -1,4 +1,5 @@
-"""How jobs come to a node: `vfl node submit`, or a file that is put into `inbox/`; a partner can send none."""
+"""How jobs come to a node: `vfl node submit`, a file that is put into `inbox/`, or for a prediction `vfl node predict`;
+a partner can send none."""
 
 from __future__ import annotations
 
@@ -10,25 +11,45 @@ from protocols.errors import ConfigError, VFLError
 from vfl.job import AlignmentJob, Job, MembersJob, Party, cross_check, load_agreement
 from vfl.job.alignment_job import agreement_in
 from vfl.ledger.account import account
+from vfl.node.batch import Batch
 from vfl.node.table import Entry, How, JobTable
 from vfl.schema.section import read_toml
 
 
-def submit(table: JobTable, party: Party, path: Path, *, reads_table: bool = False) -> Entry:
-    """Adds the job in a file, approved if the party file lists its digest.  reads_table: only if the party's table and
-    budgets allow it too.
+def submit(
+    table: JobTable, party: Party, path: Path, *, batch: Batch | None = None, reads_table: bool = False
+) -> Entry:
+    """Adds the job in a file, or with a `batch` a prediction with its model, approved if the party file lists its
+    digest.  reads_table: only if the party's table and budgets allow it too.
 
-    Raises ConfigError for what is no job of this party, DisclosureRefused for one that its policy forbids, DataError.
+    Raises ConfigError for what is no job of this party, DisclosureRefused for one that its policy forbids, DataError,
+    ModelError.
     """
     text, document = read_toml(path)
     job = agreement_in(text, document, str(path))
     cross_check(job, party)
-    if reads_table:
+    if batch is not None:
+        check_batch(job, party, batch)
+    elif reads_table:
         check_table(job, party)
-    entry = table.submit(job, text.encode(), account())
+    entry = table.submit(job, text.encode(), account(), batch)
     if entry.state == "waiting" and party.node is not None and entry.digest in party.node.approved:
         entry = table.approve(entry.digest, party.policy.approved_by or account(), "party file")
     return entry
+
+
+def check_batch(job: Job | AlignmentJob | MembersJob, party: Party, batch: Batch) -> None:
+    """As `check_table`, of a prediction; also ModelError."""
+    from vfl.run import scoring
+    from vfl.run.session import peers_for
+    from vfl.run.stored_run import budget_of
+
+    if not isinstance(job, Job):
+        remedy = "Give vfl predict" if isinstance(job, MembersJob) else "Name the job of the model"
+        what = "of members, each of whom scores alone" if isinstance(job, MembersJob) else "without a model"
+        raise ConfigError(f"the job is one {what}", remedy=remedy)
+    ready = scoring.prepare(job, party, batch.folder, batch.data, batch.file).ready
+    budget_of(ready, "predict").check(peers_for(job, party.name, "predict"))
 
 
 def check_table(job: Job | AlignmentJob | MembersJob, party: Party) -> None:

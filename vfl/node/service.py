@@ -127,10 +127,12 @@ class Service:
             if entry.state in ("running", "cancelling"):
                 self._watch(entry)
         entries = self.table.entries()
-        running = sum(entry.state in ("running", "cancelling") for entry in entries)
-        due = sorted((e for e in entries if e.state == "approved" and e.due <= time.time()), key=lambda e: e.due)
-        for entry in due[: max(0, self.node.jobs_at_once - running)]:
-            self._start(entry)
+        busy = {entry.session for entry in entries if entry.state in ("running", "cancelling")}
+        due = [entry for entry in entries if entry.state == "approved" and entry.due <= time.time()]
+        for entry in sorted(due, key=lambda one: one.due):
+            if len(busy) < self.node.jobs_at_once and entry.session not in busy:
+                busy.add(entry.session)
+                self._start(entry)
         self.online.round()
         self.calls.compare_with(entries)
 

@@ -5,7 +5,8 @@
                    ^                            killed, or a partner is gone
                    +------------------ cancel (from any state)
 
-Every change is one transaction, so the node and commands change it at once.  A decision is added, never changed.
+A prediction that is over can be given again, and waits again.  Every change is one transaction, so the node and
+commands change it at once.  A decision is added, never changed.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from typing import Literal, get_args
 from protocols.errors import ConfigError
 from vfl.job import Agreement, AlignmentJob, MembersJob
 from vfl.ledger import Approval
+from vfl.node.batch import Batch, digest_of
 from vfl.storage.files import write_private
 
-FILE, FORMAT = "node.sqlite", 1
+FILE, FORMAT = "node.sqlite", 2
 TABLES = """
-CREATE TABLE jobs (digest TEXT PRIMARY KEY, name TEXT, command TEXT, parties TEXT, submitted TEXT, submitted_by TEXT, state TEXT, changed REAL, approved_by TEXT, approved_at TEXT, approved_how TEXT, approved_time REAL, due REAL, tries INTEGER, resumes INTEGER, code TEXT, message TEXT, called REAL);
+CREATE TABLE jobs (digest TEXT PRIMARY KEY, name TEXT, command TEXT, parties TEXT, submitted TEXT, submitted_by TEXT, state TEXT, changed REAL, approved_by TEXT, approved_at TEXT, approved_how TEXT, approved_time REAL, due REAL, tries INTEGER, resumes INTEGER, code TEXT, message TEXT, called REAL, job_digest TEXT, model TEXT, data TEXT, out TEXT);
 CREATE TABLE decisions (number INTEGER PRIMARY KEY AUTOINCREMENT, digest TEXT, at TEXT, what TEXT, who TEXT, how TEXT);
 """  # noqa: E501
 State = Literal["waiting", "approved", "running", "cancelling", "cancelled", "done", "failed"]
@@ -38,9 +40,10 @@ How = Literal["command", "http", "party file"]
 
 @dataclass(frozen=True)
 class Entry:
-    """One job.  parties: their names, a comma between two; changed, approved_time, due, called: seconds since 1970;
-    tries: processes that have ended since its approval; resumes: whether an interrupted run of it resumes; code,
-    message: of the last error; called: when a partner last called for it in vain."""
+    """One job.  digest: what is approved (`digest_of`); command: run, align or predict; parties: their names, a comma
+    between two; changed, approved_time, due, called: seconds since 1970; tries: processes that have ended since its
+    approval; resumes: whether an interrupted run of it resumes; code, message: of the last error; called: when a
+    partner last called for it in vain; model, data, out: of a prediction, as of `Batch`."""
 
     digest: str
     name: str
@@ -60,6 +63,20 @@ class Entry:
     code: str | None
     message: str | None
     called: float | None
+    job_digest: str
+    model: str | None
+    data: str | None
+    out: str | None
+
+    @property
+    def batch(self) -> Batch | None:
+        """What this party brings to it, of a prediction."""
+        return Batch(self.model, self.data, self.out) if self.command == "predict" else None
+
+    @property
+    def session(self) -> tuple[str, str]:
+        """Of several jobs with the same one, no two can run at once."""
+        return self.command, self.job_digest
 
     @property
     def approval(self) -> Approval | None:
@@ -112,20 +129,30 @@ class JobTable:
             raise ConfigError("this node has no job of this digest", remedy="vfl node status lists the jobs")
         return Entry(*row)
 
-    def submit(self, job: Agreement, text: bytes, who: str) -> Entry:
-        """Adds a job that waits for its approval; one that is here already stays as it is."""
-        digest, names = job.digest.hex(), ", ".join(job.parties.names)
+    def submit(self, job: Agreement, text: bytes, who: str, batch: Batch | None = None) -> Entry:
+        """Adds a job that waits for its approval, or with a `batch` a prediction; one that is here already stays as it
+        is, but for a prediction that is over: it waits for another approval."""
+        digest, names = digest_of(job, batch), ", ".join(job.parties.names)
         resumes = not isinstance(job, MembersJob)
-        command = "align" if isinstance(job, AlignmentJob) else "run"
+        command = "predict" if batch is not None else "align" if isinstance(job, AlignmentJob) else "run"
         try:
             if not self.job_file(digest).exists():
                 write_private(self.job_file(digest), text)
         except OSError as error:
             raise self._wrong(error.strerror) from None
-        row = (digest, job.name, command, names, now_text(), who, "waiting", time.time(), 0.0, 0, resumes)
-        columns = "digest, name, command, parties, submitted, submitted_by, state, changed, due, tries, resumes"
+        now, at = time.time(), now_text()
+        own = (None, None, None) if batch is None else (batch.model, batch.data, batch.out)
+        row = (digest, job.name, command, names, at, who, "waiting", now, 0.0, 0, resumes, job.digest.hex(), *own)
+        columns = (
+            "digest, name, command, parties, submitted, submitted_by, state, changed, due, tries, resumes, job_digest, "
+            "model, data, out"
+        )
+        again = """UPDATE jobs SET state = 'waiting', submitted = ?, submitted_by = ?, changed = ?, approved_by = NULL,
+        approved_at = NULL, approved_how = NULL, approved_time = NULL, due = 0, tries = 0, code = NULL, message = NULL,
+        called = NULL WHERE digest = ? AND command = 'predict' AND state IN ('done', 'failed', 'cancelled')"""
         with self._open() as db:
-            db.execute(f"INSERT OR IGNORE INTO jobs ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)  # noqa: S608  a constant
+            db.execute(f"INSERT OR IGNORE INTO jobs ({columns}) VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608  constants
+            db.execute(again, (at, who, now, digest))
         return self.get(digest)
 
     def approve(self, digest: str, who: str, how: How) -> Entry:

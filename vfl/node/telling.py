@@ -34,8 +34,12 @@ class JobState(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A job at a node, as a command, the local face and the board show it."""
 
     job: str
+    digest: Annotated[str, Meta(description="by which it is approved: of a prediction its own, else the job digest")]
     job_digest: str
-    command: Annotated[str, Meta(description="run or align")]
+    command: Annotated[str, Meta(description="run, align or predict")]
+    model: Annotated[str | None, Meta(description="of a prediction, this party's model folder")]
+    data: Annotated[str | None, Meta(description="of a prediction, the table in the place of the party file's")]
+    out: Annotated[str | None, Meta(description="of a prediction, the file for the scores; null: in the run's folder")]
     parties: list[str]
     state: Annotated[str, Meta(description="waiting, approved, running, cancelling, cancelled, done or failed")]
     changed: Annotated[str, Meta(description="since when, ISO 8601")]
@@ -62,8 +66,12 @@ def state_told(entry: Entry) -> dict[str, Any]:
     """What a `JobState` holds."""
     return {
         "job": entry.name,
-        "job_digest": entry.digest,
+        "digest": entry.digest,
+        "job_digest": entry.job_digest,
         "command": entry.command,
+        "model": entry.model,
+        "data": entry.data,
+        "out": entry.out,
         "parties": entry.parties.split(", "),
         "state": entry.state,
         "changed": time_text(entry.changed),

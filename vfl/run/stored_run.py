@@ -312,6 +312,17 @@ def budget_of(ready: Ready[Any], purpose: str) -> Budget:
     return Budget(ready.party, purpose, ready.table, job.models_told, ready.opened, guest, ready.own_rows, noise)
 
 
+def begun_with_others(ready: Ready[Any], purpose: Command) -> bool:
+    """Whether the unfinished run of the job here was begun with another table or model: it is none of what is asked."""
+    store = unfinished(ready.party.run.directory, purpose, ready.job.name, ready.job.digest)
+    if store is None:
+        return False
+    try:
+        return store.facts.input != ready.input_digest()
+    finally:
+        store.close()
+
+
 class MessageLog(Tap):
     """What the parties said before it was clear which ledger it belongs to."""
 

@@ -24,6 +24,25 @@ NewTable = Annotated[
         show_default=False,
     ),
 ]
+ModelFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        help="This party's model folder, RUN/model; the arbiter's too, unless it keeps none.",
+        show_default=False,
+        callback=lambda path: None if path is None else resolved(path),
+    ),
+]
+ScoresFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="FILE",
+        help="Guest: the file for the scores, .csv, .parquet or .feather; without it, RUN/scores.csv.",
+        show_default=False,
+    ),
+]
 RunFolder = Annotated[
     Path,
     typer.Argument(

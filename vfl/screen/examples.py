@@ -22,6 +22,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "node start": ("vfl node start bank/party.toml",),
     "node submit": ("vfl node submit job.toml bank/party.toml",),
+    "node predict": (
+        "vfl node predict job.toml bank/party.toml --model bank/runs/latest/model --data new.csv --out scores.csv",
+        "vfl node predict job.toml telecom/party.toml --model telecom/runs/latest/model",
+    ),
     "node status": ("vfl node status bank/party.toml",),
     "node approve": ("vfl node approve DIGEST bank/party.toml",),
     "node publish": (

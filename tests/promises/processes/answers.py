@@ -59,6 +59,7 @@ def of_a_node(parties: Institutions, model: Path) -> list[tuple[str | Path, ...]
     file.write_text(file.read_text() + "\n[node]\n")
     digest = parties.here("job", "digest", "job.toml").out.strip()
     jobs = [("submit", "job.toml"), ("status",), ("approve", digest), ("cancel", digest)]
+    jobs += [("predict", "job.toml", "--model", model, "--data", "new.csv")]
     return [*jobs, ("publish", "job.toml", "--model", model), ("withdraw", digest)]
 
 

@@ -32,7 +32,7 @@ from vfl.node.telling import events_after, job_told
 from vfl.storage.runs import listed
 from vfl.version import __version__
 
-Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="of the job")]
+Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="of the job, or of the prediction")]
 
 
 def health() -> Response:

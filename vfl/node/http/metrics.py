@@ -20,6 +20,7 @@ from vfl.node.online.asked import Answered
 from vfl.node.service import Service
 from vfl.node.table import STATES
 from vfl.node.telling import certificate_ends, last_event
+from vfl.storage.run_store import folder_name
 
 without_times: Callable[[], None] = disable_created_metrics  # which has no types
 without_times()  # the counters below are made for each answer
@@ -82,7 +83,7 @@ def _runs(service: Service, registry: CollectorRegistry) -> None:
         event = last_event(service.party.run.directory, entry) if entry.state == "running" else None
         if event is None:
             continue
-        name, phase = entry.name, event.phase or "-"
+        name, phase = folder_name(entry.command, entry.name), event.phase or "-"
         sent.labels(name, "sent").set(event.bytes_sent)
         sent.labels(name, "received").set(event.bytes_received)
         missing.labels(name).set(len(event.missing))

@@ -23,11 +23,11 @@ function seen(board) {
   page.board = board;
   live("live");
   at("board").hidden = false;
-  const now = new Map(board.jobs.map(job => [job.job_digest, job]));
+  const now = new Map(board.jobs.map(job => [job.digest, job]));
   for (const [digest, job] of now)
-    if (states && states.get(digest)?.state !== job.state) say(`${job.job} is ${sections.STATES[job.state]}`);
+    if (states && states.get(digest)?.state !== job.state) say(`${sections.named(job)} is ${sections.STATES[job.state]}`);
   states = now;
-  for (const job of board.jobs) if (job.state === "waiting") ask(page.jobs, job.job_digest, `/v1/jobs/${job.job_digest}`);
+  for (const job of board.jobs) if (job.state === "waiting") ask(page.jobs, job.digest, `/v1/jobs/${job.digest}`);
   draw();
 }
 
@@ -102,12 +102,12 @@ const ACTIONS = {
   approve(digest) {
     const job = states.get(digest);
     const others = listed(job.parties.filter(name => name !== page.board.party));
-    confirm(`Approve ${job.job}?`, sections.approval(job, others), "Approve", () => decide(digest, "approve"));
+    confirm(`Approve ${sections.named(job)}?`, sections.approval(job, others), "Approve", () => decide(digest, "approve"));
   },
   cancel(digest) {
     const job = states.get(digest);
     const text = h("p", {}, "A run of it is stopped, and its partners are informed. What it has disclosed cannot be withdrawn.");
-    confirm(`Withdraw the approval of ${job.job}?`, text, "Withdraw", () => decide(digest, "cancel"));
+    confirm(`Withdraw the approval of ${sections.named(job)}?`, text, "Withdraw", () => decide(digest, "cancel"));
   },
   ledger(run) {
     if (page.ledgers.delete(run)) return draw();

@@ -28,6 +28,8 @@ function facts(pairs) {
 
 const sentence = text => text.charAt(0).toUpperCase() + text.slice(1);
 
+export const named = job => (job.command === "predict" ? `the prediction of ${job.job}` : job.job);
+
 function partners(job, board) {
   return words.listed(job.parties.filter(name => name !== board.party));
 }
@@ -58,19 +60,32 @@ function waiting(board, page) {
 }
 
 function candidate(job, board, page) {
-  const { content, problem } = page.jobs.get(job.job_digest) ?? {};
-  return h("article", { class: "job", "data-key": job.job_digest, "aria-label": job.job },
+  const { content, problem } = page.jobs.get(job.digest) ?? {};
+  return h("article", { class: "job", "data-key": job.digest, "aria-label": named(job) },
     h("h3", {}, job.job),
     h("p", { class: "soft small" }, `${words.command(job.command)} with ${partners(job, board)}; submitted by ${job.submitted_by}, ${words.moment(job.submitted)}`),
     job.called ? h("p", { class: "called" }, `A partner has started this job and waits: it last called ${words.moment(job.called)}.`) : null,
     job.message ? h("p", { class: "called" }, `${job.message}.`) : null,
     problem ? h("p", { class: "caution" }, problem) : null,
+    own(job, board),
     content ? disclosure(content) : h("p", { class: "soft" }, "Reading the job…"),
-    h("p", { class: "small soft digest-line" }, "Digest, to compare with the partners: ", groups(job.job_digest)),
+    h("p", { class: "small soft digest-line" }, "Digest of the job, to compare with the partners: ", groups(job.job_digest)),
     page.may()
-      ? h("p", { class: "actions" }, button("approve", job.job_digest, "Approve…", { "aria-label": `Approve ${job.job}` }),
-          button("cancel", job.job_digest, "Refuse…", { class: "quiet", "aria-label": `Refuse ${job.job}` }))
+      ? h("p", { class: "actions" }, button("approve", job.digest, "Approve…", { "aria-label": `Approve ${named(job)}` }),
+          button("cancel", job.digest, "Refuse…", { class: "quiet", "aria-label": `Refuse ${named(job)}` }))
       : empty("Your roles do not include approve."));
+}
+
+function own(job, board) {
+  if (job.command !== "predict") return null;
+  return [
+    facts({
+      ...(board.role === "arbiter" ? {} : { "table to be scored": job.data ?? "the one that the party file names" }),
+      "model": job.model ?? "none: this party keeps no part of it",
+      ...(job.out ? { "scores go to": job.out } : {}),
+    }),
+    h("p", { class: "small soft" }, "Nothing is trained. Of the following, what concerns the matching of customers and the scoring of rows happens."),
+  ];
 }
 
 function disclosure({ shown, text }) {
@@ -98,7 +113,7 @@ function disclosure({ shown, text }) {
 export function approval(job, others) {
   return [
     h("p", {}, `It starts at once, and runs with ${others}. The ledger of the run will say that you approved it.`),
-    h("p", { class: "small soft" }, "Digest: ", groups(job.job_digest)),
+    h("p", { class: "small soft" }, "Digest of the job: ", groups(job.job_digest)),
   ];
 }
 
@@ -113,9 +128,9 @@ function running(board, page) {
 
 function underway(job, board, page) {
   const now = job.progress;
-  return h("article", { class: "job", "data-key": job.job_digest, "aria-label": job.job },
+  return h("article", { class: "job", "data-key": job.digest, "aria-label": named(job) },
     h("div", { class: "line" }, h("h3", {}, job.job),
-      page.may() ? button("cancel", job.job_digest, "Withdraw…", { class: "quiet", "aria-label": `Withdraw the approval of ${job.job}` }) : null),
+      page.may() ? button("cancel", job.digest, "Withdraw…", { class: "quiet", "aria-label": `Withdraw the approval of ${named(job)}` }) : null),
     h("p", { class: "soft small" }, `${words.command(job.command)} with ${partners(job, board)}; approved by ${job.approved_by ?? "-"}`),
     job.state === "running" ? now ? progress(job, now) : meeting(job, board) : h("p", {}, STATES[job.state]),
     job.message && job.state === "approved" ? h("p", { class: "caution" }, job.message) : null);
@@ -163,9 +178,9 @@ function stopped(board, page) {
   if (!jobs.length) return [];
   return [
     title("stopped", "Failed or cancelled", jobs.length),
-    jobs.map(job => h("article", { class: "job", "data-key": job.job_digest, "aria-label": job.job },
+    jobs.map(job => h("article", { class: "job", "data-key": job.digest, "aria-label": named(job) },
       h("div", { class: "line" }, h("h3", {}, job.job, h("span", { class: "outcome", "data-state": job.state }, STATES[job.state])),
-        page.may() ? button("approve", job.job_digest, "Approve again…", { class: "quiet", "aria-label": `Approve ${job.job} again` }) : null),
+        page.may() ? button("approve", job.digest, "Approve again…", { class: "quiet", "aria-label": `Approve ${named(job)} again` }) : null),
       h("p", { class: "soft small" }, `with ${partners(job, board)}; ${words.moment(job.changed)}`),
       job.message ? h("p", { class: "message" }, job.message) : null)),
   ];

@@ -18,6 +18,8 @@ import pytest
 from tests.unit.vfl.node.conftest import Bank
 from tests.unit.vfl.node.http.test_board import caller, identity
 from tests.unit.vfl.node.http.test_http import JOB, RUN, TOKENS, Face, event
+from vfl.job import load_agreement
+from vfl.node.batch import Batch
 from vfl.node.inbox import submit
 
 playwright = pytest.importorskip("playwright.sync_api", reason="no playwright")
@@ -176,6 +178,8 @@ def test_no_rule_of_axe_is_broken_and_nothing_is_wider_than_the_window(
     table = face.service.table
     second = submit(table, face.service.party, other).digest
     table.approve(second, "jane", "http")
+    batch = Batch("/srv/bank/runs/second-20261130-120000/model", "/srv/bank/" + "customers" * 8 + ".csv", None)
+    table.submit(load_agreement(other), other.read_bytes(), "joe", batch)
     folder = write(bank, 3)
     folder.rename(folder.with_name(folder.name.replace(JOB, "second")))
     write(bank, 9, "done").joinpath("alignment.json").write_text("{}")
@@ -185,8 +189,9 @@ def test_no_rule_of_axe_is_broken_and_nothing_is_wider_than_the_window(
             tab.page.set_viewport_size({"width": width, "height": 900})
             assert violations(tab.page) == []
         tab.sign_in("jane")
-        is_shown(tab.page.get_by_role("listitem").filter(has_text=LEARNS))
+        is_shown(tab.page.get_by_role("article", name=JOB).get_by_role("listitem").filter(has_text=LEARNS))
         is_shown(tab.page.get_by_role("progressbar"))
+        is_shown(tab.page.get_by_role("article", name="the prediction of second").get_by_text(str(batch.data)))
         for width in WIDTHS:
             tab.page.set_viewport_size({"width": width, "height": 900})
             assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
