@@ -82,6 +82,12 @@ class ContextFree(Randomness):
         return Seed(self._maker, hashlib.sha256(f"{self._maker}|{label}|{self._count[label]}".encode()).digest())
 
 
+def short_masks(monkeypatch: pytest.MonkeyPatch, bits: int) -> None:
+    """Masks of a length in the place of those that are uniform modulo n: the same under every key, and a planted fault
+    for attacks by its holder."""
+    monkeypatch.setattr(EncryptionKey, "uniform", lambda self, seed, length: seed.integers(length, bits))
+
+
 def small_blocks(monkeypatch: pytest.MonkeyPatch, rows: int = 64) -> None:
     """Blocks of this number of rows, and messages that are as much smaller: tables beyond every limit are small."""
     monkeypatch.setattr(codec, "MAX_MESSAGE_BYTES", codec.MAX_MESSAGE_BYTES * rows // parts.ROWS)

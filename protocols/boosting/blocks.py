@@ -30,7 +30,7 @@ from protocols.randomness import Seed
 
 Ints = NDArray[np.int64]
 GUARD = 60  # bits under a block
-MASK = 80  # bits by which the mask of a plaintext is longer than what it hides
+MASK = 80  # bits of a plaintext that stay free above its blocks, besides the head-room
 MOST_TOGETHER = 4  # trees that share plaintexts
 SLACK = 7  # one in 2^SLACK values of a sum of h is negative: rounding can make it so
 
@@ -104,7 +104,8 @@ class Layout:
 
     @property
     def room(self) -> int:
-        """Bits of a plaintext that blocks may take: a mask is MASK bits longer, and the key keeps its head-room."""
+        """Bits of a plaintext that blocks may take: so much shorter than n that sums rarely wrap under a mask that is
+        uniform modulo n."""
         return self.key_bits - HEAD_ROOM - 2 - MASK
 
     @property

@@ -4,16 +4,16 @@ and no tree.
  the arbiter holds the key                                          owner P: the guest, and every host
  1   for each row, tree and level: a pad r, uniform modulo the block
      EncryptedPads [[sum of r 2^offset]], fresh       ------------>  adds up by column and bin: [[R_b]] left of each candidate b, all levels and nodes at once
-                                                                     M_b uniform over the whole plaintext and 80 bits more; candidates shuffled
- 2   opens X_b = R_b + M_b: blind                     <------------  MaskedPadSums [[R_b + M_b]], re-randomised
+                                                                     M_b uniform modulo n; candidates shuffled
+ 2   opens X_b = R_b + M_b: uniform                   <------------  MaskedPadSums [[R_b + M_b]], re-randomised
  each level, from xi = (the rows' shares less r), which the guest sends to all owners in plain (sealed.py)
  3                                                                   adds up by column and bin: sum of xi, plain integers
      (X_b's window + t_b) without its guard           <------------  t_b = 2^GUARD sum of xi - M_b's window + beta, beta uniform below 2^GUARD - 1
      = the sums of g and h left of b at all nodes of the level
 
 Who learns what: owners nothing, pads are encrypted and xi is uniform; the arbiter, out of step 3, the sums (message
-MaskedSums of sealed.py), and out of step 2 nothing: M_b is uniform up to 2^-80, and beta hides the carry into the
-window up to 2^-60.  The factor of re-randomisation is as long as the holder of the key needs: it knows those of its own
+MaskedSums of sealed.py), and out of step 2 nothing, whatever it encrypted in step 1; beta hides the carry into the
+window up to 2^-60.  R_b is 120 bits shorter than n: X_b and M_b differ by it as integers but with probability 2^-120.  The factor of re-randomisation is as long as the holder of the key needs: it knows those of its own
 ciphertexts, and would read which rows lie in a bin.
 Cost of the trees that share a plaintext: an encryption by the holder for each row; owners about rows * columns products
 or fewer; a factor and an opening for each candidate.
@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from protocols._native import PlainVec
 from protocols.binning.quantile import Binned, Candidates
 from protocols.boosting import blocks
-from protocols.boosting.blocks import GUARD, MASK, Block, Layout
+from protocols.boosting.blocks import GUARD, Block, Layout
 from protocols.boosting.rings import join
 from protocols.boosting.sums import Lefts
 from protocols.channel import broadcast
@@ -55,7 +55,7 @@ class EncryptedPads(
 class MaskedPadSums(
     Message,
     disclosure=BLINDED,
-    learns="how many ways to split the sender has, and for each a number that is uniform (statistically, 80 bits)",
+    learns="how many ways to split the sender has, and for each a number that is uniform modulo n",
     in_blocks=True,
 ):
     sums: CipherVec  # (candidates,)
@@ -87,7 +87,7 @@ class Prepared:
 
 
 def arbiter(session: Session, key: DecryptionKey, layout: Layout, rows: int) -> Prepared:
-    """Steps 1 and 2 for the next `layout.trees` trees over `rows` rows.  Raises ProtocolError, PlaintextOverflow."""
+    """Steps 1 and 2 for the next `layout.trees` trees over `rows` rows.  Raises ProtocolError."""
     owners = [session.channels[p] for p in session.roles.data_parties]
     prepared = Prepared(layout, rows, session.seed("pads"))
     for part in parts(rows):
@@ -106,7 +106,7 @@ def arbiter(session: Session, key: DecryptionKey, layout: Layout, rows: int) -> 
         for _ in range(layout.planes):
             found = list[PlainVec]()
             for part, message in arriving(channel, MaskedPadSums, lambda one: len(one.sums), MOST_CANDIDATES):
-                found.append(key.open(message.sums, layout.room + MASK + 1))  # 2
+                found.append(key.open_whole(message.sums))  # 2
                 taken(channel, part)
             opened.append(join(found))
             if len(opened[-1]) != len(opened[0]):
@@ -160,16 +160,16 @@ def owner(session: Session, binned: Binned, candidates: Candidates, layout: Layo
     masks = []
     for plane, found in enumerate(cells):
         sums = empty[plane] if lefts is None or found is None else lefts.of(found).take(order)
-        masks.append(send_masked(session, sums, layout.room + MASK))
+        masks.append(send_masked(session, sums))
     return Owned(layout, rows, lefts, order, masks)
 
 
-def send_masked(session: Session, sums: CipherVec, bits: int) -> PlainVec:
+def send_masked(session: Session, sums: CipherVec) -> PlainVec:
     """Step 2 at an owner, block after block: returns the masks."""
     masks = list[PlainVec]()
     for part in parts(len(sums)):
         here = sums.take(np.arange(part.first, part.last))
-        masks.append(session.seed("pad masks", here.digest()).integers(len(part), bits))
+        masks.append(here.key.uniform(session.seed("pad masks", here.digest()), len(part)))
         masked = here.add_plain(masks[-1])
         fresh = masked.rerandomise(session.seed("masked pads", masked.digest()), to_holder=True)
         pace([session.arbiter], part)

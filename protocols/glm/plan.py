@@ -7,7 +7,7 @@ their own units: no party needs n for it.
 
 Bounds.  M = (c X^T X / n + l I)^-1 / blocks, with c the curvature's bound and l the penalty per row, gives ||X M|| <= sqrt(n / (c l)) / 2, because
 s / (c s^2 / n + l) is largest at s^2 = n l / c.  So |P^T d| <= 2^k / (2 sqrt(n c l)) ||d||, and ||d|| <= sqrt(n) 2^residual_log2 while |z| < 2^SCORE.
-The L2 term M w l 2^k is at most 2^k |w|.  `gradient_bits` is above both together; masks exceed it by SIGMA bits.
+The L2 term M w l 2^k is at most 2^k |w|.  `gradient_bits` is above both together; slots exceed it by SIGMA bits.
 
 Steps.  Blocks times the block-diagonal Hessian bounds the whole, so the preconditioned Hessian has its spectrum in (0,
 1].  The number of iterations is known in advance and nobody sees a gradient, which is what Chebyshev's semi-iteration
@@ -33,11 +33,10 @@ FEATURE = 16  # fractional bits of features
 PRECONDITION = 14  # of the preconditioned features, and more where a large curvature makes them small
 WEIGHT = 24  # of weights and momentum
 PENALTY = 18  # at most so many more bits in the L2 term's matrix than in the preconditioned features
-# |z| and |w| stay below 2^SCORE, far beyond what a regression on standardised columns reaches; checked after opening
+# |z| and |w| stay below 2^SCORE, far beyond what a regression on standardised columns reaches
 SCORE = 8
 WIDE = 26  # log2 of the most weights of all parties
-SIGMA = 80  # bits by which a mask exceeds the value that it hides
-GUARD = 8  # bits of a slot beyond the masked value, so that a broken bound shows
+SIGMA = 80  # bits by which a slot exceeds its number, and a mask that is not uniform modulo n what it hides
 WARM_UP = 10  # one pass in so many goes to the start, which keeps predictors from overshooting
 MOST_PASSES = 10_000  # that are ever planned
 MOST_STEPS = 1_000_000  # of mini-batches, in all passes together
@@ -161,18 +160,15 @@ class Plan:
         return max(data, penalty) + 1 + self.precondition_bits + self.residual_bits
 
     @property
-    def mask_bits(self) -> int:
+    def width(self) -> int:
+        """Bits of a slot, modulo which a gradient is shared: SIGMA more than it has, so that its shares add up as
+        integers."""
         return self.gradient_bits + SIGMA + 1
 
     @property
     def share_bits(self) -> int:
         """|share of a weight| < 2^share_bits, and of its change."""
-        return self.mask_bits - self.shift + 17
-
-    @property
-    def width(self) -> int:
-        """Bits of a slot: a masked gradient, its sign, and room to notice that the bound was broken."""
-        return self.mask_bits + GUARD
+        return self.width - self.shift + 17
 
     @property
     def slots(self) -> int:

@@ -48,7 +48,7 @@ from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey
 from protocols.codec import Int64s, check_lengths
 from protocols.errors import DataError, ModelError, RemoteProtocolError
 from protocols.glm import pair_masks, shares
-from protocols.glm.plan import FEATURE, GUARD, SIGMA, WEIGHT
+from protocols.glm.plan import FEATURE, SIGMA, WEIGHT
 from protocols.glm.shares import Moved, WeightShares, Words
 from protocols.message import BLINDED, PUBLIC, REVEALED, SEALED, Message
 from protocols.parts import Part, parts
@@ -156,7 +156,7 @@ class Slots:
     @classmethod
     def of(cls, key: EncryptionKey, rows: int, width: int) -> Slots:
         """For a party's number of rows and of weights: the same at both holders of the shares."""
-        slot = 64 + VALUE + width.bit_length() + SIGMA + 1 + GUARD
+        slot = 64 + VALUE + width.bit_length() + SIGMA + 1
         useful = math.isqrt(max(1, rows * PACK // (BASE * width)))
         return cls(slot, max(1, min(key.plain_bits // slot, useful, rows)))
 

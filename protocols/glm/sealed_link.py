@@ -7,17 +7,16 @@ everything anyway).
      dealer: the job's first host         guest                                       arbiter (sk)
  1   Deal ----------------------------->  what one look-up needs
      Deal ------------------------------------------------------------------------->  the same
- 2                                        r uniform, 80 bits longer than z
-                                          [[z + r]], packed
-                                          MaskedPredictors  ----------------------->  opens s = z + r: blind
-                                          its share of z: -r                          its share of z: s
+ 2                                        [[Z]], predictors packed in slots 80 bits longer than z; R uniform modulo n
+                                          MaskedPredictors [[Z + R]] -------------->  opens Z + R: uniform, whatever it encrypted
+                                          its share of z: less the cut of R           its share of z: the cut of what it opened (cuts.py)
  3                                        u_G  <-------  look-up on shares  ------->  u_A:  u_G + u_A = curve(z)
                                                            <------------------------  ResidualShare [[u_A]], fresh
                                           EdgeShare  ------------------------------>  how many rows are near the table's edge; stops if any
  4                                        [[d]] = [[u_A]] + u_G - y
 
-Error and failure: of the look-up; 4.5e-5 for the logistic function.  The tables cover twice the range in which rows may
-lie; a row in the outer half is counted and the run stops.  Step 2 alone gives shares of the predictors, from which a
+Error and failure: of the look-up; 4.5e-5 for the logistic function; shares of z are wrong with a probability of 2^-80
+per row.  The tables cover twice the range in which rows may lie; a row in the outer half is counted and the run stops.  Step 2 alone gives shares of the predictors, from which a
 loss is computed (losses.py).  All steps take block after block of rows (row_blocks.py), but for one
 EdgeShare after the last.
 Who learns what: the arbiter the number of rows and how many of them are near the edge; nobody anything else.
@@ -40,8 +39,9 @@ from protocols._native import PlainVec
 from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey
 from protocols.codec import check_lengths
 from protocols.curves import BEYOND, Curve
+from protocols.cuts import cut_packed
 from protocols.errors import DataError, RemoteProtocolError
-from protocols.glm.plan import FEATURE, GUARD, SCORE, SIGMA, WEIGHT
+from protocols.glm.plan import FEATURE, SCORE, SIGMA, WEIGHT
 from protocols.message import BLINDED, REVEALED, SEALED, Message
 from protocols.parts import Part
 from protocols.row_blocks import arriving
@@ -49,14 +49,13 @@ from protocols.session import Session
 
 UNIT = FEATURE + WEIGHT  # fractional bits of z
 PREDICTOR = SCORE + UNIT  # |z| < 2^PREDICTOR, in units of z
-MASK = PREDICTOR + SIGMA + 1
-WIDTH = MASK + GUARD
+WIDTH = PREDICTOR + SIGMA + 1  # bits of a slot
 
 
 class MaskedPredictors(
     Message,
     disclosure=BLINDED,
-    learns="how many rows there are, and for each a number that is uniform (statistically, 80 bits)",
+    learns="how many rows there are, and for each pack of them a number that is uniform modulo n",
     in_blocks=True,
 ):
     packed: CipherVec  # (ceil(n / slots),)
@@ -108,10 +107,7 @@ def guest(
 
 
 def arbiter(session: Session, key: DecryptionKey, curve: Curve, rows: tuple[int, int]) -> Edge:
-    """The arbiter's side of one look-up, of the fewest to the most rows.
-
-    Raises PlaintextOverflow if a predictor is far beyond the table.
-    """
+    """The arbiter's side of one look-up, of the fewest to the most rows."""
     edges = list[PlainVec]()
     for part, share, edge in serve(session, key, curve, rows):  # 2, 3
         encrypted = key.encrypt(share, session.seed("residual share", share.to_bytes()))
@@ -130,17 +126,17 @@ def evaluate(session: Session, z: CipherVec, curve: Curve, part: Part) -> tuple[
 
 
 def masked(session: Session, z: CipherVec, part: Part) -> PlainVec:
-    """Step 2 at the guest: its share of z (n,), as whole numbers."""
-    mask = session.seed("link mask", z.digest()).integers(len(z), MASK)
-    packed = z.add_plain(mask).pack_for_holder(WIDTH, slots(z.key), session.seed("masked predictors", z.digest()))
-    session.arbiter.send(MaskedPredictors(packed), part)
-    return -mask
+    """Step 2 at the guest: its share of z (n,), modulo 2^WIDTH."""
+    packed = z.pack_for_holder(WIDTH, slots(z.key), session.seed("masked predictors", z.digest()))
+    mask = z.key.uniform(session.seed("link mask", packed.digest()), len(packed))
+    session.arbiter.send(MaskedPredictors(packed.add_plain(mask)), part)
+    return -cut_packed(mask, WIDTH, slots(z.key), len(z))
 
 
 def opened(session: Session, key: DecryptionKey, packed: CipherVec, rows: int) -> PlainVec:
     """The same at the arbiter, of this number of rows."""
     check_lengths(session.roles.guest, -(-rows // slots(key.public)), packed, what="packed predictors")
-    return key.open_packed(packed, WIDTH, slots(key.public), rows, max_bits=MASK)
+    return cut_packed(key.open_whole(packed), WIDTH, slots(key.public), rows)
 
 
 def serve(

@@ -17,8 +17,9 @@ Adversary: honest but curious; collusions are named in docs/threat-model.md.
          [[z_P]] = X_P w_P, masked  Predictor -----------> [[z]] = [[z_G]] + sum of [[z_P]]     predictors.py
   2                              <-----------------------  Residual [[d]] = [[mean(z) - y]] by the link (links.py); to every host
   3      [[g_P]] = P_P^T [[d]] + L2 term
-         MaskedGradient [[g_P + m_P]], packed, re-randomised -------------------------------->  opens g_P + m_P: blinded
+         MaskedGradient [[g_P + M_P]], packed, M_P uniform modulo n, re-randomised ---------->  opens g_P + M_P: uniform
          (steps 1 and 2 take block after block of rows: row_blocks.py; gradients are of all rows)
+         both cut at the slots' borders (cuts.py): M_P gives m_P, what was opened g_P + m_P, as integers but with probability 2^-80
   4      a_P += step (m_P >> shift)                                                        b_P -= step ((g_P + m_P) >> shift)
          every ten iterations, where the job allows it: all learn whether the weights have settled, which ends training (settling.py)
          or, if the job asks for it, every few iterations: all learn how the loss compares with the lowest so far, which ends training (stopping.py)
@@ -52,6 +53,7 @@ from protocols._native import PlainVec
 from protocols.channel import broadcast
 from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey, key_offer
 from protocols.codec import Int64s, check_lengths
+from protocols.cuts import cut_packed
 from protocols.errors import RemoteProtocolError
 from protocols.glm import (
     attempts,
@@ -135,7 +137,7 @@ class Residual(Message, disclosure=SEALED, learns="nothing: the residuals, encry
 class MaskedGradient(
     Message,
     disclosure=BLINDED,
-    learns="a number that is uniform (statistically, 80 bits) for each of the sender's weights",
+    learns="a number that is uniform modulo n for each pack of the sender's weights",
 ):
     packed: CipherVec  # (ceil(d_P / slots),)
 
@@ -304,8 +306,7 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> Kept:
     """Opens masked gradients and keeps its share of every party's weights, except of those whose weights terms reveal:
     these get it, `weight_bits` fractional bits of it.
 
-    Learns: sizes only, and what the link declares.  Raises DataError (as the link does), PlaintextOverflow,
-    ProtocolError."""
+    Learns: sizes only, and what the link declares.  Raises DataError (as the link does), ProtocolError."""
     if session.keys.of(session.me) is None:
         key_offer.offer(session, key)
     told = receive_start(session, terms)
@@ -374,7 +375,7 @@ def open_gradients(session: Session, key: DecryptionKey, plan: Plan, shares: Map
     for party, share in shares.items():
         packed, count = session.channels[party].recv(MaskedGradient).packed, len(share.point)
         check_lengths(party, -(-count // plan.slots), packed, what="packed gradients")
-        share.step(key.open_packed(packed, plan.width, plan.slots, count, max_bits=plan.mask_bits), plan.shift, step)
+        share.step(cut_gradients(plan, key.open_whole(packed), count), plan.shift, step)
 
 
 def how(ended: Sequence[Progress], plan: Plan) -> tuple[tuple[int, ...], tuple[End, ...]]:
@@ -422,12 +423,17 @@ def descend(
     session: Session, plan: Plan, block: Block, share: Share, slope: CipherVec, theirs: CipherVec, step: Step
 ) -> None:
     """Steps 3 and 4 at a data party, from [[P^T d]] and [[b]]: sends its masked gradient and updates its share."""
-    gradient = block.gradient(slope, theirs, share.point)
-    mask = session.seed("gradient mask", gradient.digest()).integers(block.width, plan.mask_bits)
-    packed = gradient.add_plain(mask).pack(plan.width, plan.slots)
+    packed = block.gradient(slope, theirs, share.point).pack(plan.width, plan.slots)
+    mask = packed.key.uniform(session.seed("gradient mask", packed.digest()), len(packed))
+    packed = packed.add_plain(mask)
     packed = packed.rerandomise(session.seed("masked gradient", packed.digest()), to_holder=True)
     session.arbiter.send(MaskedGradient(packed))
-    share.step(-mask, plan.shift, step)
+    share.step(-cut_gradients(plan, mask, block.width), plan.shift, step)
+
+
+def cut_gradients(plan: Plan, share: PlainVec, count: int) -> PlainVec:
+    """The gradients (count,) in a share of their packs."""
+    return cut_packed(share, plan.width, plan.slots, count)
 
 
 def own_shares(session: Session, terms: Terms, trained: list[Share], model_id: bytes) -> WeightShares:

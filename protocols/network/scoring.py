@@ -173,7 +173,7 @@ def arbiter(
     session: Session, key: DecryptionKey, model_id: bytes, layers_: Layers, held: Mapping[str, WeightShares]
 ) -> dict[str, Moved]:
     """The arbiter's side.  Learns: how many rows are scored.  Raises DataError where a sum is near the edge of the
-    table, ModelError (another model, or shares that do not fit), PlaintextOverflow, ProtocolError."""
+    table, ModelError (another model, or shares that do not fit), ProtocolError."""
 
     def score() -> dict[str, Moved]:
         start = session.guest.recv(ScoringStart)  # 0

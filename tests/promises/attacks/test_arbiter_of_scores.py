@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from protocols._native import PlainVec
-from protocols.cipher import CipherVec, Paillier
-from protocols.cipher.keys import DecryptionKey, EncryptionKey
-from protocols.glm import scoring, sealed_link, shares
+from protocols.cipher.keys import DecryptionKey
+from protocols.glm import scoring, shares
 from protocols.glm.plan import FEATURE, SIGMA
 from protocols.glm.scoring import VALUE
 from protocols.online import query
-from protocols.parts import Part
-from protocols.randomness import Seed
-from tests.harness import TOY
+from tests.harness import TOY, short_masks
 from tests.online import OnlineWorld
 
 PLACES = (210, 260, 310)  # bits: beyond a mask that exceeds what it should hide by SIGMA bits, and beyond each other
@@ -58,23 +54,6 @@ def test_an_arbiter_that_deviates_opens_noise(monkeypatch: pytest.MonkeyPatch) -
 
 def test_masks_of_a_length_give_all_columns_to_an_arbiter_that_deviates(monkeypatch: pytest.MonkeyPatch) -> None:
     """The planted fault, and the control of the attack."""
-
-    def bounded(self: EncryptionKey, seed: Seed, length: int) -> PlainVec:
-        return seed.integers(length, 64 + VALUE + SIGMA + 3)
-
-    monkeypatch.setattr(EncryptionKey, "uniform", bounded)
+    short_masks(monkeypatch, 64 + VALUE + SIGMA + 3)
     read, own = opened_of_a_query(monkeypatch)
     assert read == own
-
-
-def test_the_direct_protocol_gives_a_column_to_an_arbiter_that_deviates() -> None:
-    """The limit that docs/threat-model.md states of `preparation = "none"`: a guest's masked predictors."""
-    key, large = Paillier(1024).generate("arbiter", Seed("arbiter", b"k" * 32)), 1 << sealed_link.MASK + FEATURE
-    x = np.random.default_rng(0).integers(-(6 << FEATURE), 6 << FEATURE, (40, 3))
-    sent = list[CipherVec]()
-    arbiter: Any = SimpleNamespace(send=lambda message, part: sent.append(message.packed))
-    session: Any = SimpleNamespace(arbiter=arbiter, seed=lambda label, value: Seed("guest", value[:32]))
-    evil = key.encrypt(PlainVec.from_ints([0, large, 0]), Seed("arbiter", b"e" * 32))
-    sealed_link.masked(session, evil.matmul(x[:1]), Part(0, 1, 0, 1))
-    (opened,) = key.open_whole(sent[0]).to_ints()
-    assert (opened + large // 2) // large == x[0, 1]

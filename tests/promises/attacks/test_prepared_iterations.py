@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from protocols._native import PlainVec
-from protocols.cipher import CipherVec, EncryptionKey
+from protocols.cipher import CipherVec
 from protocols.glm import preparation, prepared
 from protocols.glm.block import fixed_point
 from protocols.glm.chunks import layouts
@@ -23,7 +23,7 @@ from protocols.glm.slots import Slots
 from protocols.message import Message
 from protocols.randomness import Seed
 from protocols.session import Session
-from tests.harness import TOY, Escrow, Sent
+from tests.harness import TOY, Escrow, Sent, short_masks
 from tests.promises.attacks.families import problem
 from tests.promises.attacks.host_view import Matrix, View, gain, record
 from tests.promises.leakage.audit import not_uniform
@@ -113,7 +113,7 @@ def test_planted_missing_pads_are_found(monkeypatch: pytest.MonkeyPatch) -> None
         patch.setattr(preparation, "drawn", drawing(without("weight pad host")))
         assert "WeightsLessPad" in findings(trained(blocks, y))
     with monkeypatch.context() as patch:
-        patch.setattr(EncryptionKey, "uniform", lambda self, seed, length: seed.integers(length, 300))
+        short_masks(patch, 300)
         assert {"MaskedPads", "MaskedGradientPads"} <= set(findings(trained(blocks, y)))
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from scipy.stats import kstest
 
-from protocols.cipher import DecryptionKey, Keyring
+from protocols.cipher import DecryptionKey, EncryptionKey, Keyring
 from protocols.glm.plan import Plan
-from protocols.glm.training import MaskedGradient
+from protocols.glm.training import MaskedGradient, cut_gradients
 from protocols.message import Disclosure, Message
 from tests.harness import Sent
 
@@ -48,13 +48,19 @@ def repeated(transcript: Iterable[Sent], keys: Keyring) -> list[str]:
 def opened(
     transcript: Iterable[Sent], key: DecryptionKey, keys: Keyring, plan: Plan, widths: dict[str, int]
 ) -> list[list[int]]:
-    """What the arbiter opened: one list of numbers a masked gradient, by sender and pass."""
+    """The arbiter's shares of gradients: one list for each masked gradient, by sender and pass."""
     lists = []
     for s in sorted(transcript, key=lambda s: s.sender):
         if s.kind is MaskedGradient:
             (packed,) = s.vectors(keys)
-            lists.append(key.open(packed, plan.plain_bits).unpack(plan.width, plan.slots, widths[s.sender]).to_ints())
+            lists.append(cut_gradients(plan, key.open_whole(packed), widths[s.sender]).to_ints())
     return lists
+
+
+def packs(transcript: Iterable[Sent], key: DecryptionKey, keys: Keyring, kind: type[Message]) -> list[int]:
+    """All numbers that the arbiter opened of one kind of message."""
+    vectors = (v for s in transcript if s.kind is kind for v in s.vectors(keys))
+    return [number for v in vectors for number in key.open_whole(v).to_ints()]
 
 
 def not_uniform(values: Sequence[int], bits: int) -> list[str]:
@@ -65,6 +71,11 @@ def not_uniform(values: Sequence[int], bits: int) -> list[str]:
     if min(abs(v) for v in values) < 2 ** (bits - 40):
         found.append("an opened value is far smaller than its mask")
     return found
+
+
+def not_uniform_modulo(values: Sequence[int], key: EncryptionKey) -> list[str]:
+    """The same of numbers in (-n/2, n/2)."""
+    return not_uniform([(v << 200) // key.raw.n for v in values], 200)
 
 
 def in_clear(transcript: Iterable[Sent], allowed: set[str]) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 
 from protocols import look_up
 from protocols._native import PlainVec
-from protocols.cipher import CipherVec, DecryptionKey, Keyring
+from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey, Keyring
 from protocols.curves import DEGREE, TABLE_BITS
 from protocols.errors import UnfreshCiphertext
 from protocols.glm import IDENTITY, LOGISTIC_LINKS, POISSON, batches, predictors, sealed_link, terms, training
@@ -20,7 +20,7 @@ from protocols.glm.links import Link
 from protocols.glm.plan import Penalty, Plan, rows_log2
 from protocols.message import Message
 from protocols.randomness import Seed
-from tests.harness import TOY, Escrow, Recording, Sent
+from tests.harness import TOY, Escrow, Recording, Sent, short_masks
 from tests.promises.leakage import audit
 from tools.leakage_page import PAGE, declared, leakage_page
 from vfl.api.federation import Federation
@@ -64,6 +64,10 @@ class Run:
 
     def opened(self) -> list[list[int]]:
         return audit.opened(self.transcript, self.key, self.keys, self.plan, self.widths)
+
+    def not_uniform(self, kind: type[Message] = training.MaskedGradient) -> list[str]:
+        """What there is against the numbers that the arbiter opened of this kind being uniform modulo n."""
+        return audit.not_uniform_modulo(audit.packs(self.transcript, self.key, self.keys, kind), self.key.public)
 
 
 CASES = {
@@ -139,7 +143,7 @@ def test_an_honest_transcript_has_no_finding(run: Run) -> None:
     assert audit.in_clear(run.transcript, PRESCRIBED) == []
     values = [v for opened in run.opened() for v in opened]
     assert len(values) == run.passes * sum(run.widths.values())
-    assert audit.not_uniform(values, run.plan.mask_bits) == []
+    assert run.not_uniform() == []
 
 
 def test_what_the_arbiter_opened_tells_nothing_of_the_gradients(run: Run, small_tables: Tables) -> None:
@@ -167,15 +171,7 @@ def test_masked_predictors_and_look_up_positions_are_uniform(run: Run) -> None:
     if not run.sealed:
         pytest.skip("linear links open no predictor and look nothing up")
     rows = (50 if len(run.widths) == 2 else 40) // run.plan.batches
-    values: list[int] = []
-    for s in run.transcript:
-        if s.kind is sealed_link.MaskedPredictors:
-            (packed,) = s.vectors(run.keys)
-            values += run.key.open_packed(
-                packed, sealed_link.WIDTH, sealed_link.slots(run.key.public), rows, sealed_link.MASK
-            ).to_ints()
-    assert len(values) == run.passes * rows
-    assert audit.not_uniform(values, sealed_link.MASK) == []
+    assert run.not_uniform(sealed_link.MaskedPredictors) == []
     for receiver in ("guest", "arbiter"):
         seen = [
             s.message(run.keys).index
@@ -240,16 +236,14 @@ def test_planted_reuse_of_randomness_is_found(small_tables: Tables, monkeypatch:
 
 
 def test_planted_missing_mask_is_found(small_tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Seed, "integers", lambda self, length, bits: PlainVec.zeros(length))
+    monkeypatch.setattr(EncryptionKey, "uniform", lambda self, seed, length: PlainVec.zeros(length))
     run = record(small_tables, 1)
-    assert audit.not_uniform([v for opened in run.opened() for v in opened], run.plan.mask_bits)
+    assert run.not_uniform()
 
 
 def test_planted_short_mask_is_found(small_tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = Seed.integers
-    monkeypatch.setattr(Seed, "integers", lambda self, length, bits: honest(self, length, bits - 6))
-    run = record(small_tables, 1)
-    assert audit.not_uniform([v for opened in run.opened() for v in opened], run.plan.mask_bits)
+    short_masks(monkeypatch, TOY.bits - 6)
+    assert record(small_tables, 1).not_uniform(sealed_link.MaskedPredictors)
 
 
 def test_planted_gradient_beside_the_mask_is_opened_as_it_is(
@@ -264,7 +258,7 @@ def test_planted_gradient_beside_the_mask_is_opened_as_it_is(
         gradients.append(len(found))
         return found
 
-    monkeypatch.setattr(Seed, "integers", lambda self, length, bits: PlainVec.zeros(length))
+    monkeypatch.setattr(EncryptionKey, "uniform", lambda self, seed, length: PlainVec.zeros(length))
     monkeypatch.setattr(Block, "gradient", keep)
     run = record(small_tables, 1)
     values = np.array([v for opened in run.opened() for v in opened], dtype=object)

@@ -17,7 +17,7 @@ from scipy.stats import chisquare
 from protocols import look_up
 from protocols._native import PlainVec
 from protocols.boosting import factors, gradients, keys, leaves, prepare, product, rings, scoring, sealed
-from protocols.boosting.blocks import MASK, Layout
+from protocols.boosting.blocks import Layout
 from protocols.boosting.keys import PairKeys
 from protocols.boosting.params import Params
 from protocols.cipher import DecryptionKey, Keyring
@@ -182,10 +182,8 @@ def not_uniform(run: Run) -> set[str]:
         kind.kind for kind, numbers in UNIFORM.items() if kind in sent and min(chance(v) for v in numbers(run)) < 1e-6
     }
     assert run.key is not None
-    sums = [
-        v for m in run.of(prepare.MaskedPadSums) for v in run.key.open(m.sums, run.layout.room + MASK + 1).to_ints()
-    ]
-    return found | ({prepare.MaskedPadSums.kind} if audit.not_uniform(sums, run.layout.room + MASK) else set())
+    sums = [v for m in run.of(prepare.MaskedPadSums) for v in run.key.open_whole(m.sums).to_ints()]
+    return found | ({prepare.MaskedPadSums.kind} if audit.not_uniform_modulo(sums, run.key.public) else set())
 
 
 def blinded(run: Run) -> set[type[Message]]:

@@ -13,7 +13,6 @@ from sklearn.metrics import roc_auc_score
 
 from protocols.binning.quantile import Binned
 from protocols.boosting import prepare, product, rings
-from protocols.boosting.blocks import MASK
 from protocols.boosting.held_out import HeldOutSign
 from protocols.boosting.keys import PairKey
 from protocols.boosting.params import Params
@@ -127,7 +126,7 @@ def computed(run: Run, tree: int, level: int, party: int) -> tuple[Ints, Ints]:
     masked = run.to("arbiter", MaskedPadSums, name)[
         sum(p.layout.planes for p in run.prepared[:group]) + block.plane
     ].sums
-    opened = block.window(run.key.open(masked, layout.room + MASK + 1))
+    opened = block.window(run.key.open_whole(masked))
     answer = run.to("arbiter", MaskedSums, name)[tree * DEPTH + level].sums
     lefts = run.opened.scale.slots.split(block.unguarded(opened + answer), layout.nodes(level))
     if not level:

@@ -102,10 +102,10 @@ def test_sums_of_all_trees_and_levels_come_out_of_one_plaintext(
             pad = blocks.pads(secret.child(f"{tree} {level}"), block, rows)
             assert 0 <= min(pad.to_ints()) <= max(pad.to_ints()) < 1 << block.bits
             plain[block.plane] = plain[block.plane] + pad.shift_left(block.offset + block.guard)
-    masks = [secret.child(f"mask {k}").integers(1, layout.room + MASK) for k in range(layout.planes)]
+    masks = [secret.child(f"mask {k}").integers(1, key_bits - 1) for k in range(layout.planes)]
     opened = [v.take(np.flatnonzero(inside)).sum() + m for v, m in zip(plain, masks, strict=True)]
     assert all(v.max_bits() <= layout.room for v in plain)
-    assert all(v.max_bits() <= layout.room + MASK + 1 for v in opened)
+    assert layout.room + MASK + HEAD_ROOM < key_bits
     for tree, levels in enumerate(layout.blocks):
         for level, block in enumerate(levels):
             nodes = layout.nodes(level)
