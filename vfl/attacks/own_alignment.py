@@ -11,7 +11,7 @@ from protocols.ids import Ids
 from protocols.session import Roles
 from vfl.attacks.alignments import Aligning, record_alignment
 from vfl.attacks.audit import Audit, about_of, attacked, one_thread
-from vfl.attacks.own_checks import checked
+from vfl.attacks.own_checks import checked, named
 from vfl.attacks.scene import ROWS
 from vfl.job.alignment_job import AlignmentJob
 from vfl.job.job import Job, Matching, job_from
@@ -38,8 +38,7 @@ def audit_alignment(folder: Path, seeds: int) -> Audit:
         scene = twin_of(content, job)
         tried, untried = attacked(scene, seeds)
     about = about_of(scene, seeds, "a twin of this alignment")
-    about |= {name: str(content[name]) for name in ("job", "job_digest", "party", "role")}
-    return Audit(about | {"note": NOTE}, tried, untried, checks)
+    return Audit(about | named(content) | {"note": NOTE}, tried, untried, checks)
 
 
 def job_of(content: Mapping[str, Any], folder: Path) -> Job | AlignmentJob:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,11 @@ from vfl.taps.transcript import Transcript
 
 LEDGER = "ledger.jsonl"
 Check = dict[str, Any]
+
+
+def named(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Which run of whom an audit is of, by report.json or alignment.json."""
+    return {name: report.get(name) for name in ("job", "job_digest", "run", "party", "role")}
 
 
 def checked(folder: Path, transcript: Transcript, job: Agreement) -> list[Check]:

@@ -13,7 +13,7 @@ from protocols.errors import ConfigError, ModelError
 from vfl.api.members import Members
 from vfl.attacks.audit import Audit, about_of, attacked, one_thread
 from vfl.attacks.averages import Averaged, record_averaging
-from vfl.attacks.own_checks import checked
+from vfl.attacks.own_checks import checked, named
 from vfl.job.members_job import MembersJob
 from vfl.schema.section import build
 from vfl.taps.transcript import read_transcript
@@ -38,8 +38,7 @@ def audit_members(folder: Path, report: Mapping[str, Any], seeds: int) -> Audit:
         scene = twin_of(job)
         tried, untried = attacked(scene, seeds)
     about = about_of(scene, seeds, "a twin of this run")
-    about |= {name: str(report[name]) for name in ("job", "job_digest", "party", "role")}
-    return Audit(about | {"note": NOTE}, tried, untried, checks)
+    return Audit(about | named(report) | {"note": NOTE}, tried, untried, checks)
 
 
 def twin_of(job: MembersJob) -> Averaged:

@@ -19,7 +19,7 @@ from vfl.api.federation import Federation
 from vfl.attacks.attack import SEEDS
 from vfl.attacks.audit import Audit, about_of, attacked, one_thread
 from vfl.attacks.own_alignment import audit_alignment
-from vfl.attacks.own_checks import checked
+from vfl.attacks.own_checks import checked, named
 from vfl.attacks.own_members import audit_members
 from vfl.attacks.received import Floats, fields
 from vfl.attacks.scene import ROWS, SHORT, Asked, record
@@ -61,8 +61,7 @@ def audit_run(folder: Path, seeds: int = SEEDS) -> Audit:
         tried, untried = attacked(scene, seeds)
     what = "this prediction’s model" if report.get("purpose") == "predict" else "this run"
     about = about_of(scene, seeds, f"a twin of {what}")
-    about |= {"job": str(report["job"]), "job_digest": str(report["job_digest"]), "party": transcript.party}
-    return Audit(about | {"role": str(report["role"]), "note": NOTE}, tried, untried, checks)
+    return Audit(about | named(report) | {"note": NOTE}, tried, untried, checks)
 
 
 # -- a twin

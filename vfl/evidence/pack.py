@@ -11,7 +11,7 @@ from typing import Any
 from protocols.errors import ConfigError
 from vfl.evidence.about import About, keys, load_about
 from vfl.evidence.archive import Files, packed
-from vfl.evidence.blocks import Page
+from vfl.evidence.blocks import Block, Grid, Page
 from vfl.evidence.checking import AGREED, LEDGER, PARTNERS, SIGNER
 from vfl.evidence.commands import numbers
 from vfl.evidence.components import component_list, differing
@@ -24,6 +24,8 @@ from vfl.evidence.recorded import Recorded, agreed, recorded
 from vfl.evidence.seal import CERTIFICATE, FORMAT, INDEX, SIGNATURE, as_json, listed, sealed, sha256
 from vfl.evidence.spent import Budgets, budgets
 from vfl.evidence.subject import Subject
+from vfl.evidence.terms import FILE as TERMS
+from vfl.evidence.terms import terms
 from vfl.job import PERMITS, MembersJob, Party, load_agreement, load_party
 from vfl.job.alignment_job import alignment_permits
 from vfl.ledger import LedgerBroken, partners_signed, verify_ledger
@@ -39,6 +41,7 @@ SAYS = {
     "model-documentation.html": "model documentation, in the order of SR 26-2",
     "annex-iv.html": "technical documentation, in the order of Annex IV of the AI Act",
     "data-protection.html": "impact assessment: what each party receives",
+    TERMS: "what the words of the pack mean",
     "figures.json": "the numbers of the run",
     "commands.json": "each number with the commands that show and compute it",
     "budgets.json": "what the budgets stood at",
@@ -144,7 +147,7 @@ def contents(run: Recorded, about: About, identity: Identity, signer: bytes | No
     versions = tuple(differing(environment.get("versions") or {}))
     subject = Subject(run, content, about, spent, signers, versions)
     files = _records(run, identity, signer) | _numbers(subject)
-    pages = (entry_page(subject), *documents(subject))
+    pages = (entry_page(subject), *documents(subject), terms(subtitle(subject)))
     links = tuple((page.file, page.title) for page in pages)
     files |= {page.file: render(page, links).encode() for page in pages}
     files |= {f"audit/{name}": data for name, data in run.audit.items()}
@@ -176,7 +179,7 @@ def _numbers(subject: Subject) -> Files:
 
 
 def entry_page(subject: Subject) -> Page:
-    """Twelve questions and their answers."""
+    """Twelve questions and their answers, and what is left open."""
     run = subject.run
     first = tiles(subject.figures, words.outcome_of(run.report), subject.names)
     lead = (
@@ -188,7 +191,22 @@ def entry_page(subject: Subject) -> Page:
         "Whoever has the ledger learns when the parties worked and how much they sent, and can guess a message that "
         "has few possible contents from its hash."
     )
-    return Page(ENTRY, f"Evidence: {words.title(run.report)}", subtitle(subject), lead, answers(subject), first, note)
+    title, blocks = f"Evidence: {words.title(run.report)}", (*answers(subject), left_open(subject.about))
+    return Page(ENTRY, title, subtitle(subject), lead, blocks, first, note)
+
+
+def left_open(about: About) -> Block:
+    """The fields that nobody has filled in, in one place."""
+    rows = tuple((key, about.entry(key).words) for key in about.open)
+    if not rows:
+        return Block("open", "Open fields", "The institution has filled in every field.")
+    lead = (
+        f"{len(rows)} of {len(keys())} fields are the institution’s own to fill in, and stand open where the pages "
+        "need them. `vfl evidence pack --about evidence.toml` fills them in."
+    )
+    return Block(
+        "open", "Open fields", lead, grids=(Grid("Fields of evidence.toml", ("Field", "What it holds"), rows),)
+    )
 
 
 def _index(subject: Subject, files: Mapping[str, bytes], identity: Identity) -> dict[str, Any]:

@@ -100,6 +100,7 @@ def recorded(folder: Path) -> Recorded:
             raise ConfigError(
                 f"the report and the ledger in {folder} are of different runs", remedy="Name the unchanged folder"
             )
+        _check_run(folder, report, lines[0])
     kept = folder / SIGNATURES
     signed = signatures(kept) if kept.exists() else {}
     audit = {name: data for name in AUDIT if (data := _bytes(folder / name)) is not None}
@@ -107,6 +108,20 @@ def recorded(folder: Path) -> Recorded:
     _check_rows(made)
     _check_audit(made)
     return made
+
+
+def _check_run(folder: Path, report: Mapping[str, Any], start: Line) -> None:
+    """Raises ConfigError for a report that is of another run of the same job, or does not say of which."""
+    if "run" not in report and start.get("run"):
+        raise ConfigError(
+            f"the report in {folder} does not name its run, so that nothing shows that it is of the ledger next to it",
+            remedy="An earlier release wrote it: pack it with that release, or run the job again",
+        )
+    if report.get("run") != start.get("run"):
+        raise ConfigError(
+            f"the report in {folder} is of another run of the same job than the ledger",
+            remedy="Name the unchanged folder",
+        )
 
 
 def _report(folder: Path) -> dict[str, Any]:
@@ -179,3 +194,5 @@ def _check_audit(run: Recorded) -> None:
         ) from None
     if about.get("job_digest", run.report.get("job_digest")) != run.report.get("job_digest"):
         raise ConfigError(f"{path} is of another job", remedy="Move its files away, and audit this run")
+    if about and about.get("run") != run.report.get("run"):
+        raise ConfigError(f"{path} is of another run of this job", remedy="Move its files away, and audit this run")

@@ -85,6 +85,12 @@ def summarise(ledger: str | Path | Iterable[Line]) -> list[Line]:
     return list(totals.values())
 
 
+def run_of(ledger: str | Path) -> Line:
+    """{"run": the name of the run}, by the ledger's first line: report.json's "run"; empty where it names none."""
+    name = next(read_ledger(ledger), {}).get("run")
+    return {} if name is None else {"run": name}
+
+
 @dataclass(frozen=True)
 class LedgerCheck:
     """What a sound ledger says of itself; signed: whether its signature was checked against a certificate."""

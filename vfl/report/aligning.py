@@ -12,6 +12,7 @@ SAME = (
     "job",
     "job_digest",
     "job_file",
+    "run",
     "party",
     "role",
     "started",

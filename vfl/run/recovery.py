@@ -38,7 +38,7 @@ from protocols.recovery.finish import confirm
 from protocols.recovery.pad_store import Paused
 from protocols.session import Observer
 from vfl.compute.opening import opened
-from vfl.ledger import LedgerTap, LedgerWriter, summarise
+from vfl.ledger import LedgerTap, LedgerWriter, run_of, summarise
 from vfl.run.announce import announced
 from vfl.run.events import Events
 from vfl.run.own_memory import enough_memory
@@ -77,12 +77,13 @@ class RunResult:
 
     @property
     def summary(self) -> Json:
-        """What the report says of the run: its phases and memory, of this process alone where it was resumed, and all
-        that was disclosed."""
+        """What the report says of the run: its name, its phases and memory, of this process alone where it was resumed,
+        and all that was disclosed."""
         told = {
             "phases": self.counting.phases(),
             "peak_memory": peak_memory(),
             "disclosure": summarise(self.folder / LEDGER),
+            **run_of(self.folder / LEDGER),
         }
         return told | ({"resumed": True} if self.resumed else {})
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from protocols.cipher import CipherVec
 from protocols.message import registry
-from vfl.job import PERMITS, Job, Party, needed_permits, searched
+from vfl.job import Job, Party, needed_permits, searched
+from vfl.job.meanings import meanings
 from vfl.job.permits import DEALER, SCORING
 from vfl.job.plan import plan_of, roles_of
 from vfl.models import accounting, label_privacy
@@ -46,7 +47,7 @@ def result_frame(job: Job, party: Party, started: datetime.datetime, purpose: st
         "metrics": {},
         "phases": [],
         "disclosure": [],
-        "permits": {p: PERMITS[p] for p in job.disclosure.allow if p in _needed(job, purpose)},
+        "permits": meanings(job, _needed(job, purpose)),
         "model": {"kind": job.model.kind, **settled(job), "key_bits": job.crypto.key_bits},
         "environment": environment(),
         "job_file": json.loads(job.canonical),

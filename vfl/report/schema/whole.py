@@ -245,6 +245,7 @@ class Report(Part, kw_only=True):
     purpose: Annotated[str | UnsetType, says("`run` or `predict`")] = UNSET
     job: Annotated[str | UnsetType, says("the job's name")] = UNSET
     job_digest: Annotated[str | UnsetType, says("its digest, in hex")] = UNSET
+    run: Annotated[str | UnsetType, says("the run's name, in hex, as in its ledger; absent if it sent nothing")] = UNSET
     role: Annotated[str | UnsetType, says("this party's")] = UNSET
     party: Annotated[str | UnsetType, says("this party's name")] = UNSET
     parties: Annotated[

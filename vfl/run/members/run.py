@@ -29,7 +29,7 @@ from protocols.recovery import resume
 from protocols.recovery.finish import confirm, confirm_rest
 from protocols.session import Observer, Session
 from vfl.api.departures import too_few
-from vfl.ledger import LedgerTap, LedgerWriter, Witness, summarise
+from vfl.ledger import LedgerTap, LedgerWriter, Witness, run_of, summarise
 from vfl.models.averaging import files, program
 from vfl.models.averaging.course import Course
 from vfl.models.averaging.joint import AveragedModel
@@ -244,6 +244,7 @@ class Attempt:
             "phases": self.recorder.counting.phases(),
             "peak_memory": peak_memory(),
             "disclosure": summarise(ended.folder / LEDGER),
+            **run_of(ended.folder / LEDGER),
         }
         write_report(ended.folder, report_of(self.ready, ended) | told)
         self.events.over("done", report=ended.folder / REPORTS["run"])

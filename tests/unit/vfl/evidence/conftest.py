@@ -52,6 +52,7 @@ def the_report() -> dict[str, Any]:
     return result | {
         "purpose": "run",
         "job_digest": job.digest.hex(),
+        "run": RUN.hex(),
         "job_file": json.loads(job.canonical),
         "classes": [f"{CANARY} good", f"{CANARY} bad"],
         "alignment": {"guest_rows": 1000, "host_rows": 1200, "intersection": 900, "train_rows": 600, "test_rows": 300},

@@ -25,15 +25,16 @@ from protocols import codec
 from protocols.boosting.open import OwnWins
 from protocols.errors import ConfigError, ModelError
 from tests.places import ROOT
-from tests.unit.vfl.evidence.conftest import CANARY, VALUE, the_report
+from tests.unit.vfl.evidence.conftest import CANARY, RUN, VALUE, the_report
 from vfl.attacks.attack import Estimate, Tried
 from vfl.attacks.audit import Audit
 from vfl.attacks.registry import ATTACKS
 from vfl.evidence.about import About, keys
 from vfl.evidence.archive import Files, unpacked
 from vfl.evidence.figures import figures
-from vfl.evidence.pack import pack
+from vfl.evidence.pack import left_open, pack
 from vfl.evidence.questions import QUESTIONS
+from vfl.evidence.terms import BINS, GROUPS
 from vfl.job.setup import init_party
 from vfl.ledger import LedgerBroken
 from vfl.report import write_report
@@ -105,7 +106,7 @@ def test_the_index_lists_every_file_and_answers_every_question(files: Files) -> 
 
 def test_every_link_leads_to_a_file_or_a_section(files: Files) -> None:
     pages = {name: data.decode() for name, data in files.items() if name.endswith(".html")}
-    assert len(pages) == 4
+    assert len(pages) == 5
     for page in pages.values():
         for target in re.findall(r'href="([^"]+)"', page):
             if target != "data:,":
@@ -204,6 +205,12 @@ def test_what_cannot_be_proved_is_refused(run: Path, institution: Path, tmp_path
     refused(folder, {"job_digest": "00" * 32})
     with pytest.raises(ConfigError, match="of different runs"):
         pack(folder, out)
+    refused(folder, {"run": "00" * 16})
+    with pytest.raises(ConfigError, match="is of another run of the same job"):
+        pack(folder, out)
+    refused(folder, {"run": None})
+    with pytest.raises(ConfigError, match="does not name its run"):
+        pack(folder, out)
     refused(folder, {})
     ledger = (folder / "ledger.jsonl").read_bytes()
     (folder / "ledger.jsonl").write_bytes(ledger.replace(b"batch", b"Batch"))
@@ -261,12 +268,14 @@ def test_a_ledger_of_the_time_before_a_renewal_is_packed_with_its_certificate(
     assert files["certificate.pem"] == (home / "identity" / "cert.pem").read_bytes()
 
 
-def an_audit(digest: str) -> str:
+def an_audit(digest: str, run: str = RUN.hex()) -> str:
     """The content of audit.json, as vfl audit writes it."""
     attack = next(iter(ATTACKS))
     tried = Tried(attack, Estimate(0.0, 0.0, 0.0, 2), Estimate(0.99, 0.99, 0.99, 2), Estimate(0.5, 0.5, 0.5, 1), 1.0)
     checks = [{"check": "lengths of messages", "found": "as the job says", "holds": True}]
-    return json.dumps(Audit({"job_digest": digest}, [tried], {"12 forensics": "no ciphertext"}, checks).as_dict())
+    return json.dumps(
+        Audit({"job_digest": digest, "run": run}, [tried], {"12 forensics": "no ciphertext"}, checks).as_dict()
+    )
 
 
 def test_an_audit_of_the_run_is_packed_and_one_of_another_job_is_refused(
@@ -285,6 +294,9 @@ def test_an_audit_of_the_run_is_packed_and_one_of_another_job_is_refused(
     (folder / "audit.json").write_text(an_audit("00" * 32))
     with pytest.raises(ConfigError, match="is of another job"):
         pack(folder, out)
+    (folder / "audit.json").write_text(an_audit(the_report()["job_digest"], "00" * 16))
+    with pytest.raises(ConfigError, match="is of another run of this job"):
+        pack(folder, out)
     failed = json.loads(an_audit(the_report()["job_digest"]))
     failed["attacks"][0] |= {"holds": False, "works": False}
     (folder / "audit.json").write_text(json.dumps(failed))
@@ -301,6 +313,32 @@ def test_the_page_lists_every_key() -> None:
     assert table == {key: About().entry(key).words for key in keys()} | {"data.columns": table["data.columns"]}
     example = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[0]
     assert build(About, tomllib.loads(example), "evidence.toml").model.owner == "Retail credit risk"
+
+
+def test_terms_are_those_of_the_glossary(files: Files) -> None:
+    page = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| (.*?) \| (.*) \|$", re.sub(r" \(\[\w+\]\([^)]*\)\)", "", page), re.MULTILINE))
+    for name, text in (*(fact for _, _, facts in GROUPS for fact in facts), *BINS):
+        assert rows[name] == text
+        assert name in files["terms.html"].decode()
+
+
+def test_what_is_open_is_listed_in_one_place(files: Files) -> None:
+    page = files["index.html"].decode()
+    section = page[page.index('<section id="open"') :].replace("<wbr>", "")
+    assert f"{len(keys()) - 2} of {len(keys())} fields" in section
+    assert all((f">{key}<" in section) == (key not in ("model.purpose", "model.owner")) for key in keys())
+    whole = left_open(build(About, tomllib.loads(filled()), "evidence.toml"))
+    assert (whole.lead, whole.grids) == ("The institution has filled in every field.", ())
+
+
+def filled() -> str:
+    """Every field with a text."""
+    sections = dict.fromkeys(key.partition(".")[0] for key in keys())
+    return "".join(
+        f"[{one}]\n" + "".join(f'{k.partition(".")[2]} = "x"\n' for k in keys() if k.startswith(f"{one}."))
+        for one in sections
+    )
 
 
 def test_evidence_toml_is_closed_and_says_where_it_is_wrong(run: Path, tmp_path: Path) -> None:
