@@ -53,14 +53,15 @@ def check(privacy: Privacy, plan: Plan[Any], *, searched: bool) -> None:
     if privacy.unit != "label":
         what = f'is "{privacy.unit}", which is for an averaging of members, or for sizes'
         raise Complaint(what, 'Choose unit = "label": the labels, from hosts', "privacy.unit")
-    if on_bins(plan) and not searched:
+    if searched:
+        what = 'is "label", and a search tells hosts which candidate is best, by exact labels'
+        raise Complaint(what, "Leave out the search and give each parameter one value, or the promise", "privacy.unit")
+    if on_bins(plan):
         _refuse(plan.labels_told)
         return
     weights = ("host-weights-to-host", "convergence-to-parties")
-    if searched or not any(name in weights for name in plan.labels_told):
+    if not any(name in weights for name in plan.labels_told):
         what = 'is "label", and this job tells hosts no events of bins, no weights and no verdict on weights'
-        if searched:
-            what = 'is "label", and a search tells hosts which candidate is best, by exact labels'
         raise Complaint(
             what,
             'It is for scorecards, and regressions that reveal weights to hosts or have encode = "woe"',

@@ -44,7 +44,8 @@ class Prepared(Ready[Job]):
     def opened(self) -> Opened | None:
         if self.party.role != "host":
             return None
-        return Opened(self.job.model.vectors, self.inputs_of_model, self.own_name)
+        model = self.job.model
+        return Opened(model.vectors, self.inputs_of_model, self.own_name, ever=model.scores_count_for_good)
 
     @property
     def own_rows(self) -> int:

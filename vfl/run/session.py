@@ -99,8 +99,9 @@ class Ready(Generic[J]):
         """At a host, the score vectors that the run is going to open."""
         if not isinstance(self.job, Job) or self.party.role != "host" or self.table is None:
             return None
-        features = self.table.features
-        return Opened(vectors_opened(self.job), tuple(map(str, features.columns)), spread=spread_of(features))
+        columns, spread = tuple(map(str, self.table.features.columns)), spread_of(self.table.features)
+        ever = self.job.model.scores_count_for_good
+        return Opened(vectors_opened(self.job), columns, spread=spread, ever=ever)
 
     def input_digest(self) -> bytes:
         """What this party's randomness is bound to: the job and its own table."""

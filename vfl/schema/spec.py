@@ -158,6 +158,11 @@ class Spec(Trainable):
         return False
 
     @property
+    def scores_count_for_good(self) -> bool:
+        """Whether a host counts the scores of a row as long as the model exists, and not by month."""
+        return False
+
+    @property
     def keeps_shares(self) -> bool:
         """Whether the arbiter keeps shares of weights that no permission reveals."""
         return False

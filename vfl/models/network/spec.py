@@ -190,6 +190,11 @@ class Network(Spec):
         return True
 
     @property
+    def scores_count_for_good(self) -> bool:
+        """Whether a host counts the scores of a row as long as the model exists, and not by month."""
+        return True
+
+    @property
     def folds_are_hidden(self) -> bool:
         """Whether nobody learns its part of a fold's model."""
         return True

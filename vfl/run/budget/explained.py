@@ -20,9 +20,11 @@ def explained(
     models: int,
     guest: str,
     spread: Spread | None,
+    *,
+    ever: bool,
 ) -> list[str]:
     """period: this month; table: this party's own; vectors: how many the job opens at a host; models: how many it
-    counts against models_per_label; spread: of a host's columns."""
+    counts against models_per_label; spread: of a host's columns; ever: whether scores of a row are counted for good."""
     policy, told = party.policy, list[str]()
     with BudgetFile(party.run.directory).opened(reading=True) as counts:
         for kind, what in ((RUNS, "runs"), (PREDICTIONS, "predictions")):
@@ -60,7 +62,7 @@ def explained(
                 )
             told.append(
                 f"policy.{SCORES} is {policy.scores_per_row}: the number of times that a model scores the "
-                f"same row for {guest} per month (a network: as long as the model exists)"
+                f"same row for {guest} {'as long as the model exists' if ever else 'per month'}"
             )
     told.append(
         f"policy.max_partner_rows is {most_rows(party, len(table)):,}: a partner with a longer list of ids is refused"

@@ -22,12 +22,13 @@ WORDS = {RUNS: ("run", "runs"), PREDICTIONS: ("prediction", "predictions")}
 class Opened:
     """The score vectors that a host's run is going to open, as far as it is known beforehand.  model: the host's own
     name for it, b"" for one that is not trained yet; spread: of the columns of the table that it is trained on, None
-    for one that is trained."""
+    for one that is trained; ever: whether its scores of a row are counted for good."""
 
     vectors: int
     columns: tuple[str, ...]
     model: bytes = b""
     spread: Spread | None = None
+    ever: bool = False
 
 
 class Budget:
@@ -88,8 +89,9 @@ class Budget:
 
     def explained(self, partners: Sequence[str], table: Table | None) -> list[str]:
         """A sentence for each budget; table: this party's own."""
-        now, vectors = month(datetime.datetime.now(datetime.UTC)), 0 if self._opened is None else self._opened.vectors
-        told = explained(self._party, partners, now, table, vectors, self._more, self._guest, self._spread)
+        now, opened = month(datetime.datetime.now(datetime.UTC)), self._opened or Opened(0, ())
+        vectors, ever = opened.vectors, opened.ever
+        told = explained(self._party, partners, now, table, vectors, self._more, self._guest, self._spread, ever=ever)
         return told if self._noise is None else [*told, self._noise.explained()]
 
     def used(self, partner: str) -> int:

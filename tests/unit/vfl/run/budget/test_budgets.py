@@ -348,10 +348,11 @@ def test_each_budget_is_explained_in_a_sentence(party: Callable[..., Party]) -> 
         "policy.score_vectors is 1 for these 1 columns: 1 score vectors were opened to bank; this job opens 1" in line
         for line in host
     )
-    assert any(
-        "policy.scores_per_row is 1: the number of times that a model scores the same row for bank per month" in line
-        for line in host
-    )
+    times = "policy.scores_per_row is 1: the number of times that a model scores the same row for bank"
+    assert f"{times} per month" in host
+    network = Budget(telecom, opened=Opened(1, ("age",), ever=True), guest="bank")
+    told = network.explained(["bank"], dataclasses.replace(LABELS, label=None))
+    assert f"{times} as long as the model exists" in told
 
 
 EIGHT = dataclasses.replace(LABELS, label=None, features=pd.DataFrame(0.0, LABELS.features.index, list("abcdefgh")))
