@@ -1,8 +1,10 @@
-"""What scores of rows by a network need of its layers, and what each data party draws for a row: pads and, at a host,
-an error (scoring.py).  Nothing here touches a channel.
+"""What scores of rows by a network need of its layers, and what each data party draws for a row: pads of the first
+layer's sums and, at a host, an error (scoring.py).  Nothing here touches a channel.
 
 A draw is a pseudo-random function of the model, the row's id and the party's own values of the row, under a key that
-the party alone has: the same row is scored under the same pads, and other values under others.
+the party alone has: the same row is scored under the same pads, and other values under others.  The guest alone pads
+sums of further layers, because they depend on all parties' values: by a function of its own draw and of what all
+parties' pads of the first layer add up to, which changes with any party's values.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 
 from protocols._native import PlainVec
 from protocols.glm.plan import WEIGHT
-from protocols.glm.shares import WeightShares
+from protocols.glm.shares import WeightShares, words_of
 from protocols.look_up import CUT
 from protocols.network.activations import FRACTION, Activation
 from protocols.network.dealt import Product, Scheme
@@ -26,6 +28,7 @@ from protocols.network.ring import BITS, Shape
 from protocols.parts import ROWS
 
 FINEST = FRACTION + CUT + WEIGHT  # fractional bits of sums that are never cut
+TAIL = 32  # bytes of a draw behind the pads: at a host its error, at the guest the key of the row's further pads
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,8 @@ class Layers:
 
     @property
     def row_bytes(self) -> int:
-        """Of a row's pads, and of its error."""
-        return sum(units * self.bits(layer) for layer, units in enumerate(self.hidden)) // 8 + BITS // 8
+        """Of a draw for a row."""
+        return self.hidden[0] * self.bits(0) // 8 + TAIL
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,17 +77,32 @@ class Own:
     drawn: NDArray[np.uint8] = field(repr=False)
     score_bits: int | None = None
 
-    def pads(self, layer: int, rows: slice) -> PlainVec:
-        """pi of a hidden layer's sums (units rows,), unit after unit."""
-        units, size = self.layers.hidden[layer], self.layers.bits(layer) // 8
-        first = sum(u * self.layers.bits(k) // 8 for k, u in enumerate(self.layers.hidden[:layer]))
-        return integers(self.drawn[rows, first : first + units * size].reshape(-1, units, size))
+    def pads(self, rows: slice) -> PlainVec:
+        """pi of the first layer's sums (units rows,), unit after unit."""
+        return integers(self.drawn[rows, :-TAIL].reshape(-1, self.layers.hidden[0], self.layers.bits(0) // 8))
+
+    def bound_pads(self, rows: slice, first: PlainVec) -> list[PlainVec]:
+        """At the guest, the pads of the sums of each further hidden layer (units rows,); first (units rows,): what all
+        parties' pads of the first layer add up to.
+
+        No party but the guest can compute them, and two scorings of a row have the same ones only if all parties'
+        values are the same."""
+        units = self.layers.hidden[1:]
+        if not units:
+            return []
+        keys, totals = self.drawn[rows, -TAIL:], words_of(first).reshape(self.layers.hidden[0], -1).T
+        drawn = [
+            shaken(key.tobytes() + total.astype("<u8").tobytes(), sum(units) * BITS // 8)
+            for key, total in zip(keys, totals, strict=True)
+        ]
+        each = np.stack(drawn).reshape(len(drawn), sum(units), BITS // 8)
+        return [integers(one) for one in np.split(each, np.cumsum(units)[:-1], axis=1)]
 
     def error(self, rows: slice) -> PlainVec:
         """e (rows,) in units of 2^-FINEST."""
         assert self.score_bits is not None
         step = FINEST - self.score_bits
-        return integers(self.drawn[rows, -BITS // 8 :].reshape(-1, 1, BITS // 8)).residue(step)
+        return integers(self.drawn[rows, -TAIL : BITS // 8 - TAIL].reshape(-1, 1, BITS // 8)).residue(step)
 
 
 def integers(drawn: NDArray[np.uint8]) -> PlainVec:
@@ -102,5 +120,10 @@ def row_draws(
     found = np.empty((len(x), layers.row_bytes), np.uint8)
     for row, (name, values) in enumerate(zip(ids, np.ascontiguousarray(x), strict=True)):
         text = head + len(name).to_bytes(4, "big") + name + values.tobytes()
-        found[row] = np.frombuffer(hashlib.shake_256(text).digest(layers.row_bytes), np.uint8)
+        found[row] = shaken(text, layers.row_bytes)
     return found
+
+
+def shaken(text: bytes, count: int) -> NDArray[np.uint8]:
+    """(count,) pseudo-random bytes for whoever does not know the text, which begins with a key."""
+    return np.frombuffer(hashlib.shake_256(text).digest(count), np.uint8)

@@ -12,18 +12,21 @@ and before a look-up its sums are shared again, by pads that belong to the row.
      X_P a_P - m_P + masks that cancel in the hosts' sum
      HiddenParts  -------------------------->  its share of z_1, modulo 2^64                     its share: sum of X_P b_P + m_P
  2   further weights, shared modulo 2^64, become shares modulo 2^128 by one dealt product for each
- 3   RowPads pi_P for each layer  ---------->  sums of all parties' pi, modulo 2^64 or 2^128
-     of each hidden layer:                     ResharedSums: its share of z + sum of pi  --------->  its share of z from now on: z + sum of pi
-                                               its share from now on: - sum of pi
+ 3   RowPads pi_P  -------------------------->  pi modulo 2^64: of the first layer the sum of all parties'
+     of each hidden layer:                     pi modulo 2^128: of a further one its own, a function of that sum
+                                               ResharedSums: its share of z + pi  ---------------->  its share of z from now on: z + pi
+                                               its share from now on: - pi
      deals ---------------------------------->  look-up of the activation, and the product with the next layer's weights (layers.py)
  4   e_P in two shares: ErrorShare  --------->  adds it to its share              and to --->     adds it to its share
                                                adds up: the score       <---------------------   NetworkScores
  5             <-----------------------------  ScoresAdded  ---------------------------------->
 
 pi_P and e_P are pseudo-random functions of the model, the row's id and P's own values of the row, under a key that P
-alone has.  A pad thus serves one value: where P's part of a row changes, so does its pad, and where it does not, what it
-hides has the part that P knows unchanged, and the others' pads hide the rest.  e_P is the host's error, uniform in half a
-step of 2^-score_bits to both sides.
+alone has.  A pad of the first layer thus serves one value: where P's part of a row changes, so does its pad, and where it
+does not, what it hides has the part that P knows unchanged, and the others' pads hide the rest.  Sums of a further layer
+have no part of their own for each party.  Their pads are the guest's alone, and bound to the first layer's: where any
+party's values change they do too, so that the arbiter never has two sums under one pad, whoever helps it but the guest and
+the dealer (rows.py).  e_P is the host's error, uniform in half a step of 2^-score_bits to both sides.
 
 Adversary: honest but curious.
 Who learns what: the guest the scores; the arbiter how many rows are scored, how many sums are near the edge of the table,
@@ -79,7 +82,7 @@ class RowPads(
     learns="for each row and unit a uniform number, the same whenever the sender's values of the row are",
     in_blocks=True,
 ):
-    values: PlainVec  # (units rows,)
+    values: PlainVec  # (units rows,) modulo 2^64, of the first layer
 
 
 class ResharedSums(
@@ -222,14 +225,11 @@ def score_block(
     session: Session, own: Own, z: PlainVec, further: dict[str, PlainVec], here: slice, rows: int
 ) -> NDArray[np.float64]:
     """Steps 3 and 4 at the guest: the scores of a block of rows; z: its shares of all rows' sums."""
-    count, pads = here.stop - here.start, list[PlainVec]()
-    for layer, units in enumerate(own.layers.hidden):
-        total = own.pads(layer, here)
-        for channel in session.hosts:
-            total = total + row_blocks.receive_vector(channel, RowPads, units * count)
-        pads.append(total)
-    first = columns_of(z, (own.layers.hidden[0], rows), here)
-    share = with_errors(session, layered(session, own.layers, pads, first, further, count))  # 3, 4
+    count, pads = here.stop - here.start, own.pads(here)
+    for channel in session.hosts:
+        pads = pads + row_blocks.receive_vector(channel, RowPads, len(pads))
+    first, every = columns_of(z, (own.layers.hidden[0], rows), here), [pads, *own.bound_pads(here, pads)]
+    share = with_errors(session, layered(session, own.layers, every, first, further, count))  # 3, 4
     opened = (share + row_blocks.receive_vector(session.arbiter, NetworkScores, count)).mod_2_128()
     return np.array([value / 2.0**FINEST for value in opened.to_ints()])
 
@@ -244,8 +244,7 @@ def with_errors(session: Session, share: PlainVec) -> PlainVec:
 def serve_block(session: Session, own: Own, here: slice) -> None:
     """The same at a host."""
     count = here.stop - here.start
-    for layer in range(len(own.layers.hidden)):
-        row_blocks.send_vector([session.guest], RowPads, own.pads(layer, here))
+    row_blocks.send_vector([session.guest], RowPads, own.pads(here))
     dealt.deal(session, own.layers.scheme(count))
     for units in own.layers.hidden:
         deal_curves(session, units * count, 1)
@@ -262,8 +261,8 @@ def layered(
     further: dict[str, PlainVec],
     rows: int,
 ) -> PlainVec:
-    """Step 3 at the guest, with the sums of all parties' pads by layer, or at the arbiter, without: its share of the
-    last layer's sums (rows,) in units of 2^-FINEST."""
+    """Step 3 at the guest, with the pads by layer, or at the arbiter, without: its share of the last layer's sums
+    (rows,) in units of 2^-FINEST."""
     scheme, guests = layers_.scheme(rows), session.me == session.roles.guest
     products_ = dealt.guest(session, scheme) if guests else dealt.arbiter(session, scheme)
     for layer in range(len(layers_.hidden)):

@@ -136,18 +136,8 @@ def train(
     return trained, searched
 
 
-def _check_hosts(spec: Spec, hosts: int) -> None:
-    """Raises ConfigError where this model is for fewer hosts."""
-    try:
-        spec.check_hosts(hosts)
-    except Complaint as complaint:
-        raise ConfigError(f"{type(spec).__name__}: {complaint.key} {complaint.what}", remedy=complaint.remedy) from None
-
-
 def _promised(request: Request, plan: Plan[Any], hosts: int) -> Plan[Any]:
-    """The plan with the noise that was asked for.  Raises ConfigError where the promise cannot be kept, or the
-    model is for fewer hosts."""
-    _check_hosts(plan.spec, hosts)
+    """The plan with the noise that was asked for.  Raises ConfigError where the promise cannot be kept."""
     if request.privacy is None:
         return plan
     try:

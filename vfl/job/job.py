@@ -311,7 +311,6 @@ class Job(Matching):
         self.model.check_file()
         check_arbiter(self.model, len(self.parties.hosts), self.parties.arbiter)
         self._check_steps()
-        self._check_hosts()
         self._fill_preparation()
         self._fill_iterations()
         self._fill_grid()
@@ -370,14 +369,6 @@ class Job(Matching):
         if self.preprocess is not None and self.preprocess.bins_by_label and self.model.label != "binary":
             what = "bins columns by the label, and only a label of two values has weights of evidence"
             raise Complaint(what, 'Use "onehot" or "quantile", without report_iv', "preprocess")
-
-    def _check_hosts(self) -> None:
-        """Some models are for few hosts only."""
-        for one in self.candidates:
-            try:
-                one.model.check_hosts(len(self.parties.hosts))
-            except Complaint as complaint:
-                raise Complaint(complaint.what, complaint.remedy, f"model.{complaint.key}") from None
 
     def _fill_preparation(self) -> None:
         """Where iterations can be prepared they are, by default; elsewhere there is nothing to say, as in releases that

@@ -149,9 +149,6 @@ class Spec(Trainable):
         permission asks for it."""
         return False
 
-    def check_hosts(self, hosts: int) -> None:
-        """Raises Complaint where this model cannot be trained with that many hosts."""
-
     @property
     def scores_by_table(self) -> bool:
         """Whether rows are scored by a look-up in a table, whose edge is watched."""

@@ -173,17 +173,6 @@ class Network(Spec):
         """Whether with several hosts the one that deals could, together with the guest, learn the others' columns."""
         return True
 
-    def check_hosts(self, hosts: int) -> None:
-        """With two hidden layers, the arbiter and a host that does not deal would read from repeated scorings how the
-        second layer's sums change (tests/promises/attacks/test_network_coalition.py)."""
-        if hosts > 1 and len(self.hidden_layer_sizes) > 1:
-            raise Complaint(
-                f"has {len(self.hidden_layer_sizes)} layers, and with {hosts} hosts the arbiter and one of them could "
-                "learn sums of the second one together",
-                "Use one hidden layer, or one host",
-                "hidden_layer_sizes",
-            )
-
     @property
     def scores_by_table(self) -> bool:
         """Whether rows are scored by a look-up in a table, whose edge is watched."""
@@ -226,9 +215,9 @@ class MLPClassifier(Network):
     hosts, the guest and that host together could learn the other hosts' columns, so that a job needs the permission
     `dealer-collusion`.
 
-    There are at most two hidden layers of at most 256 units each, and with several hosts one layer. A training that
-    diverges ends with an error, and there is no model. Without `early_stopping` all `max_iter` epochs are made, and
-    nobody learns whether they were enough: compare models by `vfl.Split` or search `max_iter`.
+    There are at most two hidden layers of at most 256 units each. A training that diverges ends with an error, and
+    there is no model. Without `early_stopping` all `max_iter` epochs are made, and nobody learns whether they were
+    enough: compare models by `vfl.Split` or search `max_iter`.
 
     With `early_stopping` a part of the training rows is held out. After each epoch its loss is compared with that of
     the best epoch so far, on shares. Training ends when more than `n_iter_no_change` epochs in a row are not better by
