@@ -4,9 +4,10 @@
                                  [--batch N] [--held-out N]
 
 Counted, which no other work on the machine disturbs: products modulo n^2 and bytes of all parties.  CPU seconds of the
-process are those of all parties too.  A training of one chunk of epochs and another of two are run; the difference is
-what is printed.  Each network's cost over units x that of the regression follows.  --held-out: what early stopping
-adds, per row that is held out.
+process are those of all parties too.  A training of four chunks of epochs and another of five are run, and the
+difference is printed: by then tables of powers, which grow with use, have their final size.  The last lines of each
+network are its cost over units x that of the regression, over all rows at once and, with --batch, in mini-batches of
+about as many rows.  --held-out: what early stopping adds, per row that is held out.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy as np
 from protocols import glm, network
 from protocols.cipher import DecryptionKey, EncryptionKey, Paillier
 from protocols.glm.links import LOGISTIC_LINKS
-from protocols.glm.plan import Penalty
+from protocols.glm.plan import Penalty, Sgd
 from protocols.local import run_local
 from protocols.network import HeldOut, Plan, Stopping, Terms
 from protocols.randomness import Seed
@@ -31,6 +32,7 @@ from vfl.taps.counting import CountingTap
 
 ROLES = Roles("guest", ("host",), "arbiter")
 PASSES = 17  # of a regression's chunk under 2048 bits
+SETTLED = 4  # chunks after which tables of powers do not grow
 
 
 @dataclass
@@ -69,15 +71,16 @@ def measured(programs: dict[str, Any], protocol: Any, terms: Any, bits: int) -> 
     return np.array([sum(key.raw.products for key in scheme.keys), sent, spent])
 
 
-def regression(x: list[Any], y: Any, bits: int) -> np.ndarray[Any, Any]:
-    """Per iteration."""
+def regression(x: list[Any], y: Any, bits: int, batch: int = 0) -> np.ndarray[Any, Any]:
+    """Per iteration, or epoch of mini-batches."""
 
     def run(passes: int) -> np.ndarray[Any, Any]:
-        terms = glm.Terms(LOGISTIC_LINKS["exact"], Penalty(1.0), passes, prepared=True)
+        sgd = Sgd(batch) if batch else None
+        terms = glm.Terms(LOGISTIC_LINKS["exact"], Penalty(1.0), passes, sgd=sgd, prepared=True)
         guest = partial(glm.guest, x=x[0], targets=y[np.newaxis], terms=terms, model_id=bytes(16))
         return measured({"guest": guest, "host": partial(glm.host, x=x[1], terms=terms)}, glm, terms, bits)
 
-    return (run(2 * PASSES) - run(PASSES)) / PASSES
+    return (run((SETTLED + 1) * PASSES) - run(SETTLED * PASSES)) / PASSES
 
 
 def of_network(x: list[Any], y: Any, bits: int, hidden: tuple[int, ...], batch: int) -> np.ndarray[Any, Any]:
@@ -90,7 +93,7 @@ def of_network(x: list[Any], y: Any, bits: int, hidden: tuple[int, ...], batch: 
         return measured({"guest": guest, "host": partial(network.host, x=x[1], terms=terms)}, network, terms, bits)
 
     chunk = Plan(Terms(hidden, "tanh", "logistic", 100, batch, 0.05, clip=clip), len(y), bits - 41).together
-    return (run(2 * chunk) - run(chunk)) / chunk
+    return (run((SETTLED + 1) * chunk) - run(SETTLED * chunk)) / chunk
 
 
 def of_held_out(
@@ -114,7 +117,7 @@ def of_held_out(
 
 def line(name: str, found: np.ndarray[Any, Any], rows: int) -> str:
     products, sent, spent = found / rows
-    return f"{name:34} {products:8.1f} products {sent / 1000:8.2f} kB {spent * 1000:8.3f} ms CPU"
+    return f"{name:46} {products:8.1f} products {sent / 1000:8.2f} kB {spent * 1000:8.3f} ms CPU"
 
 
 def main() -> None:
@@ -132,14 +135,18 @@ def main() -> None:
     x = rng.normal(size=(asked.rows, sum(asked.columns))).clip(-6, 6)
     y = (0.3 * x.sum(axis=1) + rng.logistic(size=asked.rows) > 0).astype(float)
     blocks = np.split(x, [asked.columns[0]], axis=1)
-    one = regression(blocks, y, asked.bits)
-    print(line("regression, per row and iteration", one, asked.rows), flush=True)
+    single = {"regression": regression(blocks, y, asked.bits)}
+    if asked.batch:
+        single["regression in batches"] = regression(blocks, y, asked.bits, asked.batch)
+    for name, one in single.items():
+        print(line(f"{name}, per row and iteration", one, asked.rows), flush=True)
     for units in asked.units:
         hidden = (units, asked.second) if asked.second else (units,)
         found = of_network(blocks, y, asked.bits, hidden, asked.batch or asked.rows)
         print(line(f"network {hidden}, per row and epoch", found, asked.rows))
-        products, sent, spent = found / units / one
-        print(f"  over units x regression: products {products:.2f}, bytes {sent:.2f}, CPU {spent:.2f}", flush=True)
+        for name, one in single.items():
+            products, sent, spent = found / units / one
+            print(f"  over units x {name}: products {products:.2f}, bytes {sent:.2f}, CPU {spent:.2f}", flush=True)
         if held := asked.held_out:
             more = of_held_out(blocks, y, asked.bits, hidden, asked.batch or asked.rows, held)
             print(line("  per held-out row and epoch", more, held), flush=True)

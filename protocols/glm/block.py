@@ -18,8 +18,8 @@ ROWS_A_WEIGHT = 2  # fewer equations than that would let an owner solve its fina
 
 @dataclass(frozen=True)
 class Block:
-    """X (n, d), P = X M (n, d) and the L2 term's matrix (d, d, to be shifted), as integers in the plan's units;
-    intercept: X ends in a column of ones."""
+    """X (n, d), P = X M (n, d) and the L2 term's matrix (d, d, to be shifted; (d, 0) without such a term), as integers
+    in the plan's units; intercept: X ends in a column of ones."""
 
     x: NDArray[np.int64]
     preconditioned: NDArray[np.int64]
@@ -75,6 +75,11 @@ class Block:
     @property
     def width(self) -> int:
         return int(self.x.shape[1])
+
+    @property
+    def terms(self) -> int:
+        """How many encrypted weights its L2 term takes."""
+        return int(self.penalty.shape[1])
 
     @property
     def penalised(self) -> int:

@@ -20,7 +20,8 @@ Adversary: honest but curious; what an arbiter that deviates reads is in docs/th
  3   cuts -m, -M, -M' into slots                                                                cuts what it opened
  4   attempts.py, when all trainings are over: from here on nobody repeats a chunk
 
-U, R: the numbers of all K iterations in the slots of one plaintext (slots.py).  Q: the matrix of the L2 term.
+U, R: the numbers of all K iterations in the slots of one plaintext (slots.py), R where its slots do not fit those of
+several groups.  Q: the matrix of the L2 term, if any is prepared.
 After that, for each iteration t: modulo B the arbiter's cut of V + M, the guest's of -M and each host's of -m add up to
 X u_t; modulo S the arbiter's cut and P's of -M' add up to P^T r_t + Q u_t.
 
@@ -37,8 +38,11 @@ far below a unit of a weight.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from protocols import row_blocks
 from protocols._native import PlainVec
@@ -59,7 +63,7 @@ class PreparedWeights(
     learns="nothing: uniform numbers of the arbiter for each of the receiver's weights, encrypted",
 ):
     bases: CipherVec  # (slots.rows d_P,)
-    moved: CipherVec  # (d_P,), none for evaluations of a loss
+    moved: CipherVec  # (groups d_P,), none for evaluations of a loss, and without an L2 term
 
 
 class BatchRows(Message, disclosure=PUBLIC, learns="how many rows the next iterations take", most_bytes=16):
@@ -87,13 +91,13 @@ class PreparedResiduals(
     learns="nothing: uniform numbers of the arbiter for each row, encrypted",
     in_blocks=True,
 ):
-    r: CipherVec  # (n,)
+    r: CipherVec  # (groups n,)
 
 
 class MaskedGradientPads(
     Message, disclosure=BLINDED, learns="for each of the sender's weights a number that is uniform modulo n"
 ):
-    g: CipherVec  # (d_P,)
+    g: CipherVec  # (groups d_P,)
 
 
 @dataclass(eq=False)
@@ -183,11 +187,11 @@ def arbiter(
     slots: Slots,
     columns: Mapping[str, int],
     bounds: tuple[int, int],
-    penalty_shift: int,
+    penalty_shift: int | None,
     name: bytes,
 ) -> Pads:
     """The arbiter's side.  columns: by data party how many weights it has; bounds: the fewest and the most rows of a
-    batch.  Learns how many there are."""
+    batch; penalty_shift: None where no L2 term is prepared.  Learns how many rows there are."""
     u, predictor, rows = serve_predictors(session, key, slots, columns, bounds, penalty_shift, name)  # 1
     r = drawn(session, "residual pad", slots.passes, rows, slots.g_bits, name)
     parties = [session.channels[party] for party in columns]
@@ -199,7 +203,7 @@ def arbiter(
     gradient = dict[str, list[PlainVec]]()
     for channel in parties:
         g = channel.recv(MaskedGradientPads).g
-        check_lengths(channel.peer, columns[channel.peer], g, what="gradients")
+        check_lengths(channel.peer, slots.groups * columns[channel.peer], g, what="gradients")
         gradient[channel.peer] = slots.cut_columns(key.open_whole(g))  # 3
     return Pads(predictor, gradient, u, r)
 
@@ -226,8 +230,7 @@ def serve_predictors(
     penalty_shift: int | None,
     name: bytes,
 ) -> tuple[dict[str, list[PlainVec]], list[PlainVec | None], int]:
-    """Step 1 at the arbiter: u, its shares of X u, and the number of rows.  penalty_shift: None where predictors alone
-    are prepared."""
+    """Step 1 at the arbiter: u, its shares of X u, and the number of rows.  penalty_shift: None without an L2 term."""
     u = {
         party: drawn(session, f"weight pad {party}", slots.passes, count, slots.g_bits, name)
         for party, count in columns.items()
@@ -253,16 +256,25 @@ def serve_predictors(
 
 def gradient_pads(session: Session, slots: Slots, block: Block, moved: CipherVec, name: bytes) -> list[PlainVec]:
     """Step 2 at a data party: its shares of P^T r + Q u."""
-    g = moved.matmul(block.penalty)
+    g = by_group(slots, moved, lambda one: one.matmul(block.penalty))
     for part in parts(len(block)):
         r = session.arbiter.recv(PreparedResiduals, part).r
-        check_lengths(session.roles.arbiter, len(part), r)
-        g = g + r.t_matmul(block.preconditioned[part.rows])
+        check_lengths(session.roles.arbiter, slots.groups * len(part), r)
+        rows = block.preconditioned[part.rows]
+        g = g + by_group(slots, r, functools.partial(CipherVec.t_matmul, matrix=rows))
         row_blocks.taken(session.arbiter, part)
     mask = g.key.uniform(session.seed("gradient pad", name + g.digest()), len(g))
     g = g.add_plain(mask).rerandomise(session.seed("masked gradient pads", name), to_holder=True)
     session.arbiter.send(MaskedGradientPads(g))
     return slots.cut_columns(-mask)
+
+
+def by_group(slots: Slots, values: CipherVec, of_one: Callable[[CipherVec], CipherVec]) -> CipherVec:
+    """What is computed of each group's part of a vector, one after the other."""
+    if slots.groups == 1:
+        return of_one(values)
+    groups = np.split(np.arange(len(values)), slots.groups)
+    return functools.reduce(CipherVec.concat, [of_one(values.take(group)) for group in groups])
 
 
 def joined(blocks: list[list[PlainVec]]) -> list[PlainVec | None]:
@@ -273,7 +285,7 @@ def joined(blocks: list[list[PlainVec]]) -> list[PlainVec | None]:
 def receive_weights(session: Session, slots: Slots, block: Block, *, trains: bool) -> PreparedWeights:
     theirs = session.arbiter.recv(PreparedWeights)
     check_lengths(session.roles.arbiter, slots.rows * block.width, theirs.bases, what="weights")
-    check_lengths(session.roles.arbiter, block.width if trains else 0, theirs.moved, what="weights")
+    check_lengths(session.roles.arbiter, slots.groups * block.terms if trains else 0, theirs.moved, what="weights")
     return theirs
 
 

@@ -2,7 +2,8 @@
 shares.  Nothing here touches a channel.
 
 A ciphertext of predictors holds, for k rows, the numbers of K iterations: row i, iteration t at bit (i K + t) width.  One of gradients or
-residuals holds K numbers of one column or row.  A slot is read modulo 2^bits and is OVERLAP bits wider:
+residuals holds K numbers of one column or row, or those of a group of the K iterations, whose slots are wider.  A slot is read modulo 2^bits
+and is OVERLAP bits wider:
 
     | row 1, t = 1 | row 1, t = 0 | row 0, t = 1 | row 0, t = 0 |      width = bits + OVERLAP
 
@@ -44,6 +45,7 @@ class Slots:
     rows: int  # that share a ciphertext of predictors
     z_bits: int
     g_bits: int
+    groups: int = 1  # of iterations: each has its own ciphertext of gradients, or of residuals
 
     @classmethod
     def of_all(cls, plain_bits: int, z_bits: int, gradient_bits: int, passes: int) -> list[Slots]:
@@ -73,6 +75,12 @@ class Slots:
     def of_predictors(self, passes: int) -> Slots:
         """The layout of this number of evaluations, of which predictors alone are prepared, under the same key."""
         return replace(self, passes=passes, rows=max(1, self.rows * self.passes // passes))
+
+    @property
+    def group_sizes(self) -> list[int]:
+        """How many iterations each group has."""
+        k, count = self.passes, self.groups
+        return [k * (g + 1) // count - k * g // count for g in range(count)]
 
     @property
     def z_width(self) -> int:
@@ -109,12 +117,21 @@ class Slots:
         return PlainVec.join([one.shift_left(i * self.passes * self.z_width) for i in range(self.rows)])
 
     def columns(self, numbers: Sequence[PlainVec]) -> PlainVec:
-        """(m,) one integer out of the numbers of all iterations, each (m,) below 2^(g_bits - 1)."""
-        return PlainVec.join(numbers).stack(self.g_width, len(numbers))
+        """(groups m,) one integer out of the numbers of a group of iterations, each (m,) below 2^(g_bits - 1); group
+        after group."""
+        found, first = list[PlainVec](), 0
+        for size in self.group_sizes:
+            found.append(PlainVec.join(numbers[first : first + size]).stack(self.g_width, size))
+            first += size
+        return PlainVec.join(found)
 
     def cut_columns(self, share: PlainVec) -> list[PlainVec]:
-        """The numbers of each iteration, (m,) modulo 2^g_bits, in a share (m,) of a sum of `columns`."""
-        return [cut(share, t * self.g_width, self.g_bits) for t in range(self.passes)]
+        """The numbers of each iteration, (m,) modulo 2^g_bits, in a share (groups m,) of a sum of `columns`."""
+        found, m = list[PlainVec](), len(share) // self.groups
+        for g, size in enumerate(self.group_sizes):
+            one = share.slice(g * m, (g + 1) * m)
+            found += [cut(one, t * self.g_width, self.g_bits) for t in range(size)]
+        return found
 
     def cut_rows(self, share: PlainVec, rows: int) -> list[PlainVec]:
         """The numbers of each iteration, (rows,) modulo 2^z_bits, in a share (packs,) of products of `laid` rows with

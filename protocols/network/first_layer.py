@@ -71,17 +71,15 @@ class UnitPads:
 def spend(plan: Plan, groups: list[Pads], epoch: int) -> UnitPads:
     """The pads of an epoch of a chunk, over one batch; groups: as `Plan.slots`."""
     units = plan.terms.units
-    if len(groups) == 1:
-        return UnitPads([groups[0].spend(epoch * units + k) for k in range(units)])
-    found = [pads.spend(k) for pads, slots in zip(groups, plan.slots, strict=True) for k in range(slots.passes)]
-    return UnitPads(found)
+    places = [(pads, t) for pads, slots in zip(groups, plan.slots, strict=True) for t in range(slots.passes)]
+    return UnitPads([pads.spend(t) for pads, t in places[epoch * units : (epoch + 1) * units]])
 
 
 def block_of(x: NDArray[np.float64], *, intercept: bool) -> Block:
     """A data party's columns (n, d), standardised and limited, as integers; with `intercept` a last column of ones, by
     which the guest has the units' intercepts."""
     fixed = fixed_point(x, intercept)
-    return Block(fixed, fixed, np.zeros((fixed.shape[1], fixed.shape[1]), np.int64), 0, intercept)
+    return Block(fixed, fixed, np.zeros((fixed.shape[1], 0), np.int64), 0, intercept)
 
 
 def prepare_guest(session: Session, plan: Plan, block: Block, name: bytes, *, trains: bool = True) -> list[Pads]:
@@ -95,7 +93,7 @@ def prepare_host(session: Session, plan: Plan, block: Block, name: bytes, *, tra
 def prepare_arbiter(
     session: Session, key: DecryptionKey, plan: Plan, columns: Mapping[str, int], rows: int, name: bytes
 ) -> list[Pads]:
-    return [preparation.arbiter(session, key, s, columns, (rows, rows), 0, name) for s in plan.slots]
+    return [preparation.arbiter(session, key, s, columns, (rows, rows), None, name) for s in plan.slots]
 
 
 def forward_guest(

@@ -27,6 +27,7 @@ from protocols.glm.progress import MOST_VERDICTS
 from protocols.glm.slots import SPILL, Slots
 from protocols.network.activations import FRACTION, RANGE, Activation, Curves, Family, hidden
 from protocols.network.dealt import Product, Scheme
+from protocols.network.layout import Packing
 from protocols.network.ring import Shape
 from protocols.network.watch import Stopping
 from protocols.randomness import Seed
@@ -123,13 +124,10 @@ class Plan:
         clip = max(0, math.ceil(math.log2(self.terms.clip)))
         bits = rows_log2(self.batch_rows[1]) + FEATURE + clip + FRACTION + DELTA
         z_bits = RANGE[self.terms.activation] + 1 + UNIT
-        units, epochs = self.terms.units, self.terms.epochs
         one = Slots.of_all(self.plain_bits, z_bits, bits, 1)[0]
-        fits = min(one.rows, (self.plain_bits + HEAD_ROOM - SIGMA - SPILL) // one.g_width)
-        if units <= fits:
-            return [one.of_predictors(min(fits // units, epochs) * units)]
-        groups = -(-units // fits)
-        return [one.of_predictors(units * (k + 1) // groups - units * k // groups) for k in range(groups)]
+        fits = (self.plain_bits + HEAD_ROOM - SIGMA - SPILL) // one.g_width
+        packing = Packing(one, fits, self.rows, self.batch_rows[1])
+        return packing.layouts(self.terms.units, self.terms.epochs)
 
     @property
     def together(self) -> int:

@@ -38,7 +38,7 @@ def counts(work: NetworkWork, key_bits: int) -> Counts:
     """All steps."""
     plan, widths, hosts = plan_of(work, key_bits), prepared.widths_of(work), work.hosts
     rows, made = work.rows / plan.batches, plan.batches * len(plan.chunks)
-    found = [prepared.chunk(slots, rows, widths, key_bits, sealed=False) for slots in plan.slots]
+    found = [prepared.chunk(slots, rows, widths, key_bits, sealed=False, penalised=False) for slots in plan.slots]
     looks = evaluations(work, key_bits)
     products, path = (made * sum(getattr(one, name) for one in found) for name in ("products", "path_products"))
     # iterations in the clear are counted below, for the epochs that are made

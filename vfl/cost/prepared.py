@@ -57,20 +57,25 @@ def matrix(bases: float, results: float, bits: int) -> float:
     return min(found)
 
 
-def chunk(slots: Slots, rows: float, widths: Sequence[int], key_bits: int, *, sealed: bool) -> Counts:
-    """One chunk over these rows; widths: how many weights each data party has, the guest first."""
+def chunk(
+    slots: Slots, rows: float, widths: Sequence[int], key_bits: int, *, sealed: bool, penalised: bool = True
+) -> Counts:
+    """One chunk over these rows; widths: how many weights each data party has, the guest first; penalised: whether an
+    L2 term is prepared."""
     packs, size, long = -(-rows // slots.rows), key_bits / 4, key_bits + HOLDER_MARGIN
     predictors = [matrix(d * slots.rows, packs, FEATURE) for d in widths]
-    gradients = [matrix(rows, d, PRECONDITIONED) + powers(long, d) + d * d for d in widths]
-    weights = sum(powers(key_bits / 4, d * slots.rows) + powers(key_bits / 4, d) for d in widths)
-    residuals, hosts, all_d = powers(key_bits / 4, rows), len(widths) - 1, sum(widths)  # modulo p^2 and q^2: a half
-    opened = OPEN[key_bits] * (packs + all_d)
+    groups, terms = slots.groups, slots.groups * penalised
+    gradients = [groups * matrix(rows, d, PRECONDITIONED) + powers(long, groups * d) + terms * d * d for d in widths]
+    weights = sum(powers(key_bits / 4, d * slots.rows) + terms * powers(key_bits / 4, d) for d in widths)
+    residuals, hosts = powers(key_bits / 4, groups * rows), len(widths) - 1  # modulo p^2 and q^2: a half
+    all_d = sum(widths)
+    opened = OPEN[key_bits] * (packs + groups * all_d)
     factors, guests = powers(key_bits / 2, packs), predictors[0] + powers(long, packs) + packs * hosts
     every = weights + sum(predictors[1:]) + hosts * factors + guests + residuals + sum(gradients) + opened
     path = weights + max(predictors[1:]) + factors + guests + residuals + max(gradients) + opened
-    sent = size * (all_d * (slots.rows + 1) + packs * (hosts + 1) + rows * (hosts + 1) + all_d)
+    sent = size * (all_d * (slots.rows + terms) + packs * (hosts + 1) + groups * (rows * (hosts + 1) + all_d))
     online = slots.passes * rows * (ONLINE + 24.0 * (hosts - 1) + (LINK if sealed else 8.0))
-    path_sent = size * (all_d * (slots.rows + 1) + 2 * packs + rows + all_d) + online
+    path_sent = size * (all_d * (slots.rows + terms) + 2 * packs + groups * (rows + all_d)) + online
     return Counts(every, path, sent + online, path_sent, 6 + slots.passes * (7 if sealed else 4))
 
 

@@ -92,14 +92,16 @@ def test_a_planted_swap_of_two_rows_or_iterations_shows() -> None:
     assert ints(turned.cut_rows(packed, 3)) != exact[:2]
 
 
-@pytest.mark.parametrize("slots", [SMALL, Slots(17, 2, 48, 102)])
+@pytest.mark.parametrize("slots", [SMALL, Slots(17, 2, 48, 102), Slots(33, 1, 48, 102, groups=2)])
 def test_a_column_s_sums_come_out_of_its_own_slots(slots: Slots) -> None:
     rng = np.random.default_rng(1)
     p, half = rng.integers(-(2**20), 2**20, size=(50, 3)), 1 << (slots.g_bits - 1)
     numbers = [[-half] * 50, [half - 1] * 50, *([seed("r").integers(50, slots.g_bits).to_ints()] * slots.passes)]
     r = [PlainVec.from_ints(one) for one in numbers[: slots.passes]]
-    share = seed("mask").integers(3, 1500)
-    parts = slots.cut_columns(slots.columns(r).t_matmul(p) + share), slots.cut_columns(-share)
+    share = seed("mask").integers(3 * slots.groups, 1500)
+    packed = slots.columns(r)
+    sums = [packed.slice(50 * g, 50 * (g + 1)).t_matmul(p) for g in range(slots.groups)]
+    parts = slots.cut_columns(PlainVec.join(sums) + share), slots.cut_columns(-share)
     bound = 2 + int(np.abs(p).sum(axis=0).max()) // 2**OVERLAP
     for t in range(slots.passes):
         exact = r[t].t_matmul(p).to_ints()

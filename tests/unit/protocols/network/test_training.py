@@ -71,6 +71,15 @@ def test_several_epochs_share_a_chunk() -> None:
     assert apart(terms, scheme=Identity(1024)) < TABLE
 
 
+@pytest.mark.parametrize(("units", "epochs", "layout"), [(16, 2, [(32, 2)]), (12, 4, [(16, 1), (16, 1), (16, 1)])])
+def test_plaintexts_of_several_epochs(units: int, epochs: int, layout: list[tuple[int, int]]) -> None:
+    """With two groups of gradients in one plaintext of weights; and plaintexts that begin within an epoch."""
+    terms, scheme = replace(TERMS, hidden=(units,), epochs=epochs, rate=0.2), Identity(2048)
+    plan = Plan(terms, 40, scheme.generate("a", first_seed()).public.plain_bits)
+    assert [(one.passes, one.groups) for one in plan.slots] == layout
+    assert apart(terms, scheme=scheme) < TABLE
+
+
 def first_seed() -> Any:
     from protocols.randomness import Seed
 

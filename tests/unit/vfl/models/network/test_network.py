@@ -222,11 +222,13 @@ def test_values_and_slopes() -> None:
 
 
 def test_a_job_of_several_hosts_needs_a_permission(tmp_path: Path) -> None:
-    text = starter_job(kind="mlp-classifier", hosts=("shop", "other"))
+    text = starter_job(kind="mlp-classifier", hosts=("shop", "other")).replace("[16]", "[4, 2]")
     assert '"dealer-collusion"' in text
     assert "dealer-collusion" not in starter_job(kind="mlp-classifier", hosts=("shop",))
     (tmp_path / "job.toml").write_text(text)
-    assert "dealer-collusion" in needed_permits(load_job(tmp_path / "job.toml"))
+    job = load_job(tmp_path / "job.toml")
+    assert job.model.hidden_layer_sizes == (4, 2)
+    assert "dealer-collusion" in needed_permits(job)
     (tmp_path / "job.toml").write_text(text.replace('  "dealer-collusion",\n', ""))
     with pytest.raises(ConfigError, match="dealer-collusion"):
         load_job(tmp_path / "job.toml")
