@@ -1,5 +1,5 @@
-"""Whole transcripts of a network's training and scoring: everything in the clear is a one-time pad, declared, or the
-scores; and each check catches a planted fault."""
+"""Whole transcripts of a network's training and scoring, of two layers with two hosts: everything in the clear is a
+one-time pad, declared, or the scores; and each check catches a planted fault."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ from tests.unit.protocols.network.test_scoring import Scorer
 from tests.unit.protocols.network.test_stopping import STOPS, Trained
 from tools.leakage_page import declared
 
-SMALL = replace(TERMS, epochs=2, batch_size=12)
+SMALL, WIDTHS = replace(TERMS, hidden=(3, 2), epochs=2, batch_size=12), (2, 2, 1)
+PARTIES = ("guest", "host1", "host2", "arbiter")
 # what says nothing of a value, by its type: seeds, names, sizes, DPF keys
 SIZES = {"Columns", "NetworkStart", "RowOrder", "BatchRows", "BlockTaken", "ScoringStart", "ScoresAdded"}
 NAMES = {"ChunkNonce", "ChunkNonces", "TrainingStored", "AllStored", "PublicKeyOffer", "HeldShares", "ChosenShare"}
+KEYS = {"MaskKey", "MaskKeys"}  # public ones, of the hosts' masks
 SEEDS = {"Deal", "LayerSeed", "ProductDeal"}
 PADS: dict[str, int] = {  # bits of the modulus in which its numbers are uniform
     **dict.fromkeys(("PaddedFactor", "LayerProducts", "ErrorShare"), 128),
@@ -42,10 +44,9 @@ ONE_STEP = replace(SMALL, epochs=1, batch_size=24)  # after which a fault does n
 
 
 def trained(terms: Terms = SMALL) -> list[Sent]:
-    blocks, y = problem(n=24)
+    blocks, y = problem(n=24, widths=WIDTHS)
     transcript = list[Sent]()
-    parties = ("guest", "host1", "arbiter")
-    run(blocks, y, terms, TOY, taps={party: [Recording(party, transcript)] for party in parties})
+    run(blocks, y, terms, TOY, taps={party: [Recording(party, transcript)] for party in PARTIES})
     return transcript
 
 
@@ -79,7 +80,7 @@ def test_what_travels_in_training(transcript: list[Sent]) -> None:
     assert audit.undeclared(transcript, declared()) == []
     kinds = {sent.kind for sent in transcript}
     assert {k.kind for k in kinds if k.disclosure is Disclosure.REVEALED} == {"EdgeShare"}
-    assert {k.kind for k in kinds if k.disclosure is Disclosure.PUBLIC} <= SIZES | NAMES
+    assert {k.kind for k in kinds if k.disclosure is Disclosure.PUBLIC} <= SIZES | NAMES | KEYS
     clear = {k.kind for k in kinds if k.disclosure is Disclosure.BLINDED}
     pads = {"WeightsLessPad", "MeanLessPad", "ResidualLessPad", "MaskedPads", "MaskedGradientPads"}
     assert clear == pads | SEEDS - {"ProductDeal"} | {"LayerProducts", "PaddedFactor", "PaddedPredictor"} | {
@@ -105,24 +106,27 @@ def test_what_travels_in_scoring() -> None:
     assert audit.undeclared(transcript, declared()) == []
     kinds = {sent.kind for sent in transcript}
     assert {k.kind for k in kinds if k.disclosure is Disclosure.REVEALED} == OPENED
-    assert {k.kind for k in kinds if k.disclosure is Disclosure.PUBLIC} <= SIZES | NAMES
+    assert {k.kind for k in kinds if k.disclosure is Disclosure.PUBLIC} <= SIZES | NAMES | KEYS
     pads = {kind: n for kind, n in PADS.items() if any(s.kind.kind == kind for s in transcript)}
     assert set(pads) == set(PADS) - {"PaddedPredictor"}
     assert not_uniform(transcript, pads) == set()
     once = scored(1)
-    assert not_uniform(once, {"RowPads": 64, "ResharedSums": 64, "NetworkScores": 128}) == set()
+    assert not_uniform(once, {"RowPads": 64, "NetworkScores": 128}) == set()
+    sums = numbers(once, "ResharedSums")["arbiter"]
+    for values, bits in ((sums[:120], 64), (sums[120:], 128)):  # of the first layer, and of the second
+        assert not audit.not_uniform([v << (256 - bits) for v in values], 256)
 
 
 def scored(times: int) -> list[Sent]:
     """Of several scorings of the same rows."""
-    transcript, one = list[Sent](), Scorer(SMALL)
+    transcript, one = list[Sent](), Scorer(SMALL, WIDTHS)
     for _ in range(times):
-        one.scores(one.blocks, list(range(40)), {p: [Recording(p, transcript)] for p in ("guest", "host1", "arbiter")})
+        one.scores(one.blocks, list(range(40)), {p: [Recording(p, transcript)] for p in PARTIES})
     return transcript
 
 
 class Held:
-    """The sums as the arbiter has them: its share when they were shared anew."""
+    """The sums as the arbiter has them, as 128-bit numbers: its share when they were shared anew."""
 
     def __init__(self, patch: pytest.MonkeyPatch, *, padded: bool = True) -> None:
         self.values, honest = list[int](), scoring.reshared
@@ -130,7 +134,7 @@ class Held:
         def reshared(session: Any, bits: int, z: PlainVec, pads: PlainVec | None) -> PlainVec:
             pads = pads if padded or pads is None else PlainVec.zeros(len(pads))
             found = honest(session, bits, z, pads)
-            self.values += found.to_ints() if pads is None else []
+            self.values += found.shift_left(128 - bits).to_ints() if session.me == "arbiter" else []
             return found
 
         patch.setattr(scoring, "reshared", reshared)
@@ -140,9 +144,9 @@ def test_a_row_that_is_scored_again_repeats_its_pads_and_nothing_else(monkeypatc
     """As the declarations say: the guest sees that the host's values are the same, the arbiter that all are."""
     held = Held(monkeypatch)
     twice = scored(2)
-    for values in (*numbers(twice, "RowPads").values(), held.values):
+    for values, units in ((numbers(twice, "RowPads")["guest"], 2 * 3), (held.values, 3 + 2)):
         assert values[: len(values) // 2] == values[len(values) // 2 :]
-        assert len(set(values)) == len(values) // 2 == 120
+        assert len(set(values)) == len(values) // 2 == 40 * units
     for kind in ("PaddedFactor", "HiddenParts", "ErrorShare", "NetworkScores", "ResharedSums"):
         for values in numbers(twice, kind).values():
             assert not set(values[: len(values) // 2]) & set(values[len(values) // 2 :])
@@ -152,10 +156,11 @@ def test_the_arbiter_holds_no_sum(monkeypatch: pytest.MonkeyPatch) -> None:
     """And would hold every unit's, where rows had no pads."""
     held = Held(monkeypatch)
     scored(1)
-    assert not audit.not_uniform([value << 192 for value in held.values], 256)
+    assert not audit.not_uniform([value << 128 for value in held.values], 256)
     bare = Held(monkeypatch, padded=False)
     scored(1)
-    assert audit.not_uniform([value << 192 for value in bare.values], 256)
+    for values in (bare.values[:120], bare.values[120:]):
+        assert audit.not_uniform([value << 128 for value in values], 256)
 
 
 class Stopped:
