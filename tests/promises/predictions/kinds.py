@@ -19,6 +19,7 @@ SHORT = {"max_iter": 5, "link": "taylor"}
 BINS = {"max_iter": 5, "link": "taylor", "min_bin_rows": 10, "min_bin_size": 0.05}
 TREES = {"n_estimators": 2, "max_depth": 2, "max_bin": 8, "min_bin_rows": 4}
 UNITS: dict[str, Any] = {"hidden_layer_sizes": (3,), "max_iter": 2}
+STOPS = {"max_iter": 6, "early_stopping": True, "validation_fraction": 0.4, "n_iter_no_change": 1, "tol": 1.0}
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ CASES = {
     "open trees": Case(vfl.BoostedTrees(**TREES, membership="open"), "binary", True, True),
     "trees of numbers": Case(vfl.BoostedTrees(**TREES, objective="reg:squarederror"), "number", True, True),
     "network": Case(vfl.MLPClassifier(**UNITS)),
-    "network, two layers": Case(vfl.MLPRegressor(**UNITS | {"hidden_layer_sizes": (3, 2)}), "number"),
+    "network, two layers": Case(vfl.MLPRegressor(**UNITS | STOPS | {"hidden_layer_sizes": (3, 2)}), "number"),
     "network, one-hot": Case(vfl.MLPClassifier(**UNITS), texts=True, preprocess=vfl.Preprocessing(encode="onehot")),
     "search of networks": Case(vfl.GridSearchCV(vfl.MLPClassifier(**UNITS), {"alpha": [0.1, 1.0]}, cv=2)),
     "search": Case(vfl.GridSearchCV(vfl.LogisticRegression(**SHORT), {"C": [0.1, 1.0]}, cv=2)),

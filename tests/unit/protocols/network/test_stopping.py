@@ -3,6 +3,7 @@ and faults planted in it are found."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ from sklearn.metrics import r2_score
 
 from protocols import network
 from protocols._native import PlainVec
+from protocols.allowance import Allowance
 from protocols.channel import Tap
 from protocols.cipher import Identity, Scheme
 from protocols.errors import ConfigError, RemoteProtocolError, TooFewHeldOut
@@ -32,6 +34,15 @@ from tests.unit.protocols.network.twin import Twin
 KEY = Identity(1024)
 STOPS = replace(TERMS, hidden=(2,), epochs=12, batch_size=45, rate=1.0, alpha=0.0, stopping=Stopping(1e-3, 2))
 ROWS, TRAINED = 120, 85
+
+
+class Counting(Allowance):
+    """At the guest: what hosts learn of labels."""
+
+    told: Mapping[str, Mapping[str, int]] | None = None
+
+    def training(self, numbers: Mapping[str, Mapping[str, int]], *_: Any, **__: Any) -> None:
+        self.told = numbers
 
 
 class Trained:
@@ -68,7 +79,9 @@ class Trained:
         with pytest.MonkeyPatch.context() as patch:
             self.started = Started(patch)
             randomness = {p: ContextFree(p) for p in roles.all}
-            self.found = run_local(roles, programs, scheme, taps=taps, randomness=randomness)
+            self.allowance = Counting()
+            allowances = {p: self.allowance if p == "guest" else Allowance() for p in roles.all}
+            self.found = run_local(roles, programs, scheme, taps=taps, randomness=randomness, allowances=allowances)
         self.terms, self.hosts = terms, list(hosts)
         self.x, self.new = (np.concatenate(part, axis=1) for part in (train, held))
         self.y, self.known, self.weights, self.weigh = y[:TRAINED], y[TRAINED:], own, weights[TRAINED:]
@@ -155,6 +168,11 @@ def test_a_state_is_stored_and_read_again() -> None:
     other.load(watch.save())
     assert (other.made, other.best, other.over) == (1, 1, False)
     assert {name: values.to_ints() for name, values in other.kept[1].items()} == {"W1": [1, -2], "host 1": [3]}
+
+
+def test_what_hosts_learn_of_labels_is_counted_as_one_number() -> None:
+    one = Trained(replace(STOPS, epochs=2), (2, 1, 1))
+    assert one.allowance.told == {"the number of epochs of model 00000000": {"host1": 1, "host2": 1}}
 
 
 # -- what is refused, and planted faults
