@@ -20,7 +20,7 @@ Adversary: honest but curious; what a party that deviates reads is in docs/threa
 Who learns what: guest and arbiter one bit after each epoch, 100 at most; the arbiter besides hardly anything of the
 difference's size (glm/signs.py), how many rows are held out, and that no sum at them is near the edge of a table; hosts
 which epoch was best, from which the end of training follows.
-The signs of one epoch are opened OPENINGS times at most, over all resumes.
+The signs of one epoch are opened OPENINGS times at most, over all resumes: guest and arbiter both count them.
 Loss: of classes the logarithmic loss; of numbers the squared error, whose order is that of R^2.
 Cost per held-out row and epoch: of each unit the predictor of a prepared iteration, without its gradient; look-ups; of
 the last layer's sums two curves or one, and one dealt product.
@@ -174,7 +174,7 @@ def guest(session: Session, look: Look, descent: Descent, pads: UnitPads, model_
         by, first = watch.lowest - loss, np.arange(1)
         value = by.take(first).add_plain(PlainVec.from_ints([-look.least_gain]))
         sign = blinded(session, value, by.take(first + 1), bits, multiple, what)
-        spend(session, f"epoch|{watch.made}|".encode() + model_id)
+        spend(session, watch.evaluation(model_id))
         seed = session.seed("epoch sign", sign.digest())
         session.arbiter.send(EpochSign(sign.rerandomise(seed, to_holder=True)))
     better = session.arbiter.recv(BetterEpoch).better or watch.lowest is None
@@ -196,7 +196,9 @@ def host(session: Session, look: Look, descent: Descent, pads: UnitPads, masks: 
     follow(session, descent, watch.possible)  # 4
 
 
-def arbiter(session: Session, key: DecryptionKey, plan: Plan, descent: Descent, pads: UnitPads) -> None:
+def arbiter(
+    session: Session, key: DecryptionKey, plan: Plan, descent: Descent, pads: UnitPads, model_id: bytes
+) -> None:
     """The same at the arbiter, which opens the sign.  Raises DataError where a sum is near the edge of a table."""
     watch = watched(descent)
     own = {party: descent.shares[party] for party in session.roles.data_parties}
@@ -208,6 +210,7 @@ def arbiter(session: Session, key: DecryptionKey, plan: Plan, descent: Descent, 
     if watch.made > 1:
         value = session.guest.recv(EpochSign).value  # 3
         check_lengths(session.roles.guest, 1, value)
+        spend(session, watch.evaluation(model_id))
         better = key.open(value, key.public.plain_bits).to_ints()[0] >= 0
     session.guest.send(BetterEpoch(better))
     best = watch.judge(better=better)

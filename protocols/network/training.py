@@ -235,7 +235,7 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> Kept:
             share.step(plan, turn.count, turn.pads.gradient(party), UNIT, penalised)  # 3, 4
         descend_further(plan, turn.count, descent, found)
         if turn.held_out is not None:
-            stopping.arbiter(session, key, plan, descent, turn.held_out)
+            stopping.arbiter(session, key, plan, descent, turn.held_out, start.model_id)
     attempts.end(session, start.model_id)
     words = {party: matrix(descent.shares[party], terms) for party in columns}
     words[session.roles.guest] = np.concatenate([words[session.roles.guest], laid(descent, terms)], axis=1)

@@ -50,6 +50,10 @@ class Watch:
         self.kept = {epoch: one for epoch, one in self.kept.items() if epoch >= self._earliest}
         self.kept[self.made] = weights
 
+    def evaluation(self, model_id: bytes) -> bytes:
+        """The name of the verdict after this epoch, whatever attempt it is."""
+        return f"epoch|{self.made}|".encode() + model_id
+
     @property
     def _earliest(self) -> int:
         """The earliest epoch that can be the best, while training continues."""

@@ -30,7 +30,7 @@ class Thief:
             patch.setattr(stopping, "blinded", unblinded)
         self.world = Trained(STOPS)
 
-    def arbiter(self, session: Session, key: Any, plan: Any, descent: Descent, pads: Any) -> None:
+    def arbiter(self, session: Session, key: Any, plan: Any, descent: Descent, pads: Any, _: bytes) -> None:
         watch, own = stopping.watched(descent), dict(descent.shares)
         if watch.made % 2 == 0:
             size = len(own["host1"].weights)

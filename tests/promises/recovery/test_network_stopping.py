@@ -105,10 +105,19 @@ def test_an_arbiter_that_drops_its_connection_is_not_answered_for_ever(monkeypat
 
 
 @pytest.mark.slow
-def test_control_a_guest_that_stores_nothing_answers_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("forgets", [("guest",), ("arbiter",), ("guest", "arbiter")])
+def test_either_of_the_two_that_stores_nothing_is_stopped_by_the_other(
+    monkeypatch: pytest.MonkeyPatch, forgets: tuple[str, ...]
+) -> None:
+    """The control: where both store nothing, there is no end."""
     run = training()
     Dies(monkeypatch, "arbiter", 2, times=100)
-    for _ in range(OPENINGS + 2):
+    for _ in range(OPENINGS):
         assert run.attempt() is None
-        run.keepers["guest"].spent.clear()
-    assert signs(run) == OPENINGS + 2
+        for party in forgets:
+            run.keepers[party].spent.clear()
+    if len(forgets) == 2:
+        assert run.attempt() is None
+        return
+    with pytest.raises(LocalProtocolError, match="opened 4 times"):
+        run.attempt()
