@@ -135,8 +135,8 @@ def ask(session: Session, epoch: GuestEpoch, ids: Sequence[bytes | None], x: NDA
         size = len(epoch.tags[host])
         bits = size.bit_length() - 1
         ours, other = DpfKeys.deal(secret.child(f"keys {host}").secret, -places[host] % size, bits)
-        channel.send(QueryKeys(number, ours))  # 2
-        session.arbiter.send(QueryKeys(number, other))
+        session.arbiter.send(QueryKeys(number, other))  # 2, first to whom it is the longest work
+        channel.send(QueryKeys(number, ours))
         total -= epoch.pads[host][places[host]]
     if packed is not None:
         session.arbiter.send(OwnProducts(packed))

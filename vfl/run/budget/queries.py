@@ -203,7 +203,7 @@ class Settling:
         """Until it is on the disk.  Raises OSError where it cannot be brought there."""
         with self._changed:
             due = self._begun
-            self._changed.wait_for(lambda: self._settled >= due or self._error is not None)
+            self._changed.wait_for(lambda: self._settled >= due or self._error is not None or self._begun < 0)
             if self._error is not None:
                 raise self._error
 
