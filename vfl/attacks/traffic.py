@@ -1,22 +1,27 @@
 """Attack 16: sizes and numbers of messages, which everybody on the wire sees.
 
-Two runs on the same rows, with as many events, that differ only in who is one, must have messages of the same sizes.
+Two runs on the same rows, with as many events, that differ only in who is one, must have messages of the same sizes; so
+must two alignments of as many ids that differ only in which of them are common.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import zlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from protocols.ids import Ids
 from protocols.message import REVEALED
 from vfl.attacks import textbook
+from vfl.attacks.alignments import Aligning
 from vfl.attacks.attack import Attack
 from vfl.attacks.gradients import own_of
 from vfl.attacks.received import kind_of
-from vfl.attacks.scene import Scene
+from vfl.attacks.scene import Run, Scene
 from vfl.taps.transcript import Entry
 
 TOLD = {"ShareLessPad", "DirectionShare", "ProductShare"}
@@ -29,40 +34,85 @@ Sizes = Mapping[tuple[str, str, str], Sequence[int]]  # by sender, receiver and 
 
 class Traffic(Attack):
     number = 16
-    name = "Labels from sizes"
-    who = "each party; of regressions and scorecards also others who see the wire"
+    name = "Labels and members from sizes"
+    who = "each party; of alignments, regressions and scorecards also others who see the wire"
     needs = "the sizes of all messages"
     setting = "none: a message's size follows from the sizes of tables and from what its receiver learns anyway"
-    sentence = "Does the volume of traffic give away who defaulted?"
-    measure = "kinds of messages whose sizes change when other rows are events"
+    sentence = "Does the volume of traffic give away who defaulted, or who is a customer of both?"
+    measure = "kinds of messages whose sizes change when other rows are events, or other ids are common"
     chance = 0.0
     bound = 0.0
     reason = "every message that is not declared as revealing has a size that rows, columns and the job determine"
     succeeds = 1.0
     sizes = (64.0, 32.0, 16.0)
-    size_of = "the bytes by which a message is longer for each additional event among the first half of the rows"
-    textbook_is = "lists of the rows of every node sent to the hosts (SecureBoost)"
+    size_of = "the bytes by which a message is longer for each additional event, or common id, in the first half"
+    textbook_is = (
+        "lists of the rows of every node sent to the hosts (SecureBoost); of an alignment a zipped list of hits"
+    )
+    on = (Scene, Aligning)
 
-    def product(self, scene: Scene, seed: int) -> float:
-        run = scene.again(seed + 1)
-        found = [differing(sizes(run), sizes(other)) for other in relabelled(run)]
-        return float(len(set().union(*found)))
+    def unfit(self, scene: Run) -> str:
+        if isinstance(scene, Aligning) and len(scene.hosts) > 1:
+            return "made for alignments of two parties"
+        every = isinstance(scene, Aligning) and scene.common == len(scene.ids[scene.guest])
+        return "all ids of the guest are common: no others could be" if every else ""
 
-    def planted(self, scene: Scene, seed: int, size: float) -> float:
-        run = scene.again(seed + 1)
-        runs = (run, *relabelled(run))
+    def product(self, scene: Scene | Aligning, seed: int) -> float:
+        runs = alike(scene, seed)
+        return changing([sizes(run) for run in runs])
+
+    def planted(self, scene: Scene | Aligning, seed: int, size: float) -> float:
+        runs = alike(scene, seed)
         seen = [dict(sizes(one)) for one in runs]
         for found, one in zip(seen, runs, strict=True):
-            label = one.asked.federation._tables[one.guest].label
-            assert label is not None
-            y = (label == label.max()).to_numpy()
-            found["guest", "host", "planted"] = [1000 + int(size) * int(y[: len(y) // 2].sum())]
-        return float(len(set().union(*(differing(seen[0], other) for other in seen[1:]))))
+            inside = marked(one)
+            found["guest", "host", "planted"] = [1000 + int(size) * int(inside[: len(inside) // 2].sum())]
+        return changing(seen)
 
-    def textbook(self, scene: Scene, seed: int) -> float:
-        run = scene.again(seed + 1)
-        found = [differing(nodes(run), nodes(other)) for other in relabelled(run)]
-        return float(len(set().union(*found)))
+    def textbook(self, scene: Scene | Aligning, seed: int) -> float:
+        runs = alike(scene, seed)
+        return changing([nodes(run) if isinstance(run, Scene) else zipped(run) for run in runs])
+
+
+def alike(scene: Scene | Aligning, seed: int) -> Sequence[Scene | Aligning]:
+    """A run, and two that differ from it in what sizes must not tell."""
+    if isinstance(scene, Aligning):
+        return (scene, *(scene.of(other) for other in regrouped(scene)))
+    run = scene.again(seed + 1)
+    return (run, *relabelled(run))
+
+
+def changing(seen: Sequence[Sizes]) -> float:
+    """How many kinds of messages have other sizes in the first run than in another one."""
+    return float(len(set().union(*(differing(seen[0], other) for other in seen[1:]))))
+
+
+def marked(run: Scene | Aligning) -> NDArray[np.bool_]:
+    """Of each row of the guest, whether it is an event, or common to both."""
+    if isinstance(run, Scene):
+        label = run.asked.federation._tables[run.guest].label
+        assert label is not None
+        return np.asarray(label == label.max())
+    theirs = set(run.ids[run.hosts[0]])
+    return np.array([name in theirs for name in run.ids[run.guest]])
+
+
+def regrouped(run: Aligning) -> list[dict[str, tuple[Ids, ...]]]:
+    """Lists as long, of which as many ids are common: the first of the guest's, and some that are drawn."""
+    host, found, count = run.hosts[0], list[dict[str, tuple[Ids, ...]]](), len(run.ids[run.guest])
+    for order in (np.arange(count), np.random.default_rng(16).permutation(count)):
+        keys = list[Ids]()
+        for own, theirs in zip(run.keys[run.guest], run.keys[host], strict=True):
+            mine, known = list(own), set(own)
+            kept = [name for name in theirs if name not in known]
+            keys.append(Ids.of(kept + [mine[k] for k in order[: len(theirs) - len(kept)]]))
+        found.append(dict(run.keys) | {host: tuple(keys)})
+    return found
+
+
+def zipped(run: Aligning) -> Sizes:
+    """Of a list that says of each of the guest's ids whether it is common."""
+    return {(run.hosts[0], run.guest, "zipped hits"): [len(zlib.compress(np.packbits(marked(run)).tobytes()))]}
 
 
 def relabelled(run: Scene) -> list[Scene]:
@@ -79,7 +129,7 @@ def relabelled(run: Scene) -> list[Scene]:
     return found
 
 
-def sizes(run: Scene) -> Sizes:
+def sizes(run: Run) -> Sizes:
     """Of everything whose content stays hidden from its receiver."""
     found = dict[tuple[str, str, str], list[int]]()
     for receiver, transcript in run.seen.items():

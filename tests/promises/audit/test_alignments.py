@@ -74,7 +74,7 @@ def test_attacks_on_ids_are_tried_and_the_others_say_why_not() -> None:
     assert [one.attack.number for one in found.tried] == [1]
     assert found.holds
     assert len(found.untried) == len(ATTACKS) - 1
-    assert sum(why == Aligning.without for why in found.untried.values()) == len(ATTACKS) - 2
+    assert sum(why == Aligning.without for why in found.untried.values()) == len(ATTACKS) - 3
     page = render(found.as_dict())
     assert "alignment on 400 common rows" in page
     assert "columns: " not in page.partition("<main>")[0].partition("<body>")[2]
@@ -90,6 +90,8 @@ def test_what_only_a_model_takes_is_refused_without_one() -> None:
 def test_a_party_audits_its_own_alignment(tmp_path: Path) -> None:
     run = aligned()
     found = own_run.audit_run(folder_of(run, "telecom", tmp_path), seeds=2)
+    assert [one.attack.number for one in found.tried] == [1, 16]
+    assert all(one.textbook.mean > one.attack.bound for one in found.tried)
     assert found.holds, [check for check in found.checks if not check["holds"]]
     assert found.about["source"] == "a twin of this alignment"
     assert found.about["rows"] == run.rows == 200
