@@ -19,7 +19,7 @@ centred modulo 2^128, and add up as integers but with a probability of |L| 2^-12
 Who learns what: arbiter and guest whether the loss of each round is lower than all before it, the arbiter besides
 hardly anything of the difference's size (signs.py); hosts whether it still improves, and how many rounds the model
 keeps.
-Signs of one round are opened OPENINGS times at most, over all resumes.
+Signs of one round are opened OPENINGS times at most, over all resumes: guest and arbiter each count them.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def guest(
         by, first = lowest - loss, np.arange(1)
         value = by.take(first).add_plain(PlainVec.from_ints([-1]))
         sign = blinded(session, value, by.take(first + 1), bits, multiple, "held-out loss")
-        spend(session, label.encode())
+        spend(session, name_of(keys, session.roles.arbiter, label))
         seed = session.seed("held-out sign", sign.digest())
         session.arbiter.send(HeldOutSign(sign.rerandomise(seed, to_holder=True)))
     return loss if session.arbiter.recv(LowerLoss).lower or lowest is None else lowest
@@ -183,9 +183,15 @@ def arbiter(
     if not first:
         value = session.guest.recv(HeldOutSign).value
         check_lengths(session.roles.guest, 1, value)
+        spend(session, name_of(keys, session.roles.guest, label))
         lower = key.open(value, key.public.plain_bits).to_ints()[0] >= 0
     session.guest.send(LowerLoss(lower))
     return lower
+
+
+def name_of(keys: PairKeys, other: str, label: str) -> bytes:
+    """At guest and arbiter, of this round's signs in this training alone, of several in a search."""
+    return keys.with_(other, f"{label} signs").secret
 
 
 def value_bits(scale: Scale, rows: int) -> int:

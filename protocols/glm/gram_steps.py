@@ -192,13 +192,14 @@ def arbiter(
     columns: Mapping[str, int],
     penalised: Mapping[str, int],
     models: int,
+    model_id: bytes,
 ) -> list[dict[str, Share]]:
     """The arbiter's shares of all weights, of each model; columns, penalised: how many weights each party has, and of
     how many the penalty is."""
     session.absent()  # from gram.py
-    for _ in range(models):
+    for model in range(models):
         shares = {party: Share.start(PlainVec.zeros(count)) for party, count in columns.items()}
-        progress = Judging(shares, settles=terms.settles)
+        progress = Judging(shares, settles=terms.settles, name=(model_id, model))
         serve(session, plan, progress, partial(settling.arbiter, session, key, plan, progress, penalised=penalised))
     return receive(session, columns, models)
 

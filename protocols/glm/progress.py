@@ -61,10 +61,16 @@ class Progress:
     settles: bool = False  # a verdict on the weights may end training (settling.py)
     ends: End = "limit"  # how it ends, if this step is its last
     earlier: dict[int, dict[str, PlainVec]] = field(default_factory=dict)  # shares, by the iterations made
+    name: tuple[bytes, int] = (b"", 0)  # at guest and arbiter, of the model and its number: no other training has it
 
     def __post_init__(self) -> None:
         if self.settles:
             self._keep(0)
+
+    def evaluation(self, what: str, step: Step) -> bytes:
+        """The name of the verdict on `what` after this step, whatever attempt it is."""
+        model_id, number = self.name
+        return f"{what}|{step.number}|{number}|".encode() + model_id
 
     def step(self, planned: Step) -> Step:
         """The factors of this iteration: the plan's, or Nesterov's since momentum began."""
@@ -159,17 +165,10 @@ class Progress:
 
 @dataclass
 class Comparing(Progress):
-    """The same at the guest, which holds the lowest loss so far under the arbiter's key.  name: of the model and its
-    number, which no other training of the run has."""
+    """The same at the guest, which holds the lowest loss so far under the arbiter's key."""
 
     key: EncryptionKey | None = None
     lowest: CipherVec | None = None
-    name: tuple[bytes, int] = (b"", 0)
-
-    def evaluation(self, what: str, step: Step) -> bytes:
-        """The name of the verdict on `what` after this step, whatever attempt it is."""
-        model_id, number = self.name
-        return f"{what}|{step.number}|{number}|".encode() + model_id
 
     def judged(self, code: int, loss: CipherVec, step: Step) -> None:
         """Follows the verdict on this loss."""

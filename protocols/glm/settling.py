@@ -219,6 +219,7 @@ def arbiter(
     session.guest.send(SettlingSum(key.encrypt(rest, session.seed("settling sum", rest.to_bytes()))))
     value = session.guest.recv(SettlingSign).value  # 2
     check_lengths(session.roles.guest, 1, value)
+    spend(session, progress.evaluation("weights", step))
     (found,) = key.open(value, key.public.plain_bits).to_ints()
     code = 1 if found >= 0 else 2 if progress.near else 0
     broadcast([session.channels[p] for p in session.roles.data_parties], Settled(code))  # 3

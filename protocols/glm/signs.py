@@ -88,10 +88,12 @@ def log_uniform(seed: Seed, length: int) -> int:
 
 
 def spend(session: Session, name: bytes) -> None:
-    """Stores on this party's disk that signs of the evaluation of this name are opened; call it before they are sent.
+    """Stores on this party's disk that signs of the evaluation of this name are opened; call it at the guest before
+    they are sent, and at the arbiter before it opens them.
 
-    Each opening answers another question of an arbiter that deviates, and it can ask for one by dropping its
-    connection.  Raises LocalProtocolError when they were opened OPENINGS times, in this process or before."""
+    Each opening answers another question of an arbiter or a guest that deviates, and it can ask for one by dropping its
+    connection: so each counts what the other asks.  Raises LocalProtocolError when they were opened OPENINGS times, in
+    this process or before."""
     for opening in range(OPENINGS):
         if session.course.spend(hashlib.sha256(b"vfl signs|%d|" % opening + name).digest()):
             return

@@ -254,6 +254,7 @@ def arbiter(
     if progress.best:
         values = session.guest.recv(LossSigns).values  # 3
         check_lengths(session.roles.guest, 2, values)
+        spend(session, progress.evaluation("loss", step))
         improved, lower = (value >= 0 for value in key.open(values, key.public.plain_bits).to_ints())
     verdict = Verdict(progress.judge(improved, lower, step))
     broadcast([session.channels[p] for p in session.roles.data_parties], verdict)  # 4

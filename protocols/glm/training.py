@@ -316,7 +316,7 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> Kept:
     columns = {channel.peer: receive_columns(session, channel.peer) for channel in parties}
     penalised = {party: count - (terms.intercept and party == session.roles.guest) for party, count in columns.items()}
     if gram.chosen(session, terms, told, plan, columns) is not None:
-        given = gram_steps.arbiter(session, key, terms, plan, columns, penalised, told.start.models)
+        given = gram_steps.arbiter(session, key, terms, plan, columns, penalised, told.start.models, model_id)
         return keep(session, terms, given, model_id)
     trained = []
     every = chunks.of_models(plan, layouts, told.start.models, told.stopping)
@@ -324,7 +324,7 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> Kept:
     ahead = Ahead.of(session, plan, every, prepare, lambda: key.public.fingerprint, model_id)
     for model in range(told.start.models):
         shares = {party: Share.start(PlainVec.zeros(count)) for party, count in columns.items()}
-        progress = Judging(shares, told.stopping, settles=terms.settles)
+        progress = Judging(shares, told.stopping, settles=terms.settles, name=(model_id, model))
         for planned, ready in chunks.iterate(session, plan, progress, *ahead.model(model)):
             step = progress.step(planned)
             if ready is not None:

@@ -1,8 +1,9 @@
 """The signs of one evaluation are opened a few times at most, however often a party stops right after it: each opening
-answers another question of an arbiter that deviates."""
+answers another question of an arbiter or a guest that deviates."""
 
 from __future__ import annotations
 
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -19,6 +20,7 @@ from protocols.glm.signs import OPENINGS
 from protocols.message import Message
 from protocols.session import Roles, Session
 from tests.promises.recovery.interrupted import Interrupted, Killed
+from tests.promises.recovery.resumed import trees
 
 KINDS = pytest.mark.parametrize(
     ("module", "kind"), [(settling, settling.SettlingSign), (stopping, stopping.LossSigns)], ids=["weights", "loss"]
@@ -92,8 +94,48 @@ def test_control_a_guest_that_stores_nothing_answers_for_ever(
     Drops(run, kind, 100, monkeypatch)
     for _ in range(OPENINGS + 2):
         assert run.attempt() is None
-        run.keepers["guest"].spent.clear()
+        for party in ("guest", "arbiter"):
+            run.keepers[party].spent.clear()
     assert opened(run, kind) == OPENINGS + 2
+
+
+@pytest.mark.parametrize("stores", [True, False], ids=["arbiter", "control"])
+@KINDS
+def test_a_guest_that_drops_its_connection_is_not_answered_for_ever(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, kind: type[Message], stores: bool
+) -> None:
+    """It asks, hears the verdict, and says that it has not; of the arbiter's count there is a control."""
+    run, told = regression(module, prepared=True), module.receive_verdict
+
+    def heard(session: Session, *rest: Any) -> Any:
+        found = told(session, *rest)
+        if session.me == "guest" and opened(run, kind):
+            raise Killed
+        return found
+
+    monkeypatch.setattr(module, "receive_verdict", heard)
+    for _ in range(OPENINGS):
+        assert run.attempt() is None
+        run.keepers["guest"].spent.clear()
+        if not stores:
+            run.keepers["arbiter"].spent.clear()
+    if stores:
+        with pytest.raises(LocalProtocolError, match="opened 4 times and training did not get past it"):
+            run.attempt()
+    else:
+        assert run.attempt() is None
+
+
+def test_each_model_of_a_run_opens_signs_of_its_own() -> None:
+    """As the folds of a search over sealed trees with early stopping: more of them than one evaluation may open."""
+    stops = {"early_stopping_rounds": 1, "n_estimators": 2, "max_depth": 1, "gradient_bits": 16}
+    roles, programs, scheme = trees("sealed", **stops)
+
+    def several(one: Any, session: Session) -> int:
+        return len([one(session) for _ in range(OPENINGS + 1)])
+
+    run = Interrupted(roles, {party: partial(several, one) for party, one in programs.items()}, scheme)
+    assert run.attempt() == dict.fromkeys(programs, OPENINGS + 1)
 
 
 @KINDS
