@@ -41,6 +41,7 @@ class Directions(Attack):
     reason = "no direction reaches the guest; the best of several columns is a little above 0 by chance"
     succeeds = 0.3
     sizes = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02)
+    found = 0.05
     size_of = "the part of the host's splits in the textbook's 40 trees whose directions are opened to the guest"
     textbook_is = (
         "the directions of all of a host's splits in 40 trees of depth 4, which the guest receives (SecureBoost)"

@@ -42,6 +42,7 @@ class OneRow(Attack):
     )
     succeeds = 0.95
     sizes = (20.0, 12.0, 9.0, 7.0, 5.0)
+    found = 5.0
     size_of = "the binary digits after the point of mean losses that are opened in each of 80 steps"
     textbook_is = "the mean loss opened in each of 80 steps, with 20 binary digits after the point"
 

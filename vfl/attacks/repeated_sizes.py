@@ -46,6 +46,7 @@ class RepeatedSizes(Attack):
     )
     succeeds = 0.95
     sizes = (800.0, 400.0, 200.0, 100.0, 50.0)
+    found = 200.0
     size_of = "the number of sizes that are opened, of random halves of 400 ids"
     textbook_is = "sizes as often as the partner asks: 800 of them"
 

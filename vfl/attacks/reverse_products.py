@@ -40,6 +40,7 @@ class ReverseProducts(Attack):
     )
     succeeds = 0.9
     sizes = (80.0, 40.0, 20.0, 10.0)
+    found = 10.0
     size_of = "the iterations whose weights and predictors the two know"
     textbook_is = "gradients that the arbiter opens, and predictors that it opens for the guest (Yang et al. 2019)"
 
