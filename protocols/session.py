@@ -23,6 +23,7 @@ from protocols.allowance import Allowance
 from protocols.channel import Channel
 from protocols.cipher import DecryptionKey, Keyring, Scheme
 from protocols.errors import VFLError
+from protocols.kept import Keep, in_memory
 from protocols.randomness import Randomness, Seed
 from protocols.recovery.checkpoint import ANYWHERE, START, Arrays, CheckpointLog, Growing, Keeper, Position, State
 from protocols.recovery.pad_store import PadStore
@@ -88,12 +89,14 @@ class Session:
         cluster: Cluster | None = None,
         pads: PadStore | None = None,
         ahead: int | None = None,
+        keep: Keep = in_memory,
     ) -> None:
         """keeper: where checkpoints are stored, if the run can be interrupted; goal: the checkpoint from which it
         resumes; allowance: what this party agrees to disclose; cluster: its own workers, if it has some, on which its
         `scheme` may be too (`protocols.cipher.sharded`); pads: where numbers that serve once are stored; ahead: a run
-        that only prepares such numbers, for this many iterations (0: for all)."""
-        self.pads, self.ahead = pads, ahead
+        that only prepares such numbers, for this many iterations (0: for all); keep: where numbers for each row are
+        put that are not needed at once."""
+        self.pads, self.ahead, self.keep = pads, ahead, keep
         self.me, self.roles, self.channels = me, roles, channels
         self.allowance, self.cluster = allowance or Allowance(), cluster
         self.keys, self.scheme, self.observer = keys, scheme, observer or Observer()

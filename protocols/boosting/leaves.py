@@ -14,6 +14,8 @@ Cost for each row and leaf: 6 bytes from the guest, and 6 bytes for each row fro
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +23,7 @@ from protocols.boosting import rings
 from protocols.boosting.keys import PairKeys
 from protocols.boosting.rings import Words
 from protocols.message import BLINDED, Message
-from protocols.parts import parts
+from protocols.parts import Part, parts
 from protocols.row_blocks import pace, taken
 from protocols.session import Session
 
@@ -51,22 +53,25 @@ def host(session: Session, keys: PairKeys, label: str, leaves: int, rows: int) -
         session.arbiter.send(DealtLeaves(rings.to_bytes(rings.dot(b, pads) - rest)), part)
 
 
-def guest(session: Session, keys: PairKeys, label: str, u: Words) -> Words:
-    """u (leaves, rows): what is added to the guest's share of each margin (rows,)."""
-    (leaves, rows), found, masked = u.shape, list[Words](), np.zeros(0, dtype=np.uint64)
+def guest(session: Session, keys: PairKeys, label: str, shape: tuple[int, ...], u: Callable[[Part], Words]) -> Words:
+    """shape: leaves and rows; u: of a block of rows, (leaves, rows).  Returns what is added to the guest's share of
+    each margin (rows,)."""
+    (leaves, rows), found, masked = shape, list[Words](), np.zeros(0, dtype=np.uint64)
     for part in parts(rows, leaves):
         pads, rest = guest_pads(keys, session.roles.hosts[0], part.label(label), leaves, len(part))
         pace([session.arbiter], part)
-        session.arbiter.send(MaskedMembership(rings.to_bytes(u[:, part.rows] - pads)), part)  # 1
+        session.arbiter.send(MaskedMembership(rings.to_bytes(u(part) - pads)), part)  # 1
         if not part.number:
             masked = rings.from_bytes(session.arbiter.recv(MaskedLeaves).values, (leaves,), session.roles.arbiter)
         found.append(rings.dot(masked, pads) + rest)  # 2
     return np.concatenate(found)
 
 
-def arbiter(session: Session, keys: PairKeys, label: str, u: Words, values: NDArray[np.int64]) -> Words:
-    """values (leaves,): what is added to the arbiter's share (rows,)."""
-    leaves, rows = u.shape
+def arbiter(
+    session: Session, keys: PairKeys, label: str, rows: int, u: Callable[[Part], Words], values: NDArray[np.int64]
+) -> Words:
+    """values (leaves,); rows, u: as the guest's.  Returns what is added to the arbiter's share (rows,)."""
+    leaves = len(values)
     helper, leaf = session.roles.hosts[0], values.view(np.uint64)
     b = keys.with_(helper, f"{label} b").words(leaves)
     session.guest.send(MaskedLeaves(rings.to_bytes(leaf - b)))  # 1
@@ -75,7 +80,7 @@ def arbiter(session: Session, keys: PairKeys, label: str, u: Words, values: NDAr
         masked = session.guest.recv(MaskedMembership, part).u
         other = rings.from_bytes(masked, (leaves, len(part)), session.roles.guest)
         rest = rings.from_bytes(dealer.recv(DealtLeaves, part).rest, (len(part),), helper)
-        found.append(rings.dot(leaf, u[:, part.rows] + other) + rest)  # 2
+        found.append(rings.dot(leaf, u(part) + other) + rest)  # 2
         for channel in (session.guest, dealer):
             taken(channel, part)
     return np.concatenate(found)

@@ -72,10 +72,15 @@ class Prepared:
     opened: list[list[PlainVec]] = field(default_factory=list)
     signs: list[Ints] = field(default_factory=list)
 
-    def pads(self, tree: int, level: int) -> PlainVec:
-        """(rows,) r, in [0, 2^bits); tree: its number among those that share plaintexts."""
-        block = self.layout.blocks[tree][level]
-        return join([part_pads(self.seed, block, tree, level, part) for part in parts(self.rows)])
+    def pads(self, tree: int, level: int, first: int, last: int) -> PlainVec:
+        """r of rows `first` to `last`, in [0, 2^bits); tree: its number among those that share plaintexts."""
+        block, found = self.layout.blocks[tree][level], list[PlainVec]()
+        for part in parts(self.rows):
+            start, stop = max(first, part.first), min(last, part.last)
+            if start < stop:
+                drawn = part_pads(self.seed, block, tree, level, part)
+                found.append(drawn.slice(start - part.first, stop - part.first))
+        return join(found)
 
     def candidates(self, owner: int) -> int:
         return len(self.opened[owner][0])
@@ -128,12 +133,16 @@ class Owned:
     order: Ints
     masks: list[PlainVec]
 
-    def answer(self, session: Session, tree: int, level: int, xi: PlainVec) -> PlainVec:
-        """(candidates,) t, from xi (rows,)."""
+    def cells(self, xi: PlainVec, first: int, last: int) -> PlainVec:
+        """xi of rows `first` to `last`, added up by column and bin."""
+        return PlainVec.zeros(0) if self.lefts is None else self.lefts.cells(xi, self.rows[first:last])
+
+    def answer(self, session: Session, tree: int, level: int, cells: PlainVec) -> PlainVec:
+        """(candidates,) t, from the cells of all rows."""
         if self.lefts is None:
             return PlainVec.zeros(0)
         block = self.layout.blocks[tree][level]
-        sums = self.lefts.of(self.lefts.cells(xi, self.rows)).take(self.order)
+        sums = self.lefts.of(cells).take(self.order)
         answer = sums.shift_left(block.guard) - block.window(self.masks[block.plane])
         if block.guard:
             answer = answer + guards(session.seed("guards", answer.to_bytes()), len(self.order))

@@ -32,14 +32,16 @@ Cost of a place, for each row: 24 bytes for x and 6 for u of each pair of messag
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocols._native import PlainVec
 from protocols.boosting import rings
+from protocols.boosting.kept_shares import KeptShares
 from protocols.boosting.keys import PairKeys
 from protocols.boosting.rings import Shares, Words
 from protocols.codec import check_lengths
@@ -52,6 +54,8 @@ from protocols.session import Session
 
 Ints = NDArray[np.int64]
 Bits = NDArray[np.bool_]
+Goes = Callable[[Part], Bits]
+S = TypeVar("S", Shares, KeptShares)
 GUEST = 0
 
 
@@ -160,16 +164,21 @@ class Level:
         return Shares(x, rings.from_bytes(message.u, (places, self.rows), party))
 
 
-def guest(session: Session, keys: PairKeys, level: Level, shares: Shares, owners: Ints, left: Bits) -> Shares:
-    """The guest's shares of the left children: of places without a split (owner below 0) its own shares; left (own
-    places, rows): of its own splits, in order."""
-    found = list[Shares]()
-    for part, here in level.blocks():
-        own = shares.within(part, level.sampled)
-        found.append(guest_block(session, keys, here, own, owners, left[:, part.rows]))
-        if (owners >= 0).any():
-            taken(session.arbiter, part)
-    return Shares.side_by_side(found)
+def guest(
+    session: Session, keys: PairKeys, level: Level, shares: S, owners: Ints, left: Goes, orders: Ints | None
+) -> S:
+    """The guest's shares of the next level (`children`): of places without a split (owner below 0) all rows go left;
+    left: of a block of rows, who goes left at its own splits (own places, rows), in order."""
+
+    def blocks() -> Iterator[Shares]:
+        for part, here in level.blocks():
+            own = shares.within(part, level.sampled)
+            lefts = guest_block(session, keys, here, own, owners, left(part))
+            if (owners >= 0).any():
+                taken(session.arbiter, part)
+            yield children(own, lefts, orders)
+
+    return shares.followed(blocks())
 
 
 def guest_block(session: Session, keys: PairKeys, level: Level, shares: Shares, owners: Ints, left: Bits) -> Shares:
@@ -198,14 +207,17 @@ def guest_block(session: Session, keys: PairKeys, level: Level, shares: Shares, 
     return placed(shares, found)
 
 
-def arbiter(session: Session, keys: PairKeys, level: Level, shares: Shares, owners: Ints) -> Shares:
-    """The arbiter's shares of the left children."""
-    found = list[Shares]()
-    for part, here in level.blocks():
-        if (owners >= 0).any():
-            pace([session.guest], part)
-        found.append(arbiter_block(session, keys, here, shares.within(part, level.sampled), owners))
-    return Shares.side_by_side(found)
+def arbiter(session: Session, keys: PairKeys, level: Level, shares: S, owners: Ints, orders: Ints | None) -> S:
+    """The arbiter's shares of the next level."""
+
+    def blocks() -> Iterator[Shares]:
+        for part, here in level.blocks():
+            if (owners >= 0).any():
+                pace([session.guest], part)
+            own = shares.within(part, level.sampled)
+            yield children(own, arbiter_block(session, keys, here, own, owners), orders)
+
+    return shares.followed(blocks())
 
 
 def arbiter_block(session: Session, keys: PairKeys, level: Level, shares: Shares, owners: Ints) -> Shares:
@@ -229,11 +241,11 @@ def arbiter_block(session: Session, keys: PairKeys, level: Level, shares: Shares
     return placed(shares, found)
 
 
-def host(session: Session, keys: PairKeys, level: Level, left: Bits, of_guest: int) -> None:
-    """A host's part: left (places, rows) of the places that its own splits hold, in order; of_guest: at how many it
-    helps the guest."""
+def host(session: Session, keys: PairKeys, level: Level, left: Goes, of_guest: int) -> None:
+    """A host's part: left: of a block of rows, who goes left at the places that its own splits hold (places, rows), in
+    order; of_guest: at how many it helps the guest."""
     for part, here in level.blocks():
-        host_block(session, keys, here, left[:, part.rows], of_guest)
+        host_block(session, keys, here, left(part), of_guest)
 
 
 def host_block(session: Session, keys: PairKeys, level: Level, left: Bits, of_guest: int) -> None:
@@ -252,20 +264,24 @@ def host_block(session: Session, keys: PairKeys, level: Level, left: Bits, of_gu
 
 
 def children(shares: Shares, lefts: Shares, orders: Ints | None) -> Shares:
-    """The next level's shares: of each place its left child and its right one.  orders (trees, places of the next
-    level): which child of its tree sits at each seat; None: as they come."""
+    """The next level's shares: of each place its left child and its right one, which is the parent less the left.
+    orders (trees, places of the next level): which child of its tree sits at each seat; None: as they come."""
     count, rows = shares.u.shape
     u, x = np.empty((2 * count, rows), np.uint64), dict[int, PlainVec]()
-    seats = np.arange(2 * count)  # of each child, in the order of its parent
-    if orders is not None:
-        first = np.arange(len(orders))[:, None] * orders.shape[1]
-        seats = np.argsort((first + orders).ravel())
-    for place, (left, right) in enumerate(seats.reshape(-1, 2).tolist()):  # one place at a time: no copy of all of them
+    for place, (left, right) in enumerate(seats_of(count, orders).tolist()):  # one place at a time: no copy of all
         u[left] = lefts.u[place]
         np.subtract(shares.u[place], lefts.u[place], out=u[right])
         if shares.x:
             x[left], x[right] = lefts.x[place], rings.sub(shares.x[place], lefts.x[place])
     return Shares(tuple(x[seat] for seat in sorted(x)), u)
+
+
+def seats_of(count: int, orders: Ints | None) -> Ints:
+    """(count, 2): where the left and the right child of each of this number of places sit, counted over all trees."""
+    seats = np.arange(2 * count)
+    if orders is not None:
+        seats = np.argsort((np.arange(len(orders))[:, None] * orders.shape[1] + orders).ravel())
+    return seats.reshape(-1, 2)
 
 
 def own_split_pads(level: Level, seed: Seed, places: int) -> tuple[Words, Shares]:

@@ -7,7 +7,7 @@ small number v add up to v as integers except with probability |v| / 2^127: so t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,8 +32,13 @@ def to_bytes(words: Words) -> bytes:
 
 def from_bytes(data: bytes, shape: tuple[int, ...], sender: str) -> Words:
     """Raises RemoteProtocolError unless the bytes fill the shape."""
+    check_lengths(sender, BYTES * int(np.prod(shape)), data, what="bytes of shares")
+    return unpacked(data, shape)
+
+
+def unpacked(data: bytes, shape: tuple[int, ...]) -> Words:
+    """What `to_bytes` has made of this party's own words."""
     count = int(np.prod(shape))
-    check_lengths(sender, BYTES * count, data, what="bytes of shares")
     wide = np.zeros((count, 8), dtype=np.uint8)
     wide[:, :BYTES] = np.frombuffer(data, dtype=np.uint8).reshape(count, BYTES)
     return wide.view(np.uint64).reshape(shape)
@@ -103,9 +108,9 @@ class Shares:
         x = tuple(v.slice(first, last) for v in self.x) if first < last else ()
         return Shares(x, self.u[:, part.rows])
 
-    @staticmethod
-    def side_by_side(each: Sequence[Shares]) -> Shares:
-        """Those of all blocks of rows."""
+    def followed(self, blocks: Iterable[Shares]) -> Shares:
+        """Others of the same rows, out of those of consecutive blocks of rows."""
+        each = list(blocks)
         having = [shares.x for shares in each if shares.x]
         return Shares(tuple(map(join, zip(*having, strict=True))), np.concatenate([s.u for s in each], axis=1))
 

@@ -47,7 +47,7 @@ to the model's, bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -56,7 +56,7 @@ from numpy.typing import NDArray
 
 from protocols._native import PlainVec
 from protocols.binning.quantile import Binned
-from protocols.boosting import constraints, held_out, prepare, rings
+from protocols.boosting import constraints, held_out, prepare
 from protocols.boosting.blocks import Layout
 from protocols.boosting.constraints import SignsToArbiter
 from protocols.boosting.gradients import Scale, scale_of
@@ -66,7 +66,7 @@ from protocols.boosting.opening import MAX_COLUMNS
 from protocols.boosting.params import Params
 from protocols.boosting.prepare import Owned
 from protocols.boosting.product import Level
-from protocols.boosting.rings import Shares, Words
+from protocols.boosting.rings import Words
 from protocols.codec import Int32s, check_lengths
 from protocols.errors import DataError, RemoteProtocolError
 from protocols.message import BLINDED, PUBLIC, REVEALED, Message
@@ -224,23 +224,6 @@ def first_of(p: Params, joint: int) -> int:
     return p.guest_only_trees + joint // p.num_class
 
 
-def stacked(start: Start, shares: Shares, classes: int) -> list[PlainVec]:
-    """Of each class, a holder's shares at the root or at a level's left children as one number for each row."""
-    places = len(shares.x) // classes
-    return [start.layout.stacked(shares.take(np.arange(k * places, (k + 1) * places))) for k in range(classes)]
-
-
-def answers(
-    session: Session, start: Start, owned: Sequence[Owned], step: range, number: int, level: int, xi: Sequence[PlainVec]
-) -> PlainVec:
-    """Step 5 at an owner: t of each class, one after the other."""
-    found = []
-    for k, rows in enumerate(xi):
-        group, tree = start.place(step, number, k)
-        found.append(owned[group].answer(session, tree, level, rows))
-    return rings.join(found)
-
-
 def prepared_by(session: Session, start: Start, step: range, binned: Binned, party: int) -> list[Owned]:
     """Step 1 at an owner."""
     candidates = binned.candidates(own_columns(start.p, step[0], start.columns, party))
@@ -255,11 +238,6 @@ def candidate(sender: str, owned: Owned, position: int) -> int:
     if not 0 <= position < len(owned.order):
         raise RemoteProtocolError(f"{sender} named an empty position", party=sender)
     return int(owned.order[position])
-
-
-def down(shares: Shares, level: int, p: Params) -> Shares:
-    """What goes down from a level: to the last nodes membership alone."""
-    return shares if level + 1 < p.max_depth else Shares((), shares.u)
 
 
 def level_of(start: Start, number: int, level: int, rows: Ints, n: int) -> Level:

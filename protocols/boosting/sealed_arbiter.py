@@ -4,33 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.boosting import constraints, gradients, held_out, leaves, prepare, product, rings, walk
+from protocols.boosting import constraints, gradients, held_out, leaves, level_sums, prepare, product, rings, walk
 from protocols.boosting.blocks import Layout
 from protocols.boosting.constraints import SignsToArbiter
 from protocols.boosting.keys import agree
+from protocols.boosting.level_sums import LeftChildren, at_root
 from protocols.boosting.levels import unpack_bits
 from protocols.boosting.params import Params
 from protocols.boosting.prepare import Prepared
-from protocols.boosting.rings import Shares, Words
+from protocols.boosting.rings import Words
 from protocols.boosting.sealed import (
-    LevelShares,
     MaskedSums,
     Owners,
     RootSums,
     Start,
     Wins,
-    down,
     first_of,
     layout_of,
     level_of,
     receive_start,
     seats,
-    stacked,
     walked,
 )
 from protocols.boosting.sealed_parts import GUEST, NO_SPLIT, ArbiterTrees, Shape, loaded_shape, saved_shape
@@ -40,7 +39,7 @@ from protocols.codec import check_lengths
 from protocols.errors import PlaintextOverflow
 from protocols.glm.sealed_link import refuse_beyond
 from protocols.recovery.checkpoint import Arrays
-from protocols.row_blocks import receive_vector, send_vector
+from protocols.row_blocks import receive_vector
 from protocols.session import Session
 
 Ints = NDArray[np.int64]
@@ -133,25 +132,23 @@ def arbiter_round(
     p, scale, keys, rows = start.p, start.scale, start.keys, start.rows
     classes, n = p.num_class, len(start.held_out)
     pair, state.beyond = gradients.arbiter(session, keys, scale, f"round {number}", state.margin[:, rows].ravel())  # 2
-    shares = Shares(tuple(rings.cut(pair.x(scale.slots), classes)), np.zeros((classes, n), dtype=np.uint64))
+    shares = at_root(session, start, pair.x(scale.slots), 0)
+    del pair
     owners_of, orders_of, total = (
         list[Ints](),
         [np.zeros((classes, 1), dtype=np.int64)],
         np.zeros((2, classes), dtype=np.int64),
     )
     bounds = Bounds.none(classes)
-    lefts, offers = shares, list[Offer]()
+    offers = list[Offer]()
+    of_class = [(prepared[group], tree) for group, tree in (start.place(step, number, k) for k in range(classes))]
     for level in range(p.max_depth):
-        places, bits = 1 << level, start.layout.bits(level)
-        pads = [
-            prepared[group].pads(tree, level) for group, tree in (start.place(step, number, k) for k in range(classes))
-        ]
-        own = [(s - r).residue(bits) for s, r in zip(stacked(start, lefts, classes), pads, strict=True)]
-        send_vector([session.guest], LevelShares, rings.join(own))  # 4
+        places, lefts = 1 << level, LeftChildren(start, shares, level, orders_of[level])
+        pads = level_sums.arbiter(session, start, lefts, level, of_class)  # 4
         if not level:
             roots = session.guest.recv(RootSums).sums  # 3
             check_lengths(session.roles.guest, classes, roots)
-            whole = (roots + rings.join([r.sum() for r in pads])).residue(bits)
+            whole = (roots + pads).residue(start.layout.bits(level))
             total = np.array(scale.slots.split(whole, 1))[:, 0]
         found = [
             receive_sums(session, start, step, number, level, prepared, party) for party in range(len(start.columns))
@@ -160,11 +157,8 @@ def arbiter_round(
         check_range(session, offers, total[1], n)
         owners, positions, total, bounds = decide(session, start, offers, total, bounds)
         tell_winners(session, owners, positions)  # 6
-        del pads, own
-        shares = down(shares, level, p)
-        lefts = product.arbiter(session, keys, level_of(start, number, level, rows, n), shares, owners)  # 7
         orders = seats(session, keys, session.roles.guest, p, number, level + 1)
-        shares = product.children(shares, lefts, orders)
+        shares = product.arbiter(session, keys, level_of(start, number, level, rows, n), shares, owners, orders)  # 7
         if orders is not None:
             seated = (orders + (np.arange(classes) * orders.shape[1])[:, None]).ravel()
             total, bounds = total[:, seated], bounds.take(seated)
@@ -175,8 +169,8 @@ def arbiter_round(
     exact = leaf_values(p, total[0] * units.g_unit, total[1] * units.h_unit, limits) / scale.margin_unit
     value = np.rint(exact).astype(np.int64).reshape(classes, -1)
     for k in range(classes):
-        u = shares.u.reshape(classes, 1 << p.max_depth, n)[k]
-        state.margin[k] += leaves.arbiter(session, keys, f"leaves {number} {k}", u, value[k])  # 8
+        u = partial(shares.u, k)
+        state.margin[k] += leaves.arbiter(session, keys, f"leaves {number} {k}", n, u, value[k])  # 8
         state.shape = state.shape.plus([o[k] for o in owners_of], [o[k] for o in orders_of[: p.max_depth]])
     state.value = np.vstack([state.value, value])
     if p.early_stopping_rounds:

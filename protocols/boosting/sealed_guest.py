@@ -4,33 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocols.binning.quantile import Binned
-from protocols.boosting import gradients, held_out, leaves, product, rings, twin, walk
+from protocols.boosting import gradients, held_out, leaves, level_sums, product, twin, walk
 from protocols.boosting.blocks import Layout
 from protocols.boosting.ensemble import Ensemble, Rounds
 from protocols.boosting.keys import agree
+from protocols.boosting.level_sums import LeftChildren, LevelSums, at_root
 from protocols.boosting.levels import check_ints, own_columns, pack_bits
 from protocols.boosting.opening import MAX_COLUMNS, SplitColumns
 from protocols.boosting.params import Params
 from protocols.boosting.prepare import Owned
-from protocols.boosting.rings import Shares, Words
+from protocols.boosting.rings import Words
 from protocols.boosting.sealed import (
-    Blocks,
-    LevelShares,
     MaskedSums,
     Owners,
     RootSums,
     SealedStart,
     Start,
     TreeRowOrder,
-    answers,
     candidate,
-    down,
     first_of,
     kept_trees,
     layout_of,
@@ -38,16 +36,16 @@ from protocols.boosting.sealed import (
     other_scale,
     prepared_by,
     seats,
-    stacked,
     walked,
 )
 from protocols.boosting.sealed_parts import GUEST, NO_SPLIT, GuestTrees, Shape, alone, loaded_shape, saved_shape
 from protocols.channel import broadcast
 from protocols.cipher import CipherVec, EncryptionKey, key_offer
 from protocols.codec import check_lengths
+from protocols.parts import Part
 from protocols.randomness import Seed
 from protocols.recovery.checkpoint import Arrays
-from protocols.row_blocks import receive_vector, send_vector
+from protocols.row_blocks import send_vector
 from protocols.session import Session
 
 Ints = NDArray[np.int64]
@@ -212,34 +210,27 @@ def guest_round(
     pair = gradients.guest(
         session, keys, scale, f"round {number}", state.margin[:, rows].ravel(), labels[:, rows].ravel(), weight, inside
     )  # 2
-    shares = Shares(tuple(rings.cut(pair.x(scale.slots), classes)), np.ones((classes, n), dtype=np.uint64))
+    shares = at_root(session, start, pair.x(scale.slots), 1)
+    del pair
     trees, owners_of, orders_of = Winners.empty(p, classes), list[Ints](), [np.zeros((classes, 1), dtype=np.int64)]
-    lefts = shares
     for level in range(p.max_depth):
-        places, blocks = 1 << level, [start.layout.bits(level)]
-        theirs = receive_vector(session.arbiter, LevelShares, classes * len(rows))  # 4
-        xi = [
-            (own + other).residue(blocks[0])
-            for own, other in zip(stacked(start, lefts, classes), rings.cut(theirs, classes), strict=True)
-        ]
+        places, sums = 1 << level, LevelSums(start, owned, step, number, level)
+        roots = level_sums.guest(session, start, LeftChildren(start, shares, level, orders_of[level]), level, sums)  # 4
         if not level:
-            session.arbiter.send(RootSums(rings.join([x.sum().residue(blocks[0]) for x in xi])))  # 3
-        send_vector(session.hosts, Blocks, rings.join(xi))
-        send_vector([session.arbiter], MaskedSums, answers(session, start, owned, step, number, level, xi))  # 5
+            session.arbiter.send(RootSums(roots))  # 3
+        send_vector([session.arbiter], MaskedSums, sums.answers(session))  # 5
         told = session.arbiter.recv(Owners)  # 6
         owners = check_ints(session.roles.arbiter, told.owners, NO_SPLIT, len(session.roles.data_parties), "owners")
         check_lengths(session.roles.arbiter, classes * places, owners, told.positions, what="nodes")
         left = trees.take(session, start, step, number, level, binned, owned, owners == GUEST, told.positions)
-        del theirs, xi
-        shares = down(shares, level, p)
-        lefts = product.guest(session, keys, level_of(start, number, level, rows, n), shares, owners, left)  # 7
         orders = seats(session, keys, session.roles.arbiter, p, number, level + 1)
-        shares = product.children(shares, lefts, orders)
+        products = level_of(start, number, level, rows, n)
+        shares = product.guest(session, keys, products, shares, owners, left, orders)  # 7
         owners_of.append(owners.reshape(classes, places))
         orders_of.append(np.zeros((0, 0), dtype=np.int64) if orders is None else orders)
     for k in range(classes):
-        u = shares.u.reshape(classes, 1 << p.max_depth, n)[k]
-        state.margin[k] += leaves.guest(session, keys, f"leaves {number} {k}", u)  # 8
+        shape, u = (1 << p.max_depth, n), partial(shares.u, k)
+        state.margin[k] += leaves.guest(session, keys, f"leaves {number} {k}", shape, u)  # 8
         state.shape = state.shape.plus([o[k] for o in owners_of], [o[k] for o in orders_of[: p.max_depth]])
     state.feature, state.cut = np.vstack([state.feature, trees.feature]), np.vstack([state.cut, trees.cut])
     state.missing_left = np.vstack([state.missing_left, trees.missing_left])
@@ -275,9 +266,9 @@ class Winners:
         owned: Sequence[Owned],
         mine: Bits,
         positions: NDArray[np.int32],
-    ) -> Bits:
-        """Keeps what won at a level; returns which rows go left there, (own nodes, rows)."""
-        places, left, every = 1 << level, [], np.arange(len(binned))
+    ) -> product.Goes:
+        """Keeps what won at a level; returns which rows of a block go left there, (own nodes, rows)."""
+        places, won = 1 << level, list[tuple[int, int, bool]]()
         for node in np.flatnonzero(mine):
             k, seat = divmod(int(node), places)
             group = owned[start.place(step, number, k)[0]]
@@ -288,5 +279,10 @@ class Winners:
                 found.cut[c],
                 found.missing_left[c],
             )
-            left.append(binned.goes_left(every, int(found.feature[c]), int(found.cut[c]), bool(found.missing_left[c])))
-        return np.array(left, dtype=np.bool_).reshape(len(left), len(binned))
+            won.append((int(found.feature[c]), int(found.cut[c]), bool(found.missing_left[c])))
+
+        def left(part: Part) -> Bits:
+            rows = np.arange(part.first, part.last)
+            return np.array([binned.goes_left(rows, *split) for split in won], dtype=np.bool_).reshape(-1, len(part))
+
+        return left

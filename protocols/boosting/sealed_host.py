@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocols.binning.quantile import Binned
-from protocols.boosting import gradients, held_out, leaves, product, rings, walk
+from protocols.boosting import gradients, held_out, leaves, level_sums, product, walk
 from protocols.boosting.blocks import Layout
 from protocols.boosting.ensemble import HostSplits
 from protocols.boosting.keys import agree
+from protocols.boosting.level_sums import LevelSums
 from protocols.boosting.levels import own_columns
 from protocols.boosting.opening import SplitColumns, party_of
 from protocols.boosting.params import Params
 from protocols.boosting.prepare import Owned
 from protocols.boosting.sealed import (
-    Blocks,
     MaskedSums,
     Start,
     TreeRowOrder,
     Wins,
-    answers,
     candidate,
     first_of,
     kept_trees,
@@ -36,9 +36,10 @@ from protocols.boosting.sealed import (
 from protocols.cipher import key_offer
 from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
+from protocols.parts import Part
 from protocols.randomness import Seed
 from protocols.recovery.checkpoint import Arrays
-from protocols.row_blocks import receive_vector, send_vector
+from protocols.row_blocks import send_vector
 from protocols.session import Session
 
 Ints = NDArray[np.int64]
@@ -120,29 +121,33 @@ def host_round(
 ) -> None:
     p, keys, rows, classes, n = start.p, start.keys, start.rows, start.p.num_class, len(binned)
     gradients.host(session, keys, start.scale, f"round {number}", classes * len(rows))  # 2
-    candidates, every = binned.candidates(own_columns(p, number, start.columns, party_of(session))), np.arange(n)
+    candidates = binned.candidates(own_columns(p, number, start.columns, party_of(session)))
     for level in range(p.max_depth):
         places = 1 << level
-        xi = receive_vector(session.guest, Blocks, classes * len(rows))  # 4
-        if xi.max_bits() > start.layout.bits(level):
-            raise RemoteProtocolError(f"{session.roles.guest} sent shares out of range", party=session.roles.guest)
-        sums = answers(session, start, owned, step, number, level, rings.cut(xi, classes))
-        send_vector([session.arbiter], MaskedSums, sums)  # 5
+        sums = LevelSums(start, owned, step, number, level)
+        level_sums.host(session, start, level, sums)  # 4
+        send_vector([session.arbiter], MaskedSums, sums.answers(session))  # 5
         wins = session.arbiter.recv(Wins)  # 6
         check_lengths(session.roles.arbiter, classes * places, wins.positions, what="nodes")
-        left = []
+        won = list[int]()
         for node in np.flatnonzero(wins.positions >= 0):
             k, seat = divmod(int(node), places)
             c = candidate(session.roles.arbiter, owned[start.place(step, number, k)[0]], int(wins.positions[node]))
-            handle = splits.keep(candidates, c, (start.joint(number, k), level, seat))
-            left.append(splits.goes_left(binned, every, handle))
+            won.append(splits.keep(candidates, c, (start.joint(number, k), level, seat)))
         helps = wins.helps if session.me == session.roles.hosts[0] else 0
-        if not 0 <= helps <= classes * places - len(left):
+        if not 0 <= helps <= classes * places - len(won):
             raise RemoteProtocolError(f"{session.roles.arbiter} asks for impossible help", party=session.roles.arbiter)
-        bits = np.array(left, dtype=np.bool_).reshape(len(left), n)
-        product.host(session, keys, level_of(start, number, level, rows, n), bits, helps)  # 7
+        left = partial(goes_left, splits, binned, won)
+        product.host(session, keys, level_of(start, number, level, rows, n), left, helps)  # 7
     for k in range(classes):
         leaves.host(session, keys, f"leaves {number} {k}", 1 << p.max_depth, n)  # 8
     splits.trees += classes
     if p.early_stopping_rounds:
         held_out.host(session, keys, start.scale, f"held out {number}", classes * int(start.held_out.sum()))  # 9
+
+
+def goes_left(splits: HostSplits, binned: Binned, handles: Sequence[int], part: Part) -> Bits:
+    """Which rows of a block go left at these splits, (splits, rows)."""
+    rows = np.arange(part.first, part.last)
+    left = [splits.goes_left(binned, rows, handle) for handle in handles]
+    return np.array(left, dtype=np.bool_).reshape(len(handles), len(part))

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +31,10 @@ from protocols.channel import broadcast
 from protocols.codec import Int32s, check_lengths
 from protocols.errors import ModelError, RemoteProtocolError
 from protocols.message import PUBLIC, REVEALED, Message
+from protocols.parts import Part
 from protocols.session import Session
 
+T = TypeVar("T", bound=np.generic)
 Ints = NDArray[np.int64]
 BLOCK = 1 << 22  # rows times last places of all trees that are under way at once
 MOST_ROWS, MOST_OUTPUTS = 1 << 32, 1000
@@ -61,17 +64,20 @@ def guest(session: Session, keys: PairKeys, binned: Binned, part: GuestTrees) ->
     broadcast([*session.hosts, session.arbiter], SealedName(part.model_id, len(binned), part.params.num_class))  # 1
     margin = np.zeros((part.params.num_class, len(binned)), dtype=np.uint64)
 
-    def step(level: int, shares: Shares, rows: Ints) -> Shares:
+    def step(level: int, shares: Shares, orders: Ints | None, rows: Ints) -> Shares:
         owners = part.shape.level(level)[0]
         bits = np.zeros((int((owners == GUEST).sum()), len(rows)), dtype=np.bool_)
         for k, (tree, place) in enumerate(zip(*np.nonzero(owners == GUEST), strict=True)):
             bits[k] = part.goes_left(binned, rows, int(tree), (1 << level) - 1 + int(place))
-        return product.guest(session, keys, walked(rows, level, len(part.shape)), shares, owners.ravel(), bits)  # 2
+        products = walked(rows, level, len(part.shape))
+        return product.guest(session, keys, products, shares, owners.ravel(), partial(within, bits), orders)  # 2
 
     for rows in blocks(len(binned), len(part.shape), part.shape.depth):
         u = descend(part.shape, np.ones((len(part.shape), len(rows)), dtype=np.uint64), partial(step, rows=rows))
         for tree, own in enumerate(u):
-            margin[tree % len(margin), rows] += leaves.guest(session, keys, f"walk leaves {rows[0]} {tree}", own)  # 3
+            margin[tree % len(margin), rows] += leaves.guest(
+                session, keys, f"walk leaves {rows[0]} {tree}", own.shape, partial(within, own)
+            )  # 3
     return margin
 
 
@@ -85,14 +91,14 @@ def arbiter(session: Session, keys: PairKeys, part: ArbiterTrees) -> Words:
     )
     margin = np.zeros((part.num_class, name.rows), dtype=np.uint64)
 
-    def step(level: int, shares: Shares, rows: Ints) -> Shares:
-        return product.arbiter(session, keys, walked(rows, level, len(part.shape)), shares, owners[level])  # 2
+    def step(level: int, shares: Shares, orders: Ints | None, rows: Ints) -> Shares:
+        return product.arbiter(session, keys, walked(rows, level, len(part.shape)), shares, owners[level], orders)  # 2
 
     for rows in blocks(name.rows, len(part.shape), part.shape.depth):
         u = descend(part.shape, np.zeros((len(part.shape), len(rows)), dtype=np.uint64), partial(step, rows=rows))
         for tree, own in enumerate(u):
             margin[tree % len(margin), rows] += leaves.arbiter(
-                session, keys, f"walk leaves {rows[0]} {tree}", own, part.value[tree]
+                session, keys, f"walk leaves {rows[0]} {tree}", len(rows), partial(within, own), part.value[tree]
             )  # 3
     return margin
 
@@ -134,18 +140,19 @@ def host(
             left = np.array([part.goes_left(binned, rows, k) for k in handles], dtype=np.bool_).reshape(
                 len(handles), len(rows)
             )
-            product.host(session, keys, walked(rows, level, part.trees), left, int(helps[level]))  # 2
+            products = walked(rows, level, part.trees)
+            product.host(session, keys, products, partial(within, left), int(helps[level]))  # 2
         for tree in range(part.trees):
             leaves.host(session, keys, f"walk leaves {rows[0]} {tree}", 1 << depth, len(rows))  # 3
     return name.outputs
 
 
-def descend(shape: Shape, start: Words, step: Callable[[int, Shares], Shares]) -> Words:
+def descend(shape: Shape, start: Words, step: Callable[[int, Shares, Ints | None], Shares]) -> Words:
     """Membership (trees, leaves, rows) from that in the first nodes (trees, rows)."""
     shares = Shares((), start)
     for level in range(shape.depth):
         orders = shape.level(level + 1)[1] if level + 1 < shape.depth else None
-        shares = product.children(shares, step(level, shares), orders)
+        shares = step(level, shares, orders)
     return shares.u.reshape(len(start), 1 << shape.depth, -1)
 
 
@@ -158,6 +165,11 @@ def blocks(rows: int, trees: int, depth: int) -> list[Ints]:
 def walked(rows: Ints, level: int, trees: int) -> Level:
     """The products of one level of all trees, for these rows."""
     return Level(f"walk {rows[0]} {level}", len(rows), None, trees << level)
+
+
+def within(of_all: NDArray[T], part: Part) -> NDArray[T]:
+    """The columns of a block of rows."""
+    return of_all[:, part.rows]
 
 
 def check_name(session: Session, name: SealedName, model_id: bytes) -> None:

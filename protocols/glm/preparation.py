@@ -27,7 +27,7 @@ X u_t; modulo S the arbiter's cut and P's of -M' add up to P^T r_t + Q u_t.
 
 Who learns what: the arbiter how many rows there are; nobody anything else.  What the arbiter opens is uniform, exactly.
 A host's m exceeds its X U by 80 bits, so that arbiter and guest together learn nothing of X U either.
-Attempts: pads are drawn when the nonces of all parties are there, are kept in memory alone, and serve the attempt that
+Attempts: pads are drawn when the nonces of all parties are there, are kept in memory or under a key that is, and serve the attempt that
 drew them.  If a party stops within a chunk, all go back to its beginning and prepare it again: no pad meets two values,
 whatever was restored from a copy (docs/adr/0016-prepared-iterations.md).  What the model gives away is opened after step
 4 only: a party that claims to have lost its end cannot have a second, slightly different model opened.
@@ -39,7 +39,7 @@ far below a unit of a weight.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -52,6 +52,7 @@ from protocols.codec import check_lengths
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.glm.block import Block
 from protocols.glm.slots import Slots
+from protocols.kept import Keep, Kept, KeptVec
 from protocols.message import BLINDED, PUBLIC, SEALED, Message
 from protocols.parts import parts
 from protocols.session import Session
@@ -108,7 +109,7 @@ class Pads:
     evaluations of a loss.  weights, residual: at the arbiter u by data party, and r.
     """
 
-    predictor: list[PlainVec | None] = field(repr=False)
+    predictor: list[KeptVec | None] = field(repr=False)
     gradient: dict[str, list[PlainVec]] = field(repr=False)
     weights: dict[str, list[PlainVec]] = field(repr=False, default_factory=dict)
     residual: list[PlainVec] = field(repr=False, default_factory=list)
@@ -124,7 +125,7 @@ class Pads:
         self.predictor[t] = None
         gradient = {party: own[t] for party, own in self.gradient.items()}
         weights = {party: own[t] for party, own in self.weights.items()}
-        return Pad(predictor, gradient, weights, self.residual[t] if self.residual else None)
+        return Pad(predictor.whole(), gradient, weights, self.residual[t] if self.residual else None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +141,7 @@ class Pad:
 def guest(session: Session, slots: Slots, block: Block, name: bytes, *, trains: bool = True) -> Pads:
     """The guest's side, over the rows of `block`; name: of the attempt.  trains: without, predictors alone are
     prepared, for evaluations of a loss."""
-    theirs, own = receive_weights(session, slots, block, trains=trains), list[list[PlainVec]]()  # 1
+    theirs, own = receive_weights(session, slots, block, trains=trains), list[list[Piece]]()  # 1
     session.arbiter.send(BatchRows(len(block)))
     for part in parts(slots.packs(len(block))):
         rows = slots.rows_of(part, len(block))
@@ -155,13 +156,13 @@ def guest(session: Session, slots: Slots, block: Block, name: bytes, *, trains: 
         v = v.rerandomise(session.seed("masked predictor pads", v.digest()), to_holder=True)
         row_blocks.pace([session.arbiter], part)
         session.arbiter.send(MaskedPads(v), part)
-        own.append(slots.cut_rows(-mask, len(block.x[rows])))  # 3
+        own.append(pieces(slots.cut_rows(-mask, len(block.x[rows])), session.keep))  # 3
     return Pads(joined(own), gradients(session, slots, block, theirs, name, trains=trains))
 
 
 def host(session: Session, slots: Slots, block: Block, name: bytes, *, trains: bool = True) -> Pads:
     """A host's side."""
-    theirs, own = receive_weights(session, slots, block, trains=trains), list[list[PlainVec]]()  # 1
+    theirs, own = receive_weights(session, slots, block, trains=trains), list[list[Piece]]()  # 1
     for part in parts(slots.packs(len(block))):
         rows = slots.rows_of(part, len(block))
         v = theirs.bases.matmul(slots.laid(block.x[rows]))
@@ -170,7 +171,7 @@ def host(session: Session, slots: Slots, block: Block, name: bytes, *, trains: b
         row_blocks.pace([session.guest], part)
         v = v.rerandomise(session.seed("prepared predictor", v.digest()))
         session.guest.send(PreparedPredictor(v), part)
-        own.append(slots.cut_rows(-mask, len(block.x[rows])))  # 3
+        own.append(pieces(slots.cut_rows(-mask, len(block.x[rows])), session.keep))  # 3
     return Pads(joined(own), gradients(session, slots, block, theirs, name, trains=trains))
 
 
@@ -229,7 +230,7 @@ def serve_predictors(
     bounds: tuple[int, int],
     penalty_shift: int | None,
     name: bytes,
-) -> tuple[dict[str, list[PlainVec]], list[PlainVec | None], int]:
+) -> tuple[dict[str, list[PlainVec]], list[KeptVec | None], int]:
     """Step 1 at the arbiter: u, its shares of X u, and the number of rows.  penalty_shift: None without an L2 term."""
     u = {
         party: drawn(session, f"weight pad {party}", slots.passes, count, slots.g_bits, name)
@@ -240,7 +241,7 @@ def serve_predictors(
         seeds = (session.seed(f"prepared {what} {party}", name) for what in ("weights", "penalty"))
         encrypted = (key.encrypt(v, seed) for v, seed in zip((slots.bases(own), moved), seeds, strict=True))
         session.channels[party].send(PreparedWeights(*encrypted))
-    rows, predictor = session.guest.recv(BatchRows).rows, list[list[PlainVec]]()
+    rows, predictor = session.guest.recv(BatchRows).rows, list[list[Piece]]()
     if not bounds[0] <= rows <= bounds[1]:
         raise RemoteProtocolError(
             f"{session.roles.guest} prepares another number of rows than was announced", party=session.roles.guest
@@ -249,7 +250,7 @@ def serve_predictors(
         masked = session.guest.recv(MaskedPads, part).v
         check_lengths(session.roles.guest, len(part), masked, what="packed predictors")
         here = slots.rows_of(part, rows)
-        predictor.append(slots.cut_rows(key.open_whole(masked), here.stop - here.start))  # 3
+        predictor.append(pieces(slots.cut_rows(key.open_whole(masked), here.stop - here.start), session.keep))  # 3
         row_blocks.taken(session.guest, part)
     return u, joined(predictor), rows
 
@@ -277,9 +278,17 @@ def by_group(slots: Slots, values: CipherVec, of_one: Callable[[CipherVec], Ciph
     return functools.reduce(CipherVec.concat, [of_one(values.take(group)) for group in groups])
 
 
-def joined(blocks: list[list[PlainVec]]) -> list[PlainVec | None]:
+Piece = tuple[int, Kept]  # how many numbers, and what reads them
+
+
+def pieces(vectors: Sequence[PlainVec], keep: Keep) -> list[Piece]:
+    """The pads of each iteration, of a block of rows."""
+    return [(len(one), keep(one.to_bytes())) for one in vectors]
+
+
+def joined(blocks: list[list[Piece]]) -> list[KeptVec | None]:
     """The pads of each iteration, of all blocks of rows."""
-    return [PlainVec.join(of_all) for of_all in zip(*blocks, strict=True)]
+    return [KeptVec(*map(list, zip(*of_all, strict=True))) for of_all in zip(*blocks, strict=True)]
 
 
 def receive_weights(session: Session, slots: Slots, block: Block, *, trains: bool) -> PreparedWeights:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from protocols._native import PlainVec
 from protocols.glm.batches import Batches
 from protocols.glm.block import Block
 from protocols.glm.preparation import Pads
+from protocols.kept import KeptVec
 from protocols.recovery.checkpoint import Arrays
 
 LIMB = 8  # bytes
@@ -37,8 +38,8 @@ def pads_of(arrays: Arrays) -> list[Pads]:
     return [_pads({what: [by[t] for t in range(len(by))] for what, by in one.items()}) for one in found]
 
 
-def _named(pads: Pads) -> Iterator[tuple[str, list[PlainVec]]]:
-    yield "predictor", [vector for vector in pads.predictor if vector is not None]
+def _named(pads: Pads) -> Iterator[tuple[str, Iterable[PlainVec]]]:
+    yield "predictor", (vector.whole() for vector in pads.predictor if vector is not None)
     yield from ((f"gradient {party}", vectors) for party, vectors in pads.gradient.items())
     yield from ((f"weights {party}", vectors) for party, vectors in pads.weights.items())
     yield "residual", pads.residual
@@ -48,7 +49,8 @@ def _pads(vectors: Mapping[str, list[PlainVec]]) -> Pads:
     def by_party(what: str) -> dict[str, list[PlainVec]]:
         return {name.removeprefix(f"{what} "): v for name, v in vectors.items() if name.startswith(f"{what} ")}
 
-    return Pads(list(vectors["predictor"]), by_party("gradient"), by_party("weights"), vectors.get("residual", []))
+    predictor = [KeptVec.of(vector) for vector in vectors["predictor"]]
+    return Pads([*predictor], by_party("gradient"), by_party("weights"), vectors.get("residual", []))
 
 
 def bytes_of(rows: int, bits: Sequence[int]) -> int:

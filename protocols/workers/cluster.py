@@ -8,7 +8,7 @@ import itertools
 import threading
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.errors import ComputeError
+from protocols.kept import Keep, Kept, in_memory
 from protocols.randomness import salt
 from protocols.workers.calls import Answer, Call, Forgotten
 from protocols.workers.run import Caller
@@ -23,14 +24,6 @@ from protocols.workers.seal import Value
 
 PLACED = 1 << 28  # bytes of arrays that a worker keeps for later calls; the ones used longest ago go first
 ATTEMPTS = 5  # of one call whose worker is lost each time
-
-
-Kept = Callable[[], bytes]  # reads what was kept
-
-
-def in_memory(data: bytes) -> Kept:
-    """Keeps ciphertexts that came from a peer, from which a lost worker's vector is made again."""
-    return lambda: data
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +76,8 @@ class Step(NamedTuple):
 class Cluster:
     """A party's workers in one run; several sessions and threads may use it."""
 
-    def __init__(self, caller: Caller, keep: Callable[[bytes], Kept] = in_memory) -> None:
-        """keep: keeps ciphertexts until a lost worker needs them again, or nobody does."""
+    def __init__(self, caller: Caller, keep: Keep = in_memory) -> None:
+        """keep: keeps ciphertexts that came from a peer until a lost worker needs them again, or nobody does."""
         self.caller, self._keep = caller, keep
         self._prefix, self._numbers = salt()[:16], itertools.count()
         self._forget = deque[tuple[int, bytes]]()

@@ -4,7 +4,8 @@ cluster must have.
 A process holds its libraries, its table, and then whatever needs most: the alignment, the training, or its report.
 A training holds
     the party's columns as numbers and as integers;
-    numbers for each row: pads of prepared iterations, or shares of who is at which node of a tree;
+    numbers for each row: pads of prepared iterations, or shares of who is at which node of a tree; long ones lie in a
+    file of the run (vfl/storage/shelf.py), but for a block of rows;
     some vectors of ciphertexts of a block (protocols/parts.py); of open trees, at the hosts, one of all rows;
     tables of powers, which grow with use up to a limit, and the buckets of a product with a matrix.
 The constants below were measured (docs/benchmarks.md, "How much memory does a party need?").
@@ -28,6 +29,7 @@ from vfl.job.job import Agreement, Matching
 from vfl.job.plan import plan_of
 from vfl.models.registry import kind_of
 from vfl.models.workload import Columns, NetworkWork, Workload
+from vfl.storage.shelf import IN_MEMORY
 
 Role = Literal["guest", "host", "arbiter"]
 Work = Literal["run", "align", "predict"]
@@ -77,7 +79,7 @@ class Vectors(NamedTuple):
 
 REGRESSION, SEALED, OPEN = Vectors(6.0, 4.5, 8.5), Vectors(5.0, 5.0, 7.0), Vectors(7.0, 2.0, 0.0)  # of ciphertexts
 NUMBER, LOOK_UP, COPIES = 16, 600, 2.5  # of a network: bytes of a number, of a look-up, and copies of both
-NODES = Vectors(4.5, 0.0, 2.5)  # of numbers for each row and leaf of a sealed tree
+NODES = Vectors(4.5, 0.0, 2.5)  # of numbers for each row of a block and leaf of a sealed tree
 
 
 @dataclass(frozen=True)
@@ -141,9 +143,9 @@ def _regression(
     rows, columns = shape
     found = (PASSING if workers else REGRESSION.of(role)) * _ciphertext(bits) * min(batch, parts.ROWS)
     if chunks:
-        first = chunks[0]
-        limbs = -(-first.z_bits // 64) + (-(-first.g_bits // 64) if role == "arbiter" else 0)
-        found += VALUE * limbs * max(one.passes for one in chunks) * rows
+        z, g = (VALUE * -(-bits // 64) * rows for bits in (chunks[0].z_bits, chunks[0].g_bits))
+        pads = min(z, IN_MEMORY) + (g if role == "arbiter" else 0)
+        found += max(one.passes for one in chunks) * pads
     if role != "arbiter":
         found += USED * VALUE * columns * rows
     if workers:
@@ -173,7 +175,8 @@ def _trees(work: Workload, role: Role, bits: int, columns: int, *, workers: bool
     found = vectors * ciphertext * min(work.rows, parts.ROWS)
     encrypts = work.rows if role == holder(sealed) else 0
     if sealed:
-        found += NODES.of(role) * VALUE * max(1, work.classes - 1) * (work.rows << work.depth)
+        rows = min(work.rows, parts.ROWS)  # the others lie in the run's file
+        found += NODES.of(role) * VALUE * max(1, work.classes - 1) * (rows << work.depth)
     elif role == "host" and not workers:
         found += ciphertext * work.rows
         encrypts = (columns * work.bins) << work.depth  # sums of each node, with a fresh factor

@@ -28,7 +28,6 @@ from protocols.recovery.checkpoint import END, START, Position
 from protocols.session import Session
 from protocols.workers.cluster import Cluster
 from vfl.compute.opening import Pool
-from vfl.compute.shelf import Shelf
 from vfl.job.alignment_job import AlignmentJob
 from vfl.job.plan import plan_of
 from vfl.ledger import LedgerBroken, LedgerWriter, Witness, continued
@@ -48,6 +47,7 @@ from vfl.run.session import (
 from vfl.schema.section import listed
 from vfl.storage.pad_store import PadFolder, Sealing
 from vfl.storage.run_store import RunFacts, RunStore, folder_name, unfinished
+from vfl.storage.shelf import Shelf
 from vfl.taps.counting import Counted
 from vfl.taps.recorder import Recorder
 from vfl.transport.hello import Command
@@ -244,12 +244,13 @@ class Run:
         assert seed is not None  # `_check`
         drawn = Randomness(ready.party.name, seed, ready.input_digest())
         begin = START if goal == END else goal
-        cluster = Cluster(self._pool.caller(keeper.facts.id), Shelf(self.folder).keep) if self._pool else None
+        keep = Shelf(self.folder).keep
+        cluster = Cluster(self._pool.caller(keeper.facts.id), keep) if self._pool else None
         scheme = Counted(scheme_of(ready.job, cluster), recorder.counting.keys.append)
         allowance = self._budget.allowance(keeper.facts.id, self.peers)
         me, roles, pads, ahead = ready.party.name, ready.roles, self.pads, self._ahead
         return Session(
-            me, roles, channels, drawn, keys, scheme, recorder, keeper, begin, allowance, cluster, pads, ahead
+            me, roles, channels, drawn, keys, scheme, recorder, keeper, begin, allowance, cluster, pads, ahead, keep
         )
 
     def keep(self) -> None:

@@ -1,4 +1,5 @@
-"""The driver of an alignment holds neither ids nor rows, and Ray's store frees what has been passed."""
+"""The driver of an alignment holds neither ids nor rows, and Ray's store frees what has been passed; that of a sealed
+tree holds one block of rows of its shares."""
 
 from __future__ import annotations
 
@@ -23,3 +24,13 @@ def test_a_driver_hardly_grows_with_the_ids(engine: str) -> None:
     assert own(many, "bank") < 1.1 * own(few, "bank")
     assert many["bank"].shared[many["bank"].pid] < STORE * MIB
     assert own(many, "telecom") > 1.5 * own(few, "telecom")
+
+
+LONG, BOUND = 400_000, 600  # rows; bytes for each, where the shares of depth 5 alone took 1,150
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_driver_grows_with_the_rows_of_a_sealed_tree_by_its_table_alone() -> None:
+    few, many = (of_rows(rows, Options("boosted-trees", iterations=1)) for rows in (FEW, LONG))
+    assert MIB * (own(many, "bank") - own(few, "bank")) / (LONG - FEW) < BOUND

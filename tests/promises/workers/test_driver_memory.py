@@ -20,12 +20,13 @@ from protocols.alignment.shuffle import Shuffle
 from protocols.alignment.spread import PIECE, Spread
 from protocols.cipher import CipherVec, Keyring
 from protocols.cipher.sharded import Sharded
+from protocols.kept import Kept, in_memory
 from protocols.randomness import Seed
 from protocols.tags import Tags
-from protocols.workers.cluster import Cluster, Kept, in_memory
+from protocols.workers.cluster import Cluster
 from protocols.workers.run import Caller
 from protocols.workers.seal import Seal
-from vfl.compute.shelf import Shelf
+from vfl.storage.shelf import Shelf
 
 BLOCK, BLOCKS, SETTLED = 1 << 14, 24, 4  # 8 MiB each
 MIB = 1 << 20

@@ -23,6 +23,7 @@ from protocols.boosting.params import Params
 from protocols.cipher import DecryptionKey, Keyring
 from protocols.curves import TABLE_BITS
 from protocols.message import Disclosure, Message
+from protocols.parts import Part
 from protocols.randomness import Seed
 from protocols.session import Session
 from tests.harness import TOY, Escrow, Recording, Sent
@@ -74,9 +75,9 @@ def record(membership: str = "sealed", hosts: int = 1, flip: bool = False, *, ev
     scheme, transcript, scored, memberships = Escrow(TOY), list[Sent](), list[Sent](), list[Any]()
     roles, honest = roles_of(hosts), leaves.arbiter
 
-    def arbiter(session: Session, pairs: PairKeys, label: str, u: Any, values: Any) -> Any:
-        memberships.append(u)
-        return honest(session, pairs, label, u, values)
+    def arbiter(session: Session, pairs: PairKeys, label: str, rows: int, u: Any, values: Any) -> Any:
+        memberships.append(u(Part(0, 1, 0, rows)))
+        return honest(session, pairs, label, rows, u, values)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(leaves, "arbiter", arbiter)

@@ -15,6 +15,7 @@ from protocols._native import PlainVec
 from protocols.boosting import gradients, keys, prepare, product, rings
 from protocols.boosting.gradients import Pair, Scale
 from protocols.boosting.keys import PairKeys
+from protocols.boosting.level_sums import LevelSums
 from protocols.boosting.prepare import Owned
 from protocols.boosting.product import Level
 from protocols.boosting.rings import Shares
@@ -67,19 +68,20 @@ def split(owner: int, s: np.ndarray, crosswise: str = "") -> dict[str, list[Any]
 
     def guest(session: Session) -> Shares:
         pairs = keys.agree(session)
-        return product.guest(
-            session, pairs, level, Shares((), np.uint64(1) - share), owners, left if owner == 0 else mine
-        )
+        bits = left if owner == 0 else mine
+        own = Shares((), np.uint64(1) - share)
+        return product.guest(session, pairs, level, own, owners, lambda part: bits[:, part.rows], None)
 
     def arbiter(session: Session) -> Shares:
         pairs = keys.agree(session)
-        result = product.arbiter(session, pairs, level, Shares((), share), owners)
+        result = product.arbiter(session, pairs, level, Shares((), share), owners, None)
         if crosswise:
             rings.from_bytes(session.channels[crosswise].recv(product.DirectionShare).low, (1, ROWS), crosswise)
         return result
 
     def host(session: Session) -> None:
-        product.host(session, keys.agree(session), level, left if owner else mine, int(owner == 0))
+        bits = left if owner else mine
+        product.host(session, keys.agree(session), level, lambda part: bits[:, part.rows], int(owner == 0))
 
     honest = Level.send_bits
 
@@ -166,19 +168,22 @@ def test_sums_do_not_tell_how_often_they_wrapped(monkeypatch: pytest.MonkeyPatch
     assert {int(v) for above in above_windows() for v in above} <= {-1, 0}
     sizes: list[Ints] = []
 
-    def whole(self: Owned, session: Session, tree: int, level: int, xi: PlainVec) -> PlainVec:
+    honest = LevelSums.add
+
+    def from_zero(self: LevelSums, xi: PlainVec, stretches: Any) -> None:
+        bits = self._owned[0].layout.bits(self._level)
+        honest(self, xi - xi.shift_right(bits).shift_left(bits), stretches)
+
+    def whole(self: Owned, session: Session, tree: int, level: int, cells: PlainVec) -> PlainVec:
         """As `Owned.answer`, but for the last line."""
         lefts, block = self.lefts, self.layout.blocks[tree][level]
         assert lefts is not None
-
-        def left(values: PlainVec) -> PlainVec:
-            return lefts.of(lefts.cells(values, self.rows)).take(self.order)
-
         if session.me == "host1":
-            sizes.append(left(PlainVec.from_i64(np.ones(len(xi), dtype=np.int64))).to_i64())
-        sums = left(xi - xi.shift_right(block.bits).shift_left(block.bits))
-        return sums.shift_left(block.guard) - block.window(self.masks[block.plane])
+            ones = PlainVec.from_i64(np.ones(len(self.rows), dtype=np.int64))
+            sizes.append(lefts.of(lefts.cells(ones, self.rows)).take(self.order).to_i64())
+        return lefts.of(cells).take(self.order).shift_left(block.guard) - block.window(self.masks[block.plane])
 
+    monkeypatch.setattr(LevelSums, "add", from_zero)
     monkeypatch.setattr(Owned, "answer", whole)
     for found, rows in zip(above_windows(), sizes, strict=True):
         assert np.corrcoef(found, rows)[0, 1] > 0.95

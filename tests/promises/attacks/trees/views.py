@@ -22,6 +22,7 @@ from protocols.channel import Tap
 from protocols.cipher import CipherVec, Keyring
 from protocols.codec import decode
 from protocols.message import Message
+from protocols.parts import Part
 
 Bits = NDArray[np.bool_]
 WIDE, NARROW = (0, 1, 20, 63), (0, 1, 20, 47)
@@ -105,10 +106,12 @@ def computed(guest: View, levels: list[Level]) -> Iterator[None]:
     """The guest's own shares go into its view too."""
     honest_product, honest_gradients = product.guest, gradients.guest
 
-    def left(session: Any, keys: Any, level: Any, shares: Any, owners: Any, bits: Any) -> Any:
-        found = honest_product(session, keys, level, shares, owners, bits)
-        levels.append(Level(level.label, owners, found))
-        guest.shares(found)
+    def left(session: Any, keys: Any, level: Any, shares: Any, owners: Any, bits: Any, orders: Any) -> Any:
+        found = honest_product(session, keys, level, shares, owners, bits, orders)
+        whole = found.within(Part(0, 1, 0, level.rows), level.sampled)
+        lefts = whole.take(product.seats_of(len(owners), orders)[:, 0])
+        levels.append(Level(level.label, owners, lefts))
+        guest.shares(lefts)
         return found
 
     def pair(*args: Any) -> Any:

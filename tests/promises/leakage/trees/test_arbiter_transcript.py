@@ -24,6 +24,7 @@ from protocols.boosting.split import Offer, choose, leaf_values
 from protocols.cipher import DecryptionKey, Keyring
 from protocols.glm.sealed_link import EdgeShare
 from protocols.message import Disclosure, Message
+from protocols.parts import Part
 from protocols.randomness import Seed
 from tests.harness import TOY, Escrow, Recording, Sent
 from tests.promises.attacks.trees.attacks import Bits, Floats, Ints
@@ -77,7 +78,7 @@ class Run:
     def pads(self, tree: int, level: int) -> Any:
         """(rows,) as the arbiter drew them."""
         group, number = self.place(tree)
-        return self.prepared[group].pads(number, level)
+        return self.prepared[group].pads(number, level, 0, self.prepared[group].rows)
 
     def gradients(self, tree: int) -> tuple[Ints, Ints]:
         """(rows,) rounded g and h, 0 for rows held out; in the order of training."""
@@ -100,9 +101,9 @@ def run(request: pytest.FixtureRequest) -> Run:
         prepared.append(honest(*args))
         return prepared[-1]
 
-    def going(session: Any, keys: Any, level: Level, own: rings.Shares, owners: Ints, bits: Any) -> rings.Shares:
-        shares.append((level.label, owners, own))
-        return left(session, keys, level, own, owners, bits)
+    def going(session: Any, keys: Any, level: Level, own: Any, owners: Ints, *rest: Any) -> Any:
+        shares.append((level.label, owners, own.within(Part(0, 1, 0, ROWS), level.sampled)))
+        return left(session, keys, level, own, owners, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prepare, "arbiter", preparing)

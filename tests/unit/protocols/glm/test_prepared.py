@@ -20,6 +20,7 @@ from protocols.glm.links import IDENTITY, POISSON, Link, Weighted
 from protocols.glm.plan import WEIGHT, Penalty, Plan, rows_log2
 from protocols.glm.preparation import Pads
 from protocols.glm.slots import Slots
+from protocols.kept import KeptVec
 from tests.harness import TOY, ContextFree
 from tests.unit.protocols.glm.test_glm import EXACT, TAYLOR, Matrix, problem, train
 from tests.unit.protocols.glm.test_glm_families import counts
@@ -123,7 +124,7 @@ def test_a_key_that_is_too_small_is_refused() -> None:
 
 def test_pads_serve_once() -> None:
     one = PlainVec.zeros(3)
-    pads = Pads([one, one], {"host": [one, one]})
+    pads = Pads([KeptVec.of(one), KeptVec.of(one)], {"host": [one, one]})
     pads.spend(1)
     pads.spend(0)
     with pytest.raises(LocalProtocolError, match="used twice"):

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from protocols.errors import ComputeError
-from vfl.compute import shelf
-from vfl.compute.shelf import IN_MEMORY, TAG, Shelf
+from vfl.storage import shelf
+from vfl.storage.shelf import IN_MEMORY, TAG, Shelf
 
 
 def block(number: int, size: int = IN_MEMORY) -> bytes:

@@ -1,5 +1,6 @@
-"""Where a driver keeps the ciphertexts of its peers until a lost worker needs them again: a nameless file of the run's
-folder, whose places are used again.  So its memory does not grow with a table.
+"""Where a process keeps long vectors that it does not need at once: its shares of who is at which node of a tree, and
+the ciphertexts of its peers until a lost worker needs them again.  It is a nameless file of the run's folder, whose
+places are used again.  So its memory does not grow with a table.
 
 What stands in the file is sealed by AES-256-GCM under a key that only this process has: who gets the disk, or a copy of
 its blocks, reads nothing, also not the ciphertexts that a key's holder could open.  A nonce is the number of a write,
@@ -14,13 +15,13 @@ import tempfile
 import threading
 import weakref
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from protocols.errors import ComputeError
+from protocols.kept import Kept
 from protocols.randomness import run_seed
 from vfl.storage.files import written
 
@@ -41,7 +42,7 @@ class Stored:
             return self._shelf.seal.decrypt(self._number.to_bytes(NONCE, "big"), sealed, None)
         except InvalidTag:
             raise ComputeError(
-                "the file that keeps ciphertexts for workers does not hold what was written",
+                "the file that keeps long vectors does not hold what was written",
                 remedy="Check the disk of [run] directory, and give the command again: the run resumes",
             ) from None
 
@@ -55,7 +56,7 @@ class Shelf:
         weakref.finalize(self, self.file.close)
         self._free, self._end, self._lock = defaultdict[int, list[int]](list), 0, threading.Lock()
 
-    def keep(self, data: bytes) -> Callable[[], bytes]:
+    def keep(self, data: bytes) -> Kept:
         """What reads `data` again.  Raises ConfigError where the disk is full."""
         if len(data) < IN_MEMORY:
             return lambda: data
