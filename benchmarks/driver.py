@@ -69,6 +69,8 @@ class Watch:
 
     pid: int
     memory: dict[int, int] = field(default_factory=dict)  # of its own and of files
+    own: dict[str, int] = field(default_factory=dict)  # by phase, of the process itself without files
+    phase: str = "start"
     shared: dict[int, int] = field(default_factory=dict)  # with others: what it has used of an object store
     names: dict[int, str] = field(default_factory=dict)
     seconds: dict[int, float] = field(default_factory=dict)
@@ -86,6 +88,8 @@ class Watch:
             if held:
                 own = 1024 * (int(held["RssAnon:"]) + int(held["RssFile:"]))
                 self.memory[pid] = max(self.memory.get(pid, 0), own)
+                if pid == self.pid:
+                    self.own[self.phase] = max(self.own.get(self.phase, 0), 1024 * int(held["RssAnon:"]))
                 self.shared[pid] = max(self.shared.get(pid, 0), 1024 * int(held["RssShmem:"]))
                 self.names[pid] = name(pid)
                 self.seconds[pid] = sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
@@ -101,6 +105,7 @@ class Watch:
             event = json.loads(line) if line.startswith("{") else {}
             if event.get("event") in ("begins", "ends"):
                 self.look()
+                self.phase = event["phase"] if event["event"] == "begins" else f"after {event['phase']}"
                 self.phases.setdefault(event["phase"], []).append((time.perf_counter(), sum(self.seconds.values())))
 
     def workers(self, of: dict[int, float] | dict[int, int]) -> list[float]:
@@ -115,10 +120,9 @@ class Watch:
             f"{phase} {last[0] - first[0]:,.1f} s and {last[1] - first[1]:,.1f} CPU s"
             for phase, (first, *_, last) in self.phases.items()
         )
-        return (
-            f"{held} MiB and {store} of the object store, {self.seconds[self.pid]:,.1f} CPU s; workers {workers}, "
-            f"{[round(s) for s in self.workers(self.seconds)]} CPU s; {phases}"
-        )
+        own = ", ".join(f"{phase} {most / MIB:,.0f}" for phase, most in self.own.items())
+        told = f"{held} MiB ({own} without files) and {store} of the object store, {self.seconds[self.pid]:,.1f} CPU s"
+        return f"{told}; workers {workers}, {[round(s) for s in self.workers(self.seconds)]} CPU s; {phases}"
 
 
 def below(pid: int) -> list[int]:

@@ -162,14 +162,14 @@ def plain_offer(binned: Binned, candidates: Candidates, growing: Growing, q: Qua
         return Offer(np.zeros((nodes, 0), dtype=np.int64), np.zeros((nodes, 0), dtype=np.int64), candidates.sign)
     inside = np.flatnonzero(position >= 0)
     columns, place = np.unique(candidates.feature, return_inverse=True)
-    cells = (position[inside, None] * len(columns) + np.arange(len(columns))) * bins + binned.bins[
-        np.ix_(inside, columns)
-    ]
+    tables, start = np.zeros((2, nodes, len(columns), bins), dtype=np.int64), position[inside] * bins
+    for k, column in enumerate(columns):  # one at a time: rows are many
+        cells = start + binned.bins[inside, column]
+        for table, values in zip(tables, (q.g, q.h), strict=True):
+            found = np.bincount(cells, weights=values[inside], minlength=nodes * bins)
+            table[:, k] = found.astype(np.int64).reshape(nodes, bins)
     sums = []
-    for values in (q.g, q.h):
-        weights = np.broadcast_to(values[inside, None], cells.shape).ravel()
-        table = np.bincount(cells.ravel(), weights=weights, minlength=nodes * len(columns) * bins)
-        table = table.astype(np.int64).reshape(nodes, len(columns), bins)
+    for table in tables:
         upto, alone = np.cumsum(table[:, :, :-1], axis=2)[:, place, candidates.cut], table[:, place, candidates.cut]
         sums.append(
             np.where(candidates.single, alone, upto) + np.where(candidates.missing_left, table[:, place, -1], 0)

@@ -12,6 +12,7 @@ from protocols.cipher import CipherVec
 from protocols.errors import DataError
 from protocols.glm.batches import Rows
 from protocols.glm.plan import FEATURE, WEIGHT, Plan, Step
+from protocols.parts import parts
 
 ROWS_A_WEIGHT = 2  # fewer equations than that would let an owner solve its final weights for its partner's labels
 
@@ -44,8 +45,9 @@ class Block:
                 remedy="Use more rows or fewer columns",
                 expected=f"{ROWS_A_WEIGHT} rows per weight",
             )
-        fixed = fixed_point(x, intercept)
-        x = fixed / 2**FEATURE
+        scaled = scaled_up(x, intercept)
+        fixed = np.ascontiguousarray(scaled, dtype=np.int64)
+        x = np.divide(scaled, 2**FEATURE, out=scaled)  # one copy of numbers and one of integers
         decay = plan.penalty.a_row(n)
         inverse = np.linalg.inv(plan.curvature * (x.T @ x) / n + np.eye(x.shape[1]) * decay) / plan.blocks
         penalised = np.ones(x.shape[1])
@@ -53,7 +55,7 @@ class Block:
         rows, bits = 2.0**plan.batch_log2, plan.precondition_bits
         return cls(
             fixed,
-            np.rint(x @ inverse * (rows * plan.batches / n) * 2.0**bits).astype(np.int64),
+            preconditioned(x, inverse, rows * plan.batches / n, 2.0**bits),
             np.rint(
                 inverse * penalised * (decay * rows) * 2.0 ** (bits + plan.residual_bits - WEIGHT - plan.penalty_shift)
             ).astype(np.int64),
@@ -128,5 +130,25 @@ class Share:
 
 def fixed_point(x: NDArray[np.float64], intercept: bool) -> NDArray[np.int64]:
     """(n, d or d + 1) in units of 2^-FEATURE, with `intercept` a last column of ones."""
-    x = np.column_stack([x, np.ones(len(x))]) if intercept else x
-    return np.ascontiguousarray(np.rint(x * 2**FEATURE), dtype=np.int64)
+    return np.ascontiguousarray(scaled_up(x, intercept), dtype=np.int64)
+
+
+def scaled_up(x: NDArray[np.float64], intercept: bool) -> NDArray[np.float64]:
+    """The same as floats, row after row."""
+    found = np.ones((len(x), x.shape[1] + intercept))
+    np.multiply(x, 2**FEATURE, out=found[:, : x.shape[1]])
+    found[:, x.shape[1] :] *= 2**FEATURE
+    return np.rint(found, out=found)
+
+
+def preconditioned(
+    x: NDArray[np.float64], inverse: NDArray[np.float64], per_row: float, unit: float
+) -> NDArray[np.int64]:
+    """P in whole units, in the memory of the product: rows are many."""
+    found = x @ inverse
+    found *= per_row
+    found *= unit
+    whole = np.rint(found, out=found).view(np.int64)
+    for part in parts(len(found)):
+        whole[part.rows] = found[part.rows].astype(np.int64)
+    return whole

@@ -179,16 +179,17 @@ def guest(
     plan, link = told.plan(key), told.link
     layouts = chunks.layouts(plan, link) if terms.prepared else []
     block = Block.of(x, plan, intercept=terms.intercept, models=len(targets))
-    order = batches.announce(session, plan, len(x), held(layouts))
+    del x  # the caller's, if that holds it no more
+    order = batches.announce(session, plan, len(block), held(layouts))
     look = stopping.Look.of(session, told.stopping, plan, told.link, block, None if held_out is None else held_out.x)
-    looked = HeldOut(x, targets, weights) if held_out is None else held_out
+    looked = HeldOut(np.zeros((0, 0)), targets, weights) if held_out is None else held_out
     also = session.hosts if gram.may(terms, len(session.hosts)) else []
     broadcast([session.arbiter, *also], Columns(block.width))
     columns = {host: receive_columns(session, host) for host in session.roles.hosts}
     for name, count in columns.items():
         session.allowance.partner_columns(name, count)
     numbers = label_numbers(terms, told, columns, len(targets), model_id)
-    session.allowance.training(numbers, len(x), begins=session.ahead is None)
+    session.allowance.training(numbers, len(block), begins=session.ahead is None)
     pair_masks.relay(session)
     each = [None] * len(targets) if weights is None else list(weights)
     firsts = [first_weights(terms, link, block, y, own) for y, own in zip(targets, each, strict=True)]
@@ -265,7 +266,8 @@ def host(
     plan = told.plan(key)
     layouts = chunks.layouts(plan, told.link) if terms.prepared else []
     block = Block.of(x, plan, intercept=False, models=told.start.models)
-    order = batches.receive(session, plan, len(x), held(layouts))
+    del x  # as the guest
+    order = batches.receive(session, plan, len(block), held(layouts))
     broadcast([session.guest, session.arbiter], Columns(block.width))
     look = stopping.Look.of(session, told.stopping, plan, told.link, block, held_out)
     masks, model_id = pair_masks.agree(session, "predictor"), told.start.model_id

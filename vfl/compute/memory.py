@@ -22,6 +22,12 @@ def give_back() -> None:
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE)
 
 
+def trim() -> None:
+    """Gives memory that was freed back to the system, also where it lies between what is used."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def memory_left() -> int:
     """Bytes that this process can still get, on this machine, in this container and within its own limits."""
     left = min(_free(), _unlimited())

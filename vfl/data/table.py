@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from protocols.alignment import Alignment
+from protocols.errors import ConfigError, VFLError
 from protocols.ids import Ids
 from vfl.data.columns import feature, no_missing
 from vfl.data.labels import Objective, event_is_a_guess
 from vfl.data.labels import label as checked_label
 from vfl.data.schema import Schema, Settings
+
+T = TypeVar("T")
+LET_GO = ("ids", "index", "features", "label")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -46,19 +50,62 @@ class Table:
     schema: Schema = Schema()  # noqa: RUF009  # of the features
     settings: Settings = Settings()  # noqa: RUF009  # what the party said of the table
     doubts: tuple[str, ...] = ()  # what to say of cells of a file of texts that may mean something else
+    again: Callable[[], Table] | None = None  # reads the table again, once its rows are let go
+    _computed: dict[Hashable, Any] = field(default_factory=dict, init=False)  # of these rows: see `once`
+
+    def __getattr__(self, name: str) -> Any:
+        """What was let go, read again.  Raises ConfigError where the source does not hold this table any more."""
+        if name not in LET_GO or self.again is None:
+            raise AttributeError(name)
+        try:
+            fresh = self.again()
+        except VFLError:
+            fresh = None
+        if fresh is None or fresh.digest() != self.digest():
+            raise ConfigError(
+                f"{self.party}: the table cannot be read as it was when the run began",
+                remedy="Put it back as it was, and leave it so while a run lasts",
+                party=self.party,
+            )
+        for each in LET_GO:
+            object.__setattr__(self, each, getattr(fresh, each))
+        return getattr(self, name)
+
+    def let_go(self) -> None:
+        """Holds the rows no more, where the table can be read again."""
+        if self.again is not None and "ids" in vars(self):
+            self.digest()
+            repr(self)  # what it shows is known from then on
+            for each in LET_GO:
+                object.__delattr__(self, each)
+
+    def once(self, what: Hashable, compute: Callable[[], T]) -> T:
+        """What is computed of these rows, computed once."""
+        if what not in self._computed:
+            self._computed[what] = compute()
+        found: T = self._computed[what]
+        return found
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and features."""
+        return self.once("shape", lambda: (len(self.ids), self.features.shape[1]))
 
     def __repr__(self) -> str:
-        label = "" if self.label is None else ", with label"
-        return f"<Table of {self.party}: {len(self.ids)} rows, {self.features.shape[1]} features{label}>"
+        label = self.once("label", lambda: "" if self.label is None else ", with label")
+        return f"<Table of {self.party}: {self.shape[0]} rows, {self.shape[1]} features{label}>"
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return self.shape[0]
 
     def digest(self) -> bytes:
         """32 bytes, SHA-256 over party, ids, index, column names, features, label and classes.
 
         Not keyed: whoever has it can test guesses of the whole table, so it is never sent.
         """
+        return self.once("digest", self._digest)
+
+    def _digest(self) -> bytes:
         digest = hashlib.sha256(b"vfl table 1\n" if not self.fallback else b"vfl table 1, %d keys\n" % len(self.keys))
 
         def add(*parts: bytes) -> None:
@@ -158,8 +205,9 @@ class Table:
 
     def aligned(self, found: Alignment) -> Table:
         """The common rows in the shared order, each under the id that it was matched by, which is the same at every
-        party."""
+        party.  All rows are let go."""
         taken = dataclasses.replace(self.take(found.rows), matched=found.by_key)
+        self.let_go()
         if not self.fallback:
             return taken
         return dataclasses.replace(taken, ids=found.pick(taken.keys), fallback=(), named=Ids.of(list(taken.names)))

@@ -80,7 +80,8 @@ class Standardiser:
     def transform(self, features: pd.DataFrame, party: str) -> NDArray[np.float64]:
         """(n, d) in the fitted order of columns, whatever theirs.  Raises DataError naming the columns that are
         missing, or that miss values."""
-        return np.clip(self._standardised(features, party), -self.clip, self.clip)
+        values = self._standardised(features, party)
+        return np.clip(values, -self.clip, self.clip, out=values)
 
     def beyond(self, features: pd.DataFrame, party: str) -> dict[str, int]:
         """By column, how many values `transform` limits, where it limits any.  Raises DataError as that does."""
@@ -93,5 +94,7 @@ class Standardiser:
         if tuple(features.columns) != self.columns:
             check_columns(features, self.columns, party)
             features = features[list(self.columns)]
-        values = features.to_numpy(np.float64)
-        return np.asarray((values - self.mean) / self.scale, dtype=np.float64)
+        values = features.to_numpy(np.float64, copy=True)
+        values -= self.mean
+        values /= self.scale
+        return values

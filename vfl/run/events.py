@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from protocols.session import Observer
+from vfl.compute.memory import trim
 from vfl.screen.events import Event, Happening, Watch
 from vfl.storage.files import appended
 from vfl.taps.counting import CountingTap
@@ -74,6 +75,7 @@ class Events(Observer):
         self._watch.phase_ends(phase)
         self._tell("ends")
         self._phase = None
+        trim()
 
     def step(self, phase: str, done: int, total: int) -> None:
         self._watch.step(phase, done, total)

@@ -82,7 +82,7 @@ class Ready(Generic[J]):
     @property
     def size(self) -> tuple[int, int]:
         """Rows and columns of this party's table, nothing of an arbiter's."""
-        return (0, 0) if self.table is None else (len(self.table), self.table.features.shape[1])
+        return (0, 0) if self.table is None else self.table.shape
 
     @property
     def away(self) -> bool:

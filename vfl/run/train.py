@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,7 +16,9 @@ import pandas as pd
 from protocols.channel import Tap
 from protocols.errors import ConfigError, DataError, ModelError, VFLError
 from protocols.session import Observer, Session
+from vfl.compute.memory import give_back
 from vfl.data import Table, read_source, shapes, table_from_frame
+from vfl.data.places import place_of
 from vfl.data.shapes import Profile
 from vfl.job import Job, Party, check_files, cross_check, job_from, searched
 from vfl.job.partners import own_columns_check
@@ -41,11 +44,16 @@ def prepare(job: Job, party: Party, profile: Profile | None = None) -> Ready:
     DataError."""
     cross_check(job, party)
     check_files(party)
+    if party.compute.engine != "inline":
+        give_back()  # before the table is read
     identity = Identity.load(party.identity.key, party.identity.certificate, party.name)
     part, caution = part_before(job, party, identity)
     table, cautions, profile = None, list[str](), {} if profile is None else profile
     if party.data is not None:
-        table = read_table(job, party, party.data, profile=profile, before=cast("Part | None", part))[1]
+        read = partial(read_table, job, party, party.data, before=cast("Part | None", part))
+        table = read(profile=profile)[1]
+        if place_of(party.data.source) == "here":
+            table = dataclasses.replace(table, again=lambda: read()[1])
         rows_check(job, party, len(table))
         columns_check(party, party.name, table.features.shape[1])
         few_columns_check(job, party, table.features.shape[1])

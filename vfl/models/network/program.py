@@ -136,7 +136,7 @@ def host(session: Session, table: Table, plan: Plan[Network], asked: SearchSpec 
     train, scored = aligned.take(np.flatnonzero(~(held_out | validation))), held_out | plan.measure_train
     searched, in_folds = None, InFolds()
     if asked is not None:
-        session.allowance.score_vectors(b"", len(asked.candidates), tuple(table.features.columns))
+        session.allowance.score_vectors(b"", len(asked.candidates), tuple(aligned.features.columns))
         searched = search.host(session, train, asked, lambda one, rows: fold_host(session, train, one, rows, in_folds))
         plan = asked.candidates[searched.best]
     steps = features.fit_host(session, train, plan.preprocess, open_names=plan.open_names)

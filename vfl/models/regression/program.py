@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from vfl.data import Table, split_rows
 from vfl.models.plan import Plan
 from vfl.models.regression import targets
 from vfl.models.regression.base import Regression
-from vfl.models.regression.limited import InFolds, limited
+from vfl.models.regression.limited import InFolds
 from vfl.models.regression.part import AdditivePart, GlmPart
 from vfl.models.regression.targets import Targets
 from vfl.models.shared_weights import SharedWeights
@@ -131,23 +132,24 @@ def guest(
     train, n, searched, in_folds = aligned.take(rows), len(rows), None, InFolds()
     if asked is not None:
         everyone = [*session.hosts, session.arbiter]
-        searched = search.guest(
-            session, train, asked, lambda one, rows: fold_guest(session, train, one, rows, in_folds), everyone
-        )
+        fold = partial(fold_guest, session, train, in_folds=in_folds)
+        searched = search.guest(session, train, asked, fold, everyone)
         plan = asked.candidates[searched.best]
     wanted = targets_of(plan, aligned.take(np.concatenate([rows, decide])), n)
     model_id = session.seed("model id").secret[:16]
     steps, binned = features.fit_guest(session, train, plan.preprocess, open_names=plan.open_names, noise=plan.noise)
     with session.phase("train" if session.ahead is None else "prepare"):
         standardiser = Standardiser.fit(train.features, plan.spec.clip, steps, party=session.me)
-        x, clipped = limited(standardiser, train, session.me)
+        clipped = standardiser.beyond(train.features, session.me)
+        del train  # from here on its integers are needed alone
         (y, row_weights), others = wanted.of(slice(n)), wanted.of(slice(n, None))
         watched = (
             glm.HeldOut(standardiser.transform(aligned.take(decide).features, session.me), *others)
             if plan.spec.early_stopping
             else None
         )
-        trained = glm.guest(session, x, y, terms_of(plan), model_id, row_weights, watched)
+        terms = terms_of(plan)
+        trained = glm.guest(session, within(aligned, rows, standardiser), y, terms, model_id, row_weights, watched)
     part = guest_part(session, plan, trained, standardiser, table, wanted)
     scores = None
     if plan.scores:
@@ -168,6 +170,11 @@ def guest(
         searched,
         in_folds.counts,
     )
+
+
+def within(aligned: Table, rows: NDArray[np.int64], standardiser: Standardiser) -> NDArray[np.float64]:
+    """These rows as they are fitted; nothing else holds them."""
+    return standardiser.transform(aligned.features.take(rows), aligned.party)
 
 
 def guest_part(
@@ -220,25 +227,26 @@ def host(
     """A host's side: features only.  Learns which candidate is best, and where the job reveals them its own weights."""
     refuse_stopping(asked)
     aligned, held_out, later, validation, sizes = align(session, table, plan)
-    train, scored = aligned.take(np.flatnonzero(~(held_out | validation))), held_out | plan.measure_train
-    searched, in_folds = None, InFolds()
+    rows, scored = np.flatnonzero(~(held_out | validation)), held_out | plan.measure_train
+    train, searched, in_folds = aligned.take(rows), None, InFolds()
     if asked is not None:
         session.allowance.score_vectors(
-            b"", sum(one.spec.vectors for one in asked.candidates), tuple(table.features.columns)
+            b"", sum(one.spec.vectors for one in asked.candidates), tuple(aligned.features.columns)
         )
-        searched = search.host(session, train, asked, lambda one, rows: fold_host(session, train, one, rows, in_folds))
+        searched = search.host(session, train, asked, partial(fold_host, session, train, in_folds=in_folds))
         plan = asked.candidates[searched.best]
     steps = features.fit_host(session, train, plan.preprocess, open_names=plan.open_names, noise=plan.noise)
     with session.phase("train" if session.ahead is None else "prepare"):
         standardiser = Standardiser.fit(train.features, plan.spec.clip, steps, party=session.me)
-        x, clipped = limited(standardiser, train, session.me)
+        clipped = standardiser.beyond(train.features, session.me)
+        del train
         watched = (
             standardiser.transform(aligned.take(np.flatnonzero(validation)).features, session.me)
             if plan.spec.early_stopping
             else None
         )
-        trained = glm.host(session, x, terms_of(plan), watched)
-    part = host_part(session, plan, trained, standardiser, train)
+        trained = glm.host(session, within(aligned, rows, standardiser), terms_of(plan), watched)
+    part = host_part(session, plan, trained, standardiser, aligned)
     if plan.scores:
         part = score_host(session, part, aligned.take(np.flatnonzero(scored)))
     ended = (trained.passes, trained.ends)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from protocols.binning.quantile import Binned
 from protocols.boosting import objective, open, sealed, twin
 from protocols.boosting.ensemble import Rounds
 from protocols.boosting.params import Params
@@ -167,12 +168,15 @@ class Trees(Kind[BoostedTrees, TreesPart]):
         assert aligned.label is not None
         part, y = fitted.part, aligned.label.to_numpy(np.float64)
         weight = None if aligned.weight is None else aligned.weight.to_numpy(np.float64)[~test]
-        binner, x = part.binner, coded(aligned.features, part.columns, part.names)
+
+        def binned(which: NDArray[np.bool_]) -> Binned:
+            return part.binner.transform(coded(aligned.features[which], part.columns, part.names))
+
         weight = plan.spec.row_weights(y[~test], weight)
         rounds = Rounds(params, y[~test], weight=weight, held_out=fitted.validation[~test])
-        own_rows = binner.transform(x[~test])
+        own_rows = binned(~test)
         twin.train([own_rows.constrained(part.monotone) if part.monotone else own_rows], params, rounds)
-        own, ensemble = binner.transform(x[rows]), rounds.ensemble(b"")
+        own, ensemble = binned(rows), rounds.ensemble(b"")
         steps = [tree.value[tree.route(len(own), walker(own, tree, ()))] for tree in ensemble.trees]
         return _means(params, ensemble.margin(steps, len(own)))
 

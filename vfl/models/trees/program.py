@@ -70,10 +70,10 @@ def guest(
         plan = asked.candidates[searched.best]
     if before is not None:
         check_label(table, before)
-    inside = aligned.take(train)
-    part = fit_guest(session, inside, plan, validation[train], before, session.seed("model id").secret[:16])
+    model_id = session.seed("model id").secret[:16]
+    part = fit_guest(session, aligned, train, plan, validation[train], before, model_id)
     scores = score_guest(session, part, aligned.take(np.flatnonzero(test))) if plan.measures else None
-    train_scores = score_guest(session, part, inside) if plan.measure_train else None
+    train_scores = score_guest(session, part, aligned.take(train)) if plan.measure_train else None
     return Fitted(part, aligned, test, later, validation, sizes, scores, train_scores, searched)
 
 
@@ -98,12 +98,11 @@ def host(
         rows, stopping = aligned.take(train), validation[train]
         searched = search.host(session, rows, asked, lambda one, held: fold_host(session, rows, one, held, stopping))
         plan = asked.candidates[searched.best]
-    inside = aligned.take(train)
-    part = fit_host(session, inside, plan, validation[train], before)
+    part = fit_host(session, aligned, train, plan, validation[train], before)
     if plan.measures:
         score_host(session, part, aligned.take(np.flatnonzero(test)), "held-out rows")
     if plan.measure_train:
-        score_host(session, part, inside, "training rows")
+        score_host(session, part, aligned.take(train), "training rows")
     return Fitted(part, aligned, test, later, validation, sizes, searched=searched)
 
 
@@ -159,15 +158,24 @@ def allow_wins(
 
 
 def fit_guest(
-    session: Session, train: Table, plan: Plan[BoostedTrees], stopping: Rows, before: TreesPart | None, model_id: bytes
+    session: Session,
+    table: Table,
+    rows: NDArray[np.int64],
+    plan: Plan[BoostedTrees],
+    stopping: Rows,
+    before: TreesPart | None,
+    model_id: bytes,
 ) -> TreesPart:
-    """Trains on `train`; stopping: the rows on which early stopping evaluates the loss; before: the guest's part of the
-    model to continue."""
+    """Trains on these rows of a table; stopping: those of them on which early stopping evaluates the loss; before: the
+    guest's part of the model to continue."""
+    train = table.take(rows)
     assert train.label is not None
     y, weight = train.label.to_numpy(np.float64), None if train.weight is None else train.weight.to_numpy(np.float64)
     weight = plan.spec.row_weights(y, weight)
     check_labels(plan.spec.params(), y[~stopping])
     binned, names = bin_table(train, plan, 1, before)
+    ids = [] if before is None or plan.spec.sealed else list(train.names)
+    del train  # which nothing needs while trees grow
     ensemble: Ensemble | GuestTrees
     if plan.spec.sealed:
         joint = before.trees if before is not None else None
@@ -179,41 +187,48 @@ def fit_guest(
         if before is not None:
             assert isinstance(before.trees, Ensemble)
             with session.phase("score"):
-                earlier = before.trees, scoring.guest(session, binned, before.trees, list(train.names))
+                earlier = before.trees, scoring.guest(session, binned, before.trees, ids)
         with session.phase("train"):
             rounds = Rounds(plan.spec.params(), y, weight=weight, held_out=stopping, before=earlier)
             ensemble = open.guest(session, binned, plan.spec.params(), rounds, model_id)
     return TreesPart(
         session.me,
         model_id,
-        columns_of(train),
+        columns_of(table),
         binned.binner,
         names,
         ensemble=ensemble,
-        classes=train.classes,
+        classes=table.classes,
         hosts=session.roles.hosts,
         monotone=signs_in(binned),
-        schema=train.schema,
+        schema=table.schema,
     )
 
 
 def fit_host(
-    session: Session, train: Table, plan: Plan[BoostedTrees], stopping: Rows, before: TreesPart | None
+    session: Session,
+    table: Table,
+    rows: NDArray[np.int64],
+    plan: Plan[BoostedTrees],
+    stopping: Rows,
+    before: TreesPart | None,
 ) -> TreesPart:
     """A host's side of `fit_guest`."""
+    train = table.take(rows)
     binned, names = bin_table(train, plan, plan.spec.min_bin_rows, before)
     held: HostSplits | None = before.splits if before else None
     depth = plan.spec.max_depth if plan.spec.sealed else 0
     if held is not None and not depth:
         with session.phase("score"):
             scoring.host(session, binned, held, 0, list(train.names))
+    del train
     with session.phase("train"):
         if depth:
             splits = sealed_host.host(session, binned, plan.spec.params(), stopping, held, weighted=plan.spec.weighted)
         else:
             splits = open.host(session, binned, plan.spec.params(), stopping, held)
-    own = (session.me, splits.model_id, columns_of(train), binned.binner, names)
-    return TreesPart(*own, splits=splits, depth=depth, monotone=signs_in(binned), schema=train.schema)
+    own = (session.me, splits.model_id, columns_of(table), binned.binner, names)
+    return TreesPart(*own, splits=splits, depth=depth, monotone=signs_in(binned), schema=table.schema)
 
 
 def fit_arbiter(session: Session, plan: Plan[BoostedTrees], before: LeafValues | None) -> ArbiterTrees:
@@ -229,8 +244,8 @@ def fold_guest(
 ) -> NDArray[np.float64]:
     """Trains without the marked rows and returns their predictions; stopping: the rows on which early stopping
     evaluates the loss."""
-    inside, outside = train.take(np.flatnonzero(~rows)), train.take(np.flatnonzero(rows))
-    part = fit_guest(session, inside, plan, stopping[~rows], None, session.seed("model id").secret[:16])
+    inside, outside = np.flatnonzero(~rows), train.take(np.flatnonzero(rows))
+    part = fit_guest(session, train, inside, plan, stopping[~rows], None, session.seed("model id").secret[:16])
 
     def score() -> NDArray[np.float64]:
         margins = scoring.guest(session, part.binned(outside.features), part.trees, list(outside.names))
@@ -245,8 +260,8 @@ def fold_guest(
 
 def fold_host(session: Session, train: Table, plan: Plan[BoostedTrees], rows: Rows, stopping: Rows) -> None:
     """A host's side of `fold_guest`.  Learns what a host learns of any model."""
-    inside, outside = train.take(np.flatnonzero(~rows)), train.take(np.flatnonzero(rows))
-    part = fit_host(session, inside, plan, stopping[~rows], None)
+    inside, outside = np.flatnonzero(~rows), train.take(np.flatnonzero(rows))
+    part = fit_host(session, train, inside, plan, stopping[~rows], None)
 
     def score() -> None:
         assert part.splits is not None

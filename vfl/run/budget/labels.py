@@ -8,6 +8,7 @@ from sketches (Bar-Yossef et al. 2002: the least of the keyed hashes of all), so
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections.abc import Iterable
 
@@ -19,12 +20,17 @@ from vfl.data import Table
 
 SKETCH = 256  # hashes of 8 bytes; the estimate of an overlap of one half is then right to 6% (two standard deviations)
 SAME = 0.5
+STEP = 1 << 16  # hashes that are held at a time
 FORM = re.compile(rb"[^0-9a-z\x80-\xff]")  # what normalisers differ in
 
 
 def sketches_of(table: Table, key: bytes) -> tuple[bytes, ...]:
     """Of the ids under each key, whatever normaliser made them; and of the rows' numbers, where at least half of the
     rows differ from all others in them: a job that aligns by another column of the same file has these in common."""
+    return table.once(("sketches", key), lambda: _sketches(table, key))
+
+
+def _sketches(table: Table, key: bytes) -> tuple[bytes, ...]:
     found = [_least((FORM.sub(b"", name.lower()) for name in ids if name), key, b"id") for ids in table.keys]
     numbers = table.features.select_dtypes("number")
     if numbers.shape[1]:
@@ -38,21 +44,27 @@ def sketches_of(table: Table, key: bytes) -> tuple[bytes, ...]:
 
 def paired(table: Table, key: bytes) -> bytes:
     """The sketch of all (id, label), by which releases before the file's format 4 knew labels."""
+    return table.once(("paired", key), lambda: _paired(table, key))
+
+
+def _paired(table: Table, key: bytes) -> bytes:
     label = table.label
     assert label is not None
     values = label.to_numpy("<f8").tobytes()
     pairs = ((name, values[8 * row : 8 * row + 8]) for row, name in enumerate(table.ids))
-    return _sketch(
-        b"".join(hashlib.blake2b(name, digest_size=8, key=key, salt=value).digest() for name, value in pairs)
-    )
+    return _sketch(hashlib.blake2b(name, digest_size=8, key=key, salt=value).digest() for name, value in pairs)
 
 
 def _least(values: Iterable[bytes], key: bytes, what: bytes) -> bytes:
-    return _sketch(b"".join(hashlib.blake2b(value, digest_size=8, key=key, person=what).digest() for value in values))
+    return _sketch(hashlib.blake2b(value, digest_size=8, key=key, person=what).digest() for value in values)
 
 
-def _sketch(hashes: bytes) -> bytes:
-    return np.unique(np.frombuffer(hashes, np.uint64))[:SKETCH].tobytes()
+def _sketch(hashes: Iterable[bytes]) -> bytes:
+    """The least of all, some at a time."""
+    least, hashes = np.zeros(0, np.uint64), iter(hashes)
+    while some := b"".join(itertools.islice(hashes, STEP)):
+        least = np.unique(np.concatenate([least, np.frombuffer(some, np.uint64)]))[:SKETCH]
+    return least.tobytes()
 
 
 def overlaps(first: bytes, second: bytes) -> bool:

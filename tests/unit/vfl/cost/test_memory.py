@@ -24,8 +24,8 @@ PAGE = Path(__file__).parents[4] / "docs" / "benchmarks.md"
 ROLES: tuple[Role, ...] = ("guest", "host", "arbiter")
 KINDS: dict[str, dict[str, Any]] = {
     "regression": {"kind": "logistic-regression", "max_iter": 10},
+    "short regression": {"kind": "logistic-regression", "max_iter": 5},
     "direct regression": {"kind": "logistic-regression", "max_iter": 10, "preparation": "none"},
-    "regression, aligned": {"kind": "logistic-regression", "max_iter": 10, "test": 0.0},
     "scorecard": {"kind": "scorecard", "max_iter": 10},
     "sealed trees": {"kind": "boosted-trees", "n_estimators": 10},
     "open trees": {"kind": "boosted-trees", "n_estimators": 10, "membership": "open"},
@@ -58,8 +58,8 @@ def recorded() -> list[Measured]:
     return found
 
 
-def job_of(kind: str) -> tuple[Job, bool, Work]:
-    """The job of a line; whether its rows were aligned before, and what is done."""
+def job_of(kind: str) -> tuple[Job, Work]:
+    """The job of a line, and what is done."""
     given = KINDS[kind.removesuffix(", prediction")]
     arbiter = "" if given.get("membership") == "open" else "trustco"
     text = starter_job(guest="bank", hosts=["telecom"], arbiter=arbiter, keys=["id"], key_bits=2048, **given)
@@ -67,16 +67,16 @@ def job_of(kind: str) -> tuple[Job, bool, Work]:
         path = Path(folder) / "job.toml"
         path.write_text(text, encoding="utf-8")
         work: Work = "align" if kind == "alignment" else "predict" if kind.endswith("prediction") else "run"
-        return load_job(path), "aligned" in kind, work
+        return load_job(path), work
 
 
 def missed() -> list[str]:
     """What was measured and is not within WORST of the prediction."""
     found = []
     for one in recorded():
-        job, aligned, work = job_of(one.kind)
+        job, work = job_of(one.kind)
         for role, took in one.took.items():
-            size = Size(0 if aligned else one.rows, one.columns[role], one.rows)
+            size = Size(one.rows, one.columns[role], one.rows)
             error = own_bytes(job, role, size, work) / MIB / took - 1
             if abs(error) > WORST:
                 found.append(f"{one.kind}, {one.rows} rows, {role}: {error:+.0%}")
@@ -85,7 +85,7 @@ def missed() -> list[str]:
 
 def test_all_that_was_measured_is_predicted():
     lines = recorded()
-    assert {"regression", "regression, aligned", "sealed trees"} <= {one.kind for one in lines}
+    assert {"regression", "sealed trees"} <= {one.kind for one in lines}
     assert len(lines) >= 9
     assert missed() == []
 
@@ -96,7 +96,7 @@ def of_drivers() -> list[tuple[str, int, float, float, float]]:
     table = text[text.index("<!-- measured drivers -->") : text.index("<!-- end of measured drivers -->")]
     for line in re.findall(r"^\| (\w.*) \|$", table, re.M)[1:]:
         kind, rows, columns, took, said = (cell.replace(",", "") for cell in line.split(" | "))
-        job, _, work = job_of(kind)
+        job, work = job_of(kind)
         size = Size(int(rows), int(columns), int(rows))
         needs = own_bytes(job, "guest", size, work, workers=True, away=work == "align")
         found.append((kind, int(rows), float(took), float(said), needs / MIB))
@@ -124,12 +124,20 @@ def test_a_driver_holds_no_ciphertexts_and_no_ids_that_workers_read(write):
     assert few < many < 1.1 * few
 
 
-def test_the_page_says_what_is_predicted():
+def wrong_on_the_page() -> list[str]:
+    """Where the page says another prediction."""
+    found = []
     for one in recorded():
-        job, aligned, work = job_of(one.kind)
+        job, work = job_of(one.kind)
         for role, said in one.predicted.items():
-            size = Size(0 if aligned else one.rows, one.columns[role], one.rows)
-            assert abs(own_bytes(job, role, size, work) / MIB - said) <= 0.51, (one, role)
+            needs = own_bytes(job, role, Size(one.rows, one.columns[role], one.rows), work) / MIB
+            if abs(needs - said) > 0.51:
+                found.append(f"{one.kind}, {one.rows} rows, {role}: {said:.0f} and not {needs:.0f}")
+    return found
+
+
+def test_the_page_says_what_is_predicted():
+    assert wrong_on_the_page() == []
 
 
 CAUSES = ("LIBRARIES", "REGRESSION", "SEALED", "OPEN", "NODES", "USED", "VALUE", "TABLE", "SCORED_ROW", "SERVED_ROW")
@@ -139,7 +147,7 @@ CAUSES = ("LIBRARIES", "REGRESSION", "SEALED", "OPEN", "NODES", "USED", "VALUE",
 def test_planted_fault_a_cause_that_is_left_out_is_found(monkeypatch, cause):
     whole = getattr(memory, cause)
     monkeypatch.setattr(memory, cause, memory.Vectors(0, 0, 0) if isinstance(whole, memory.Vectors) else 0)
-    assert missed()
+    assert missed() or wrong_on_the_page()
 
 
 def test_a_party_needs_more_for_more(write):
