@@ -1,9 +1,10 @@
-"""Writes docs/privacy-results.md: the audit's attacks on three public tables, for every kind of model that has textbook
-protocols, and the smallest planted leak that each attack finds.
+"""Writes docs/privacy-results.md: the audit's attacks on three public tables, for every kind of run, and the smallest
+planted leak that each attack finds.
 
-    VFL_TEST_DATA=FOLDER python -m benchmarks.privacy
+    VFL_TEST_DATA=FOLDER python -m benchmarks.privacy [--minutes M]
 
-Every step is kept in benchmarks/results/privacy.json: remove that file to measure all of it again.
+Every step is kept in benchmarks/results/privacy.json: remove that file to measure all of it again.  With --minutes no
+step begins after that time, and the next call goes on from there.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import sys
 import textwrap
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +25,18 @@ import numpy as np
 import pandas as pd
 
 import vfl
-from vfl.attacks.attack import SEEDS, Tried
-from vfl.attacks.audit import one_thread, tried_on
+from vfl.attacks.attack import SEEDS, Attack, Tried
+from vfl.attacks.audit import attacked, one_thread, recorded
 from vfl.attacks.page import figure, interval
 from vfl.attacks.registry import ATTACKS
-from vfl.attacks.scene import Asked, Scene, record
-from vfl.schema.spec import Spec
+from vfl.attacks.scene import Run
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE, RESULT = ROOT / "docs" / "privacy-results.md", ROOT / "benchmarks" / "results" / "privacy.json"
 ROWS = 4000  # of UCI credit
-MODELS: dict[str, tuple[Spec, dict[str, Any]]] = {
-    "logistic regression": (vfl.LogisticRegression(), {}),
-    "sealed trees": (vfl.BoostedTrees(n_estimators=10), {}),
-    "scorecard": (vfl.Scorecard(), {"reveal": ["guest"]}),
-}
+FEW = 5  # seeds of trainings
+BREAST = "breast cancer"
+LONG = (16,)  # attacks whose planted leaks need a training each: their smallest leak is left to the slow tests
 Tables = tuple[pd.DataFrame, pd.DataFrame, str]
 
 
@@ -67,44 +66,82 @@ def answers(folder: Path) -> Tables:
     return guest, pd.DataFrame(bits, columns=list("abcd")).assign(id=range(800)), "y"
 
 
-TABLES = {"breast cancer": breast, "UCI credit, 4,000 rows": credit, "generated, 0/1 columns": answers}
+TABLES = {BREAST: breast, "UCI credit, 4,000 rows": credit, "generated, 0/1 columns": answers}
 
 
-def scene_of(tables: Tables, model: str) -> Scene:
-    """A run with the job's own keys."""
+def parties(tables: Tables, **more: Any) -> vfl.Federation:
     guest, host, label = tables
-    estimator, more = MODELS[model]
-    federation = vfl.Federation.local(guest, {"partner": host}, on="id", label=label, **more)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return record(Asked(federation, estimator))
+    return vfl.Federation.local(guest, {"partner": host}, on="id", label=label, **more)
 
 
-PAIRS = [  # the order of measurement
-    *[(table, "logistic regression") for table in TABLES],
-    *[(table, model) for model in list(MODELS)[1:] for table in TABLES],
-]
-LONG = (16,)  # attacks whose planted leaks need a training each: their smallest leak is left to the slow tests
+def members(tables: Tables) -> vfl.Members:
+    """The rows that both have, with all columns, cut among four institutions."""
+    guest, host, label = tables
+    whole = guest.merge(host, on="id").drop(columns="id")
+    return vfl.Members.local({f"member-{k}": whole.iloc[k::4] for k in range(4)}, label=label)
 
 
-def measure(folder: Path, seeds: int, done: dict[str, Any]) -> None:
-    """By table and model, each attack's results, and the smallest leak that each finds; every step is kept in `done`
-    and on disk, and not measured again."""
-    for name, model in PAIRS:
-        if model in done["results"].get(name, {}):
-            continue
-        started, lines, scene = time.monotonic(), dict[str, Any](), scene_of(TABLES[name](folder), model)
+@dataclass(frozen=True)
+class Kind:
+    """A kind of run.  estimator: None of an alignment; reveal: of its federation; seeds: of an attack, fewer
+    where each is a training."""
+
+    estimator: Any = None
+    seeds: int = FEW
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    reveal: Sequence[str] = ()
+
+    def run(self, tables: Tables) -> Run:
+        """With the job's own keys."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            averaged = isinstance(self.estimator, vfl.Averaging)
+            who = members(tables) if averaged else parties(tables, reveal=self.reveal)
+            return recorded(who, self.estimator, None, dict(self.asked))
+
+
+KINDS = {
+    "alignment": Kind(seeds=SEEDS),
+    "alignment of the size alone": Kind(seeds=SEEDS, asked={"cardinality_only": True}),
+    "averaging of four members": Kind(vfl.Averaging(rounds=10), seeds=SEEDS),
+    "logistic regression": Kind(vfl.LogisticRegression()),
+    "open trees": Kind(vfl.BoostedTrees(n_estimators=10, membership="open")),
+    "scorecard": Kind(vfl.Scorecard(), reveal=("guest",)),
+    "sealed trees": Kind(vfl.BoostedTrees(n_estimators=10)),
+    "network": Kind(vfl.MLPClassifier(max_iter=20)),
+}
+PAIRS = [(table, kind) for kind in KINDS for table in TABLES]  # the order of measurement
+
+
+def measure(folder: Path, done: dict[str, Any], until: float) -> None:
+    """Every step that is not in `done` yet, in order; until: when no further one begins, on the monotonic clock."""
+    for name, kind in PAIRS:
+        scene: Run | None = None
         for attack in ATTACKS:
-            why = attack.unfit(scene)
-            lines[str(attack.number)] = {"untried": why} if why else line(tried_on(scene, attack, seeds))
-        done["results"].setdefault(name, {})[model] = lines
-        keep(done)
-        print(f"{name}, {model}: {time.monotonic() - started:.0f} s", file=sys.stderr)
-        if (name, model) == ("breast cancer", "logistic regression") and not done["smallest"]:
-            short = [attack for attack in ATTACKS if attack.number not in LONG]
-            done["smallest"] = {str(attack.number): attack.smallest(scene, SEEDS) for attack in short}
-            keep(done)
-            print(f"smallest leaks: {time.monotonic() - started:.0f} s", file=sys.stderr)
+            number, lines = str(attack.number), done["results"].setdefault(name, {}).setdefault(kind, {})
+            steps = [attacked_by] if number not in lines else []
+            wanted = name == BREAST and number not in done["smallest"] and attack.number not in LONG
+            steps += [smallest_of] if wanted else []
+            for step in steps:
+                if "untried" in lines.get(number, {}):
+                    break
+                if time.monotonic() > until:
+                    return
+                started, scene = time.monotonic(), scene or KINDS[kind].run(TABLES[name](folder))
+                step(attack, scene, kind, lines, done["smallest"])
+                keep(done)
+                print(f"{name}, {kind}, {number}: {time.monotonic() - started:.0f} s", file=sys.stderr)
+
+
+def attacked_by(attack: Attack, scene: Run, kind: str, lines: dict[str, Any], smallest: dict[str, Any]) -> None:
+    """The attack's results on a run, or why it says nothing about it."""
+    tried, untried = attacked(scene, KINDS[kind].seeds, [attack])
+    lines[str(attack.number)] = line(tried[0]) if tried else {"untried": next(iter(untried.values()))}
+
+
+def smallest_of(attack: Attack, scene: Any, kind: str, lines: dict[str, Any], smallest: dict[str, Any]) -> None:
+    """The smallest leak that it finds, on the first kind of run that it fits."""
+    smallest[str(attack.number)] = {"kind": kind, "size": attack.smallest(scene, SEEDS)}
 
 
 def keep(done: dict[str, Any]) -> None:
@@ -125,83 +162,108 @@ INTRODUCTION = """# What the audit finds on public tables
 
 Written by `VFL_TEST_DATA=FOLDER python -m benchmarks.privacy`; do not edit it. `vfl.audit(federation, estimator)` makes
 the same attacks on any tables that are in one place ([ADR 31](adr/0031-audit.md)). Each run has the default settings
-and keys of 3,072 bits. Repetitions use at most 400 rows and short keys. A bound is an absolute number that was fixed
-before the run; the control is the same attack on a twin in which a leak is planted; the textbook column is the same
-attack on the published protocol. In brackets are 95% intervals of the mean over SEEDS seeds.
+and keys of 3,072 bits, but there are 10 trees, 20 epochs of a network, and 10 rounds of an averaging. Repetitions use
+at most 400 rows and short keys. A bound is an absolute number that was fixed before the run; the control is the same
+attack on a twin in which a leak is planted; the textbook column is the same attack on the published protocol. In
+brackets are 95% intervals of the mean over the seeds that the section names.
 """
 
 
 def introduction(found: dict[str, Any]) -> Iterator[str]:
-    yield INTRODUCTION.replace("SEEDS", str(found["seeds"]))
-    missing = [f"{table} ({model})" for table, model in PAIRS if model not in found["results"].get(table, {})]
+    yield INTRODUCTION
+    missing = [
+        f"{table} ({kind})"
+        for table, kind in PAIRS
+        if len(found["results"].get(table, {}).get(kind, {})) < len(ATTACKS)
+    ]
     if missing:
         yield textwrap.fill(f"Not measured yet: {', '.join(missing)}.", 120)
         yield ""
 
 
-def sizes(smallest: dict[str, float | None]) -> Iterator[str]:
+def sizes(smallest: dict[str, Any]) -> Iterator[str]:
     """What each attack is, and the smallest leak that it finds."""
     yield "## The attacks"
     yield ""
-    yield "| attack | who | result and bound | smallest leak found at each of 20 seeds (breast cancer) |"
-    yield "|---|---|---|---|"
+    yield f"| attack | who | result and bound | setting | smallest leak at each of {SEEDS} seeds (breast cancer) |"
+    yield "|---|---|---|---|---|"
     for attack in ATTACKS:
         found = smallest.get(str(attack.number))
-        none = "none at every seed" if str(attack.number) in smallest else "not measured"
-        what = f"{figure(found) if found is not None else none}: {attack.size_of}"
+        if found is None:
+            what = "not measured"
+        elif found["size"] is None:
+            what = f"none at every seed ({found['kind']}): {attack.size_of}"
+        else:
+            what = f"{figure(found['size'])} ({found['kind']}): {attack.size_of}"
         told = f"{attack.measure}; at most {figure(attack.bound)}, since {attack.reason}"
-        yield f"| {attack.number} {attack.name} | {attack.who} | {told} | {what} |"
+        yield f"| {attack.number} {attack.name} | {attack.who} | {told} | {attack.setting} | {what} |"
     yield ""
 
 
 def results(tables: dict[str, Any]) -> Iterator[str]:
-    """A table for each table and model."""
-    by_number = {str(attack.number): attack for attack in ATTACKS}
-    for name, models in tables.items():
+    """A table for each table and kind of run."""
+    for name, kinds in tables.items():
         yield f"## {name[0].upper()}{name[1:]}"
         yield ""
-        for model, lines in models.items():
-            yield f"### {model[0].upper()}{model[1:]}"
+        for kind in (kind for kind in KINDS if kind in kinds):
+            yield f"### {kind[0].upper()}{kind[1:]} ({KINDS[kind].seeds} seeds)"
             yield ""
-            yield "| attack | here | bound | control | textbook | |"
-            yield "|---|---|---|---|---|---|"
-            for number, one in lines.items():
-                attack = by_number[number]
-                if "untried" in one:
-                    continue
-                here = f"{figure(one['product']['mean'])}" + (
-                    f" ({interval(one['product'])})" if interval(one["product"]) else ""
-                )
-                rest = " | ".join(figure(one[key]["mean"]) for key in ("control", "textbook"))
-                blind = one["control"]["mean"] < attack.succeeds
-                verdict = (
-                    "holds" if one["holds"] else "control failed: says nothing" if blind else "**above the bound**"
-                )
-                yield f"| {number} {attack.name} | {here} | {figure(attack.bound)} | {rest} | {verdict} |"
+            yield from section(kind, kinds[kind])
             yield ""
-            if lines.get("11", {}).get("holds") is False:
-                yield "`vfl run` refuses such a host unless the job allows `few-columns`; one process does not."
-                yield ""
-            for number, one in lines.items():
-                if "untried" in one:
-                    yield f"- Not tried: {number} {by_number[number].name}: {one['untried']}."
-            yield ""
+
+
+def section(kind: str, lines: dict[str, Any]) -> Iterator[str]:
+    """Of one table and kind of run."""
+    by_number = {str(attack.number): attack for attack in ATTACKS}
+    yield "| attack | here | bound | control | textbook | |"
+    yield "|---|---|---|---|---|---|"
+    for number, one in lines.items():
+        if "untried" not in one:
+            yield row(by_number[number], one)
+    yield ""
+    above = [number for number, one in lines.items() if one.get("holds") is False and not blind(by_number[number], one)]
+    if "11" in above:
+        yield "`vfl run` refuses such a host unless the job allows `few-columns`; one process does not."
+        yield ""
+    if kind == "open trees" and above:
+        yield 'What `membership = "open"` opens needs the permissions that the settings name. Sealed is the default.'
+        yield ""
+    untried = dict[str, list[str]]()
+    for number, one in lines.items():
+        if "untried" in one:
+            untried.setdefault(one["untried"], []).append(f"{number} {by_number[number].name}")
+    for why, names in untried.items():
+        yield f"- Not tried ({why}): {'; '.join(names)}."
+
+
+def row(attack: Attack, one: dict[str, Any]) -> str:
+    here = figure(one["product"]["mean"]) + (f" ({interval(one['product'])})" if interval(one["product"]) else "")
+    rest = " | ".join(figure(one[key]["mean"]) for key in ("control", "textbook"))
+    failed = "control failed: says nothing" if blind(attack, one) else "**above the bound**"
+    return (
+        f"| {attack.number} {attack.name} | {here} | {figure(attack.bound)} | {rest} | "
+        f"{'holds' if one['holds'] else failed} |"
+    )
+
+
+def blind(attack: Attack, one: dict[str, Any]) -> bool:
+    """Whether the control failed."""
+    return bool(one["control"]["mean"] < attack.succeeds)
 
 
 def main() -> None:
     """Measures what is not in the result file yet, and writes the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=SEEDS)
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="no step begins after this time")
     parser.add_argument("--page", action="store_true", help="only write the page again")
     given = parser.parse_args()
-    empty: dict[str, Any] = {"seeds": given.seeds, "results": {}, "smallest": {}}
-    done = json.loads(RESULT.read_text()) if RESULT.exists() else empty
+    done = json.loads(RESULT.read_text()) if RESULT.exists() else {"results": {}, "smallest": {}}
     if not given.page:
         folder = os.environ.get("VFL_TEST_DATA")
         if not folder:
             raise SystemExit("VFL_TEST_DATA names no folder of public tables")
         with one_thread():
-            measure(Path(folder), int(done["seeds"]), done)
+            measure(Path(folder), done, time.monotonic() + 60 * given.minutes)
     PAGE.write_text(page(done))
 
 

@@ -2,7 +2,7 @@
 rows whose secret the attacker has not seen.
 
 The attacker is granted the secret of the other rows.  There it chooses the numbers that explain best what its own
-columns leave open, in one half, and fits them in the other; so what fits by chance among many is not believed.
+columns leave open, in each half, and fits them in the other one; so what fits by chance among many is not believed.
 """
 
 from __future__ import annotations
@@ -28,17 +28,25 @@ def added(lines: Floats, known: Floats, truth: Floats) -> float:
         model = RidgeCV(np.logspace(-2, 4, 7)).fit(known[fit], truth[fit])
         rest = truth[fit] - model.predict(known[fit])
         before[test] = after[test] = model.predict(known[test])
-        half = np.arange(len(fit)) % 2 == 0
-        strength = np.concatenate(
-            [np.abs(correlations(lines[k : k + CHUNK, fit[half]], rest[half])) for k in range(0, len(lines), CHUNK)]
-        )
-        best = np.argsort(-strength)[:CHOSEN]
-        chosen = lines[best].T
-        chosen = (chosen - chosen.mean(axis=0)) / np.maximum(chosen.std(axis=0), 1e-300)
-        fitted = RidgeCV(np.logspace(-1, 7, 9)).fit(chosen[fit[~half]], rest[~half])
-        after[test] += fitted.predict(chosen[test])
+        even = np.arange(len(fit)) % 2 == 0
+        for half in (even, ~even):  # each half chooses for the other
+            chosen = lines[believed(lines[:, fit[half]], rest[half])].T
+            chosen = (chosen - chosen.mean(axis=0)) / np.maximum(chosen.std(axis=0), 1e-300)
+            fitted = RidgeCV(np.logspace(-1, 7, 9)).fit(chosen[fit[~half]], rest[~half])
+            after[test] += fitted.predict(chosen[test]) / 2
     wrong = [float(((truth - found) ** 2).sum()) for found in (before, after)]
     return 1 - wrong[1] / wrong[0] if wrong[0] else 0.0
+
+
+def believed(lines: Floats, rest: Floats) -> NDArray[np.int64]:
+    """The lines that say most of `rest`: those that correlate more than the best of as many lines of noise would, or
+    where there is none, the first CHOSEN.  Together with lines that fit by chance, one that tells something would count
+    for less."""
+    count, rows = lines.shape
+    strength = np.concatenate([np.abs(correlations(lines[k : k + CHUNK], rest)) for k in range(0, count, CHUNK)])
+    best = np.argsort(-strength)[:CHOSEN]
+    sure = strength[best] > np.sqrt(2 * np.log(max(2, count)) / rows)
+    return np.asarray(best[sure] if sure.any() else best)
 
 
 def correlation(found: Floats, truth: Floats) -> float:
