@@ -77,6 +77,7 @@ class Vectors(NamedTuple):
         return float(getattr(self, role))
 
 
+CROWDED = 1.5  # ciphertexts per row of a regression whose iterations are prepared: of residuals, and of predictors
 REGRESSION, SEALED, OPEN = Vectors(6.0, 4.5, 8.5), Vectors(5.0, 5.0, 7.0), Vectors(7.0, 2.0, 0.0)  # of ciphertexts
 NUMBER, LOOK_UP, COPIES = 16, 600, 2.5  # of a network: bytes of a number, of a look-up, and copies of both
 NODES = Vectors(4.5, 0.0, 2.5)  # of numbers for each row of a block and leaf of a sealed tree
@@ -165,6 +166,11 @@ def _network(work: NetworkWork, role: Role, bits: int, columns: int, scored: int
     looked_up = LOOK_UP * min(parts.ROWS, units * max(batch, scored))
     found = COPIES * (NUMBER * numbers * min(batch, parts.ROWS) + looked_up) + (REPORT if role == "guest" else 0)
     found += COPIES * NUMBER * work.terms.units * work.held_out  # sums of all of these at once
+    more = (
+        max(1 / one.rows + one.groups for one in plan.slots) / CROWDED - 1
+    )  # a batch's ciphertexts than a regression's
+    vectors = PASSING if workers else REGRESSION.of(role)
+    found += max(0.0, more) * vectors * _ciphertext(bits) * min(batch, parts.ROWS)
     rows = work.rows + work.held_out
     return int(found) + _regression([slots], role, bits, (rows, columns), batch, rows, workers=workers)
 
