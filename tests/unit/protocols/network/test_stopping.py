@@ -124,7 +124,7 @@ class Trained:
     ("changes", "widths", "end"),
     [
         ({}, (2, 3), "loss"),
-        ({"epochs": 3, "rate": 0.1, "hidden": (3, 2)}, (2, 1), "limit"),
+        ({"epochs": 3, "rate": 0.1, "hidden": (3, 2)}, (2, 1, 1), "limit"),
         ({"family": "linear", "rate": 0.1, "stopping": Stopping(1e-2, 1)}, (1, 2, 1), "loss"),
         ({"weighted": True, "stopping": Stopping(5e-3, 1)}, (2, 3), "loss"),
         ({"weighted": True, "family": "linear", "rate": 0.1, "epochs": 3}, (2, 1), "limit"),
