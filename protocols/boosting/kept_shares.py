@@ -4,7 +4,7 @@ a row has a number of 48 bits for each node, and above the last level one of 128
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from protocols.parts import Part
 Ints = NDArray[np.int64]
 
 
-class Stretch(NamedTuple):
+class KeptBlock(NamedTuple):
     """Rows `first` to `last`, the last left out: how many places each class has, and what reads the shares of each."""
 
     first: int
@@ -33,10 +33,11 @@ class Stretch(NamedTuple):
         """(places, rows) of class k."""
         return rings.unpacked(self.u[k](), (self.places, self.last - self.first))
 
-    def numbers(self, k: int, first: int, last: int) -> list[PlainVec]:
-        """Of each place of class k the x of these rows, of all blocks' rows that have one."""
+    def numbers(self, k: int, first: int, last: int, places: Iterable[int]) -> list[PlainVec]:
+        """Of these places of class k the x of these rows, of all blocks' rows that have one."""
         start, stop = max(first, self.wide[0]) - self.wide[0], min(last, self.wide[1]) - self.wide[0]
-        return [one.slice(start, stop) for one in rings.cut(PlainVec.from_bytes(self.x[k]()), self.places)]
+        whole, size = PlainVec.from_bytes(self.x[k]()), self.wide[1] - self.wide[0]
+        return [whole.slice(place * size + start, place * size + stop) for place in places]
 
 
 class KeptShares:
@@ -44,7 +45,7 @@ class KeptShares:
 
     def __init__(self, keep: Keep, classes: int, blocks: Iterable[Shares]) -> None:
         """blocks: of consecutive rows; those of one are held at a time."""
-        self._keep, self.classes, self._stretches = keep, classes, list[Stretch]()
+        self._keep, self.classes, self._blocks = keep, classes, list[KeptBlock]()
         row = wide = 0
         for shares in blocks:
             places, rows = len(shares.u) // classes, shares.u.shape[1]
@@ -52,30 +53,32 @@ class KeptShares:
             count = len(shares.x[0]) if shares.x else 0
             x = [keep(rings.join(shares.x[k]).to_bytes()) for k in own] if count else []
             u = [keep(rings.to_bytes(shares.u[k])) for k in own]
-            self._stretches.append(Stretch(row, row + rows, (wide, wide + count), places, u, x))
+            self._blocks.append(KeptBlock(row, row + rows, (wide, wide + count), places, u, x))
             row, wide = row + rows, wide + count
 
     def __repr__(self) -> str:
-        return f"<KeptShares of {self._stretches[-1].last if self._stretches else 0} rows>"
+        return f"<KeptShares of {self._blocks[-1].last if self._blocks else 0} rows>"
 
     def within(self, part: Part, sampled: Ints | None) -> Shares:
         """As `Shares.within`."""
         first, last = (0, 0) if sampled is None else np.searchsorted(sampled, (part.first, part.last)).tolist()
-        each = [self.x(k, first, last) for k in range(self.classes)] if first < last else []
+        every = range(self._blocks[0].places)
+        each = [self.x(k, first, last, every) for k in range(self.classes)] if first < last else []
         u = np.concatenate([self.u(k, part) for k in range(self.classes)])
         return Shares(tuple(x for own in each for x in own), u)
 
     def u(self, k: int, part: Part) -> Words:
         """(places, rows of a block) of class k."""
-        own = [one for one in self._stretches if one.first < part.last and one.last > part.first]
+        own = [one for one in self._blocks if one.first < part.last and one.last > part.first]
         return np.concatenate(
             [one.words(k)[:, max(0, part.first - one.first) : part.last - one.first] for one in own], axis=1
         )
 
-    def x(self, k: int, first: int, last: int) -> list[PlainVec]:
-        """Of each place of class k the x of rows `first` to `last`, counted among those that have one."""
-        own = [one for one in self._stretches if one.x and one.wide[0] < last and one.wide[1] > first]
-        return [rings.join(of_all) for of_all in zip(*(one.numbers(k, first, last) for one in own), strict=True)]
+    def x(self, k: int, first: int, last: int, places: Sequence[int]) -> list[PlainVec]:
+        """Of these places of class k the x of rows `first` to `last`, counted among those that have one."""
+        own = [one for one in self._blocks if one.x and one.wide[0] < last and one.wide[1] > first]
+        each = [one.numbers(k, first, last, places) for one in own]
+        return each[0] if len(each) == 1 else [rings.join(of_all) for of_all in zip(*each, strict=True)]
 
     def followed(self, blocks: Iterable[Shares]) -> KeptShares:
         """As `Shares.followed`: others of the same rows, kept in the same way."""

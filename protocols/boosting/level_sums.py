@@ -92,9 +92,8 @@ class LeftChildren:
 
     def stacked(self, stretch: Stretch) -> PlainVec:
         """One integer for each row."""
-        x = self._shares.x(stretch.k, stretch.first, stretch.last)
-        own = Shares(tuple(x[seat] for seat in self._seats[stretch.k]), np.zeros((0, 0), dtype=np.uint64))
-        return self._start.layout.stacked(own)
+        x = self._shares.x(stretch.k, stretch.first, stretch.last, self._seats[stretch.k].tolist())
+        return self._start.layout.stacked(Shares(tuple(x), np.zeros((0, 0), dtype=np.uint64)))
 
 
 def guest(session: Session, start: Start, lefts: LeftChildren, level: int, sums: LevelSums) -> PlainVec:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from protocols.boosting import product, rings
-from protocols.boosting.kept_shares import KeptShares, Stretch
+from protocols.boosting.kept_shares import KeptBlock, KeptShares
 from protocols.boosting.rings import Shares
 from protocols.kept import in_memory
 from protocols.parts import Part
@@ -60,22 +60,22 @@ def test_a_file_gives_the_same_and_is_read_again_for_every_block(
     monkeypatch.setattr(shelf, "IN_MEMORY", 1)
     file = Shelf(tmp_path)
     found = kept(16, file.keep)
-    assert all(isinstance(read, shelf.Stored) for one in found._stretches for read in (*one.u, *one.x))
+    assert all(isinstance(read, shelf.Stored) for one in found._blocks for read in (*one.u, *one.x))
     for part in blocks(9):
         assert_same(found.within(part, SAMPLED), WHOLE.within(part, SAMPLED))
 
 
 def test_planted_fault_rows_counted_among_all_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the x of a block begins is counted among the rows that have one."""
-    honest = Stretch.numbers
+    honest = KeptBlock.numbers
 
-    def among_all(self: Stretch, k: int, first: int, last: int) -> object:
-        return honest(self._replace(wide=(self.first, self.last)), k, first, last)
+    def among_all(self: KeptBlock, k: int, first: int, last: int, places: list[int]) -> object:
+        return honest(self._replace(wide=(self.first, self.last)), k, first, last, places)
 
     found = kept(16)
-    monkeypatch.setattr(Stretch, "numbers", among_all)
+    monkeypatch.setattr(KeptBlock, "numbers", among_all)
     with pytest.raises(ValueError, match="out of range"):
-        found.x(0, 12, 30)
+        found.x(0, 12, 30, [2])
 
 
 def test_printing_shows_sizes_only() -> None:
