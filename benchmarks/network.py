@@ -101,18 +101,19 @@ def of_held_out(
 ) -> np.ndarray[Any, Any]:
     """What so many held-out rows add per epoch."""
     clip = float(np.abs(np.concatenate(x, axis=1)).max())
-    terms = Terms(hidden, "tanh", "logistic", 1, batch, 0.05, clip=clip)
-    terms = replace(terms, epochs=Plan(replace(terms, epochs=100), len(y) - held, bits - 41).together)
+    terms = Terms(hidden, "tanh", "logistic", 100, batch or len(y) - held, 0.05, clip=clip)
+    chunk = Plan(terms, len(y) - held, bits - 41).together
     own, theirs = ([part[held:], part[:held]] for part in x)
 
-    def run(stops: Stopping | None) -> np.ndarray[Any, Any]:
-        found = replace(terms, stopping=stops)
+    def run(stops: Stopping | None, chunks: int) -> np.ndarray[Any, Any]:
+        found = replace(terms, epochs=chunks * chunk, stopping=stops)
         more = (HeldOut(own[1], y[:held]), theirs[1]) if stops else (None, None)
         guest = partial(network.guest, x=own[0], y=y[held:], terms=found, model_id=bytes(16), held_out=more[0])
         host = partial(network.host, x=theirs[0], terms=found, held_out=more[1])
         return measured({"guest": guest, "host": host}, network, found, bits)
 
-    return (run(Stopping(1e-4, 100)) - run(None)) / terms.epochs
+    added = [run(stops, 2) - run(stops, 1) for stops in (Stopping(1e-4, 100), None)]
+    return (added[0] - added[1]) / chunk
 
 
 def line(name: str, found: np.ndarray[Any, Any], rows: int) -> str:
@@ -148,7 +149,7 @@ def main() -> None:
             products, sent, spent = found / units / one
             print(f"  over units x {name}: products {products:.2f}, bytes {sent:.2f}, CPU {spent:.2f}", flush=True)
         if held := asked.held_out:
-            more = of_held_out(blocks, y, asked.bits, hidden, asked.batch or asked.rows, held)
+            more = of_held_out(blocks, y, asked.bits, hidden, asked.batch, held)
             print(line("  per held-out row and epoch", more, held), flush=True)
 
 
