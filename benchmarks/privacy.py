@@ -171,13 +171,15 @@ brackets are 95% intervals of the mean over the seeds that the section names.
 
 def introduction(found: dict[str, Any]) -> Iterator[str]:
     yield INTRODUCTION
-    missing = [
-        f"{table} ({kind})"
-        for table, kind in PAIRS
-        if len(found["results"].get(table, {}).get(kind, {})) < len(ATTACKS)
-    ]
+    missing = dict[str, str]()
+    for kind in KINDS:
+        lines = [found["results"].get(table, {}).get(kind, {}) for table in TABLES]
+        numbers = [str(attack.number) for attack in ATTACKS if any(str(attack.number) not in one for one in lines)]
+        if numbers:
+            missing[kind] = ", ".join(numbers) if len(numbers) < len(ATTACKS) else "all"
     if missing:
-        yield textwrap.fill(f"Not measured yet: {', '.join(missing)}.", 120)
+        which = "; ".join(f"{kind}: {numbers}" for kind, numbers in missing.items())
+        yield textwrap.fill(f"Attacks that are not measured yet on every table: {which}.", 120)
         yield ""
 
 
@@ -214,6 +216,7 @@ def results(tables: dict[str, Any]) -> Iterator[str]:
 
 def section(kind: str, lines: dict[str, Any]) -> Iterator[str]:
     """Of one table and kind of run."""
+    lines = dict(sorted(lines.items(), key=lambda one: int(one[0])))
     by_number = {str(attack.number): attack for attack in ATTACKS}
     yield "| attack | here | bound | control | textbook | |"
     yield "|---|---|---|---|---|---|"
@@ -231,9 +234,9 @@ def section(kind: str, lines: dict[str, Any]) -> Iterator[str]:
     untried = dict[str, list[str]]()
     for number, one in lines.items():
         if "untried" in one:
-            untried.setdefault(one["untried"], []).append(f"{number} {by_number[number].name}")
-    for why, names in untried.items():
-        yield f"- Not tried ({why}): {'; '.join(names)}."
+            untried.setdefault(one["untried"], []).append(number)
+    for why, numbers in untried.items():
+        yield textwrap.fill(f"- Not tried: {', '.join(numbers)}, since {why}.", 120, subsequent_indent="  ")
 
 
 def row(attack: Attack, one: dict[str, Any]) -> str:
