@@ -84,5 +84,6 @@ def graph(sets: Floats) -> Floats:
         return told
     weighted = told / np.sqrt(told.sum(axis=1, keepdims=True))
     weighted = weighted - weighted.mean(axis=1, keepdims=True)
-    both: Floats = np.vstack([told, np.linalg.svd(weighted, full_matrices=False)[2][:DIRECTIONS]])
+    directions = np.linalg.eigh(weighted.T @ weighted)[1][:, -DIRECTIONS:].T  # a singular value decomposition can fail
+    both: Floats = np.vstack([told, directions])
     return both
