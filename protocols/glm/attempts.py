@@ -58,11 +58,15 @@ class ChunkNonces(
     behind: Int32s  # the same: those at which the training is not over, if it is at others
 
 
-class TrainingStored(Message, disclosure=PUBLIC, learns="that the sender has stored the end of the training"):
+class TrainingStored(
+    Message, disclosure=PUBLIC, learns="that the sender has stored the end of the training, or of a network's scoring"
+):
     done: bool
 
 
-class AllStored(Message, disclosure=PUBLIC, learns="that all parties have stored the end of the training"):
+class AllStored(
+    Message, disclosure=PUBLIC, learns="that all parties have stored the end of the training, or of a network's scoring"
+):
     done: bool
 
 
@@ -79,7 +83,7 @@ def begin(session: Session, model_id: bytes, stored: bytes = b"") -> tuple[bytes
     if own.over or behind:
         names = " and ".join(behind) or "a party"
         raise LocalProtocolError(
-            f"{names} would repeat iterations of a training that had ended at all parties; nothing was sent",
+            f"{names} would repeat a training or scoring that had ended at all parties; nothing was sent",
             remedy=f"The run store of {names} was lost, or put back from a copy: start all parties again with --fresh",
             party=behind[0] if behind else None,
         )
@@ -142,7 +146,8 @@ def spent(session: Session, stored: bytes) -> bool:
 
 
 def end(session: Session, model_id: bytes) -> None:
-    """Step 4: when all parties have stored the end of the training; from then on no chunk of it is repeated."""
+    """Step 4: when all parties have stored the end of the training, or of a scoring; from then on no part of it is
+    repeated."""
     if session.me == session.roles.guest:
         others = [session.channels[p] for p in session.roles.all if p != session.me]
         for channel in others:

@@ -18,8 +18,9 @@ and before a look-up its sums are shared again, by pads that belong to the row.
                                                its share from now on: - pi
      deals ---------------------------------->  look-up of the activation, and the product with the next layer's weights (layers.py)
  4   e_P in two shares: ErrorShare  --------->  adds it to its share              and to --->     adds it to its share
-                                               adds up: the score       <---------------------   NetworkScores
- 5             <-----------------------------  ScoresAdded  ---------------------------------->
+ 5   TrainingStored, AllStored (glm/attempts.py): all have stored their shares, and repeat no part of the above
+ 6                                             adds up: the score       <---------------------   NetworkScores
+               <-----------------------------  ScoresAdded  ---------------------------------->
 
 pi_P and e_P are pseudo-random functions of the model, the row's id and P's own values of the row, under a key that P
 alone has.  A pad of the first layer thus serves one value: where P's part of a row changes, so does its pad, and where it
@@ -39,6 +40,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +64,7 @@ from protocols.network.dealt import Dealt
 from protocols.network.plan import UNIT, forward, further_count
 from protocols.network.ring import columns_of, spread
 from protocols.network.rows import FINEST, Layers, Own
+from protocols.recovery.checkpoint import Arrays
 from protocols.session import Session
 
 LIFT = 1 << 62  # further weights are below it
@@ -122,11 +125,12 @@ def guest(session: Session, own: Own) -> tuple[NDArray[np.float64], Moved | None
     Raises DataError beyond 2^20, or where a sum is near the edge of the table; ProtocolError.
     """
 
-    def score() -> tuple[NDArray[np.float64], Moved | None]:
-        others, rows = [*session.hosts, session.arbiter], len(own.x)
+    others, rows = [*session.hosts, session.arbiter], len(own.x)
+
+    def compute() -> tuple[PlainVec, Moved | None]:
         broadcast(others, ScoringStart(own.model_id, rows))  # 0
         if not rows:
-            return np.zeros((0, 1)), None
+            return PlainVec.zeros(0), None
         attempts.begin(session, scored_name(own.model_id))
         pair_masks.relay(session)
         words, moved = products.part(session, products.Own(own.model_id, own.x, own.shares, True))  # 1
@@ -136,23 +140,31 @@ def guest(session: Session, own: Own) -> tuple[NDArray[np.float64], Moved | None
             z = z + row_blocks.receive_vector(channel, HiddenParts, len(z))
         further = lifted(session, moved.words[:, own.x.shape[1] :], own.layers)  # 2
         found = [score_block(session, own, z, further, here, rows) for here in own.layers.blocks(rows)]
-        scores = np.concatenate(found)
+        return PlainVec.join(found), moved
+
+    def opened() -> NDArray[np.float64]:
+        whole = share + row_blocks.receive_vector(session.arbiter, NetworkScores, rows)  # 6
+        scores = np.array([value / 2.0**FINEST for value in whole.mod_2_128().to_ints()])
         if not np.all(np.abs(scores) < MAX_SCORE):
             raise DataError("a score is beyond 2^20", remedy="Check the columns for extreme values", party=session.me)
-        broadcast(others, ScoresAdded(True))  # 5
-        return scores[:, np.newaxis], moved
+        broadcast(others, ScoresAdded(True))  # 6
+        return scores
 
-    return session.once(
-        score,
-        lambda done: {"scores": done[0], **products.saved(done[1])},
-        lambda kept: (kept["scores"], products.loaded(kept)),
+    share, moved = session.once(
+        compute,
+        lambda done: {"of scores": kept_share(done[0]), **products.saved(done[1])},
+        lambda kept: (loaded_share(kept["of scores"]), products.loaded(kept)),
     )
+    if not rows:
+        return np.zeros((0, 1)), None
+    attempts.end(session, scored_name(own.model_id))  # 5
+    return session.once(opened, lambda found: {"scores": found}, lambda kept: kept["scores"])[:, np.newaxis], moved
 
 
 def host(session: Session, own: Own) -> Moved | None:
     """A host's side.  Raises ModelError if the guest scores another model."""
 
-    def score() -> Moved | None:
+    def compute() -> Moved | None:
         start = session.guest.recv(ScoringStart)  # 0
         check_model(session, start, own.model_id)
         check_lengths(session.roles.guest, start.rows, own.x)
@@ -166,10 +178,13 @@ def host(session: Session, own: Own) -> Moved | None:
         dealt_products.deal(session, further_count(own.layers.further))  # 2
         for here in own.layers.blocks(start.rows):
             serve_block(session, own, here)  # 3, 4
-        session.guest.recv(ScoresAdded)  # 5
         return moved
 
-    return session.once(score, products.saved, products.loaded)
+    moved = session.once(compute, products.saved, products.loaded)
+    if len(own.x):
+        attempts.end(session, scored_name(own.model_id))  # 5
+        session.once(lambda: session.guest.recv(ScoresAdded), lambda _: {}, lambda _: ScoresAdded(True))  # 6
+    return moved
 
 
 def arbiter(
@@ -178,7 +193,7 @@ def arbiter(
     """The arbiter's side.  Learns: how many rows are scored.  Raises DataError where a sum is near the edge of the
     table, ModelError (another model, or shares that do not fit), ProtocolError."""
 
-    def score() -> dict[str, Moved]:
+    def compute() -> tuple[PlainVec, dict[str, Moved]]:
         start = session.guest.recv(ScoringStart)  # 0
         check_model(session, start, model_id)
         if not 0 <= start.rows < MAX_ROWS:
@@ -186,7 +201,7 @@ def arbiter(
                 f"{session.roles.guest} scores an impossible number of rows", party=session.roles.guest
             )
         if not start.rows:
-            return {}
+            return PlainVec.zeros(0), {}
         attempts.begin(session, scored_name(model_id))
         rows, units = start.rows, layers_.hidden[0]
         behind = -(-further_count(layers_.further) // units)
@@ -197,23 +212,44 @@ def arbiter(
             total += products.opened(session.channels[party], key, (units, widths[party]), rows)
         words = moved[session.roles.guest].words[:, widths[session.roles.guest] :]
         further, z = lifted(session, words, layers_), by_unit(total)  # 2
+        found = list[PlainVec]()
         for here in layers_.blocks(rows):
             count = here.stop - here.start
-            share = layered(session, layers_, [], columns_of(z, (units, rows), here), further, count)  # 3
-            row_blocks.send_vector([session.guest], NetworkScores, with_errors(session, share))  # 4
-        session.guest.recv(ScoresAdded)  # 5
-        return moved
+            block = layered(session, layers_, [], columns_of(z, (units, rows), here), further, count)  # 3
+            found.append(with_errors(session, block))  # 4
+        return PlainVec.join(found), moved
 
-    return session.once(
-        score,
-        lambda done: {f"{p} {name}": array for p, one in done.items() for name, array in products.saved(one).items()},
-        lambda kept: {p: Moved(kept[f"{p} name"].tobytes(), kept[f"{p} share"]) for p in held if f"{p} name" in kept},
-    )
+    def opened() -> None:
+        row_blocks.send_vector([session.guest], NetworkScores, share)  # 6
+        session.guest.recv(ScoresAdded)
+
+    def saved(done: tuple[PlainVec, dict[str, Moved]]) -> Arrays:
+        each = ((f"{p} {name}", array) for p, one in done[1].items() for name, array in products.saved(one).items())
+        return {"of scores": kept_share(done[0]), **dict(each)}
+
+    def loaded(kept: Arrays) -> tuple[PlainVec, dict[str, Moved]]:
+        moved = {p: Moved(kept[f"{p} name"].tobytes(), kept[f"{p} share"]) for p in held if f"{p} name" in kept}
+        return loaded_share(kept["of scores"]), moved
+
+    share, moved = session.once(compute, saved, loaded)
+    if len(share):
+        attempts.end(session, scored_name(model_id))  # 5
+        session.once(opened, lambda _: {}, lambda _: None)
+    return moved
 
 
 def scored_name(model_id: bytes) -> bytes:
     """Under which an attempt at a scoring begins: another name than that of the training, which may be over."""
     return hashlib.sha256(b"vfl network scored|" + model_id).digest()
+
+
+def kept_share(share: PlainVec) -> NDArray[np.uint8]:
+    """As a checkpoint stores it."""
+    return np.frombuffer(share.to_bytes(), np.uint8)
+
+
+def loaded_share(kept: NDArray[Any]) -> PlainVec:
+    return PlainVec.from_bytes(kept.tobytes())
 
 
 def by_unit(words: Words) -> PlainVec:
@@ -223,15 +259,13 @@ def by_unit(words: Words) -> PlainVec:
 
 def score_block(
     session: Session, own: Own, z: PlainVec, further: dict[str, PlainVec], here: slice, rows: int
-) -> NDArray[np.float64]:
-    """Steps 3 and 4 at the guest: the scores of a block of rows; z: its shares of all rows' sums."""
+) -> PlainVec:
+    """Steps 3 and 4 at the guest: its share of the scores of a block of rows; z: its shares of all rows' sums."""
     count, pads = here.stop - here.start, own.pads(here)
     for channel in session.hosts:
         pads = pads + row_blocks.receive_vector(channel, RowPads, len(pads))
     first, every = columns_of(z, (own.layers.hidden[0], rows), here), [pads, *own.bound_pads(here, pads)]
-    share = with_errors(session, layered(session, own.layers, every, first, further, count))  # 3, 4
-    opened = (share + row_blocks.receive_vector(session.arbiter, NetworkScores, count)).mod_2_128()
-    return np.array([value / 2.0**FINEST for value in opened.to_ints()])
+    return with_errors(session, layered(session, own.layers, every, first, further, count))  # 3, 4
 
 
 def with_errors(session: Session, share: PlainVec) -> PlainVec:

@@ -6,10 +6,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from protocols import row_blocks
 from protocols.channel import Tap
 from protocols.cipher import key_offer
+from protocols.errors import LocalProtocolError
 from protocols.glm import attempts
 from protocols.network import layers, scoring
 from protocols.network.dealt import Dealt
@@ -20,6 +23,7 @@ from tests.unit.protocols.network.networks import TERMS
 from tests.unit.protocols.network.test_scoring import PLAIN, Scorer
 
 ROWS, RING = list(range(6)), 1 << 128
+AFTER_SHARES = 7  # messages of the guest after its last share: TrainingStored, AllStored, NetworkScores, ScoresAdded
 Numbers = list[list[int]]  # by attempt
 
 
@@ -56,13 +60,17 @@ class Attack:
         own = one.own(me, x[ROWS], [b"%d" % row for row in ROWS])
         return scoring.guest(session, own) if me == "guest" else scoring.host(session, own)
 
-    def read(self) -> float:
-        """The part of differences of activations that the guest reads."""
-        run = Interrupted(
+    @property
+    def run(self) -> Interrupted:
+        return Interrupted(
             Roles("guest", ("host1",), "arbiter"), dict.fromkeys(("guest", "host1", "arbiter"), self.program), PLAIN
         )
+
+    def read(self) -> float:
+        """The part of differences of activations that the guest reads."""
+        run = self.run
         assert run.attempt() is not None
-        late = run.killers["guest"].seen - 1
+        late = run.killers["guest"].seen - AFTER_SHARES  # of the messages that tell of scores
         self.opened.clear()
         self.shares = {"guest": [], "arbiter": []}
         run.keepers.clear()
@@ -87,3 +95,63 @@ def test_planted_deals_that_serve_two_attempts_give_all_differences_away() -> No
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attempts, "begin", lambda *_: (b"", False))
         assert Attack(patch).read() == 1
+
+
+class BreaksOff:
+    """A guest that has its scores, stops before it says so, and comes back without a checkpoint and with other values
+    of its own columns: the host counts one scoring."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.attack = Attack(patch)
+        self.told = list[list[int]]()  # the opened scores of each attempt
+        honest = row_blocks.receive_vector
+
+        def receive(channel: Any, kind: Any, *given: Any) -> Any:
+            found = honest(channel, kind, *given)
+            self.told += [found.to_ints()] if kind is scoring.NetworkScores else []
+            return found
+
+        patch.setattr(row_blocks, "receive_vector", receive)
+        self.run = self.attack.run
+        self.expected = self.run.attempt()
+        assert self.expected is not None
+        self.run.keepers.clear()
+        self.told.clear()
+        assert self.run.attempt("guest", self.run.killers["guest"].seen) is None
+        assert len(self.told) == 1
+
+    def again(self) -> Any:
+        self.run.keepers["guest"] = interrupted.MemoryKeeper()
+        self.attack.moved += 0.3
+        return self.run.attempt()
+
+
+def test_a_guest_that_breaks_off_with_its_scores_gets_no_others() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        one = BreaksOff(patch)
+        for _ in range(2):
+            with pytest.raises(LocalProtocolError, match="training or scoring that had ended at all parties"):
+                one.again()
+        assert len(one.told) == 1
+
+
+def test_control_a_scoring_of_which_nobody_stores_the_end_is_repeated() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attempts, "end", lambda *_: None)
+        one = BreaksOff(patch)
+        for _ in range(2):
+            found = one.again()
+            assert found is not None
+            assert np.abs(found["guest"][0] - one.expected["guest"][0]).min() > 1e-3
+            one.run.keepers["guest"].spent.clear()
+            for keeper in one.run.keepers.values():
+                keeper.checkpoints.clear()
+        assert len(one.told) == 3
+
+
+def test_a_guest_that_is_killed_when_it_has_its_scores_gets_the_same_ones() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        one = BreaksOff(patch)
+        found = one.run.attempt()
+        assert found is not None
+        assert np.array_equal(found["guest"][0], one.expected["guest"][0])

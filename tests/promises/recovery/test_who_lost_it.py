@@ -56,7 +56,7 @@ def ended(party: str) -> Interrupted:
     old = copy.deepcopy(run.keepers[party])
     assert run.attempt() is not None
     run.keepers[party], run.hashes = old, {}
-    with pytest.raises(LocalProtocolError, match="a training that had ended at all parties"):
+    with pytest.raises(LocalProtocolError, match="a training or scoring that had ended at all parties"):
         run.attempt()
     return run
 
@@ -68,7 +68,7 @@ def test_a_party_that_lost_the_end_of_a_training_is_named_at_all(party: str) -> 
     for error in run.failures.values():
         assert isinstance(error, LocalProtocolError), run.failures
         assert error.party == party
-        assert f"{party} would repeat iterations of a training that had ended" in str(error)
+        assert f"{party} would repeat a training or scoring that had ended" in str(error)
         assert f"The run store of {party} was lost, or put back from a copy" in str(error)
 
 
