@@ -23,7 +23,7 @@ from tests.promises.recovery.interrupted import Interrupted, MemoryKeeper
 from tests.unit.protocols.glm.test_glm import problem
 from tests.unit.protocols.network.networks import TERMS, opened
 
-THREE = replace(TERMS, hidden=(2,), epochs=3, batch_size=15)
+THREE = replace(TERMS, hidden=(5,), epochs=3, batch_size=15)  # as many units as a plaintext has room for
 PADS = (
     preparation.MaskedPads,
     preparation.MaskedGradientPads,
