@@ -13,7 +13,6 @@ import pytest
 from protocols._native import PlainVec
 from protocols.cipher import CipherVec
 from protocols.glm import preparation, prepared
-from protocols.glm.block import fixed_point
 from protocols.glm.chunks import layouts
 from protocols.glm.links import LOGISTIC_LINKS, Link
 from protocols.glm.plan import Penalty, rows_log2
@@ -200,25 +199,3 @@ def test_planted_masks_of_single_slots_give_the_columns_away(monkeypatch: pytest
     all_slots = layouts(LINK.plan(rows_log2(len(y)), Penalty(1.0), PASSES, 2, TOY.bits - 41), LINK)
     monkeypatch.setattr(Seed, "integers", planted)
     assert solved(trained([blocks[0], blocks[1][:, :2]], y)) > 0.99
-
-
-def stolen(uniform: bool) -> float:
-    """An arbiter that deviates encrypts a large number for one column: the squared correlation of what it opens with
-    that column. uniform: masks are uniform modulo n, or exceed what they should hide by 80 bits."""
-    slots, rng = Slots(1, 1, 48, 102), np.random.default_rng(0)
-    key = TOY.generate("arbiter", Seed("arbiter", b"k" * 32))
-    x = fixed_point(rng.normal(size=(300, 4)).clip(-6, 6), intercept=False)
-    large = 1 << (slots.mask_bits - 8)
-    evil = key.encrypt(PlainVec.from_ints([0, large, 0, 0]), Seed("arbiter", b"e" * 32))
-    v, seed = evil.matmul(slots.laid(x)), Seed("guest", b"m" * 32)
-    mask = key.public.uniform(seed, len(v)) if uniform else seed.integers(len(v), slots.mask_bits)
-    opened = np.array([o / large for o in key.open_whole(v.add_plain(mask)).to_ints()])
-    return float(np.corrcoef(opened, x[:, 1])[0, 1] ** 2)
-
-
-def test_an_arbiter_that_deviates_opens_noise() -> None:
-    assert stolen(uniform=True) < 0.05
-
-
-def test_planted_masks_of_a_length_give_a_column_to_an_arbiter_that_deviates() -> None:
-    assert stolen(uniform=False) > 0.99
