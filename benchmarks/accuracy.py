@@ -123,8 +123,11 @@ def optimum(case: Case, table: Table) -> Floats:
         "linear": Ridge(alpha=1.0),
         "poisson": PoissonRegressor(alpha=case.given.get("alpha", 1.0), tol=1e-12, max_iter=10_000),
     }[case.kind]
-    fits = [oracle.fit(x, target) for target in targets]
-    return np.stack([np.append(np.ravel(fit.coef_), fit.intercept_) for fit in fits])
+    coefficients = list[Floats]()
+    for target in targets:
+        fit = oracle.fit(x, target)
+        coefficients.append(np.append(np.ravel(fit.coef_), fit.intercept_))
+    return np.stack(coefficients)
 
 
 def fitted(case: Case, table: Table, **steps: Any) -> tuple[Floats, int]:

@@ -36,12 +36,13 @@ from protocols.parts import ROWS
 from vfl.cost.jobs import estimator_of
 from vfl.cost.machine import Machine
 from vfl.cost.network import Network
+from vfl.cost.powers import powers
 from vfl.models.trees.spec import BoostedTrees
 from vfl.models.workload import Workload
 
 FILE = Path(__file__).with_name("cost.json")
 TARGETS = ("products", "path_products", "bytes", "path_bytes", "round_trips", "paced", "other")
-WIDEST = 10  # bits of a window
+BITS = 2048  # of the exponents of W(u)
 
 
 def variant(work: Workload) -> str:
@@ -68,8 +69,8 @@ def parts(work: Workload) -> list[Workload]:
 
 
 def windowed(uses: float) -> float:
-    """W(u) of the terms: rows of the table and products of the uses, over the bits of its window."""
-    return min((uses + 2.0**w) / w for w in range(1, WIDEST + 1))
+    """W(u) of the terms: products that fill the table and of the uses, over the bits of the exponent."""
+    return powers(BITS, uses, BITS) / BITS
 
 
 def by_blocks(rows: float) -> float:

@@ -13,7 +13,8 @@ from protocols.cipher.keys import HOLDER_MARGIN
 from protocols.glm.gram_layout import BASE, KEY, PRODUCT, Layout
 from vfl.cost.machine import Machine
 from vfl.cost.network import Network
-from vfl.cost.prepared import FEATURE, OPEN, PRECONDITIONED, Counts, matrix, powers, seconds_of
+from vfl.cost.powers import powers
+from vfl.cost.prepared import FEATURE, OPEN, PRECONDITIONED, Counts, encryptions, matrix, seconds_of
 from vfl.models.workload import Workload
 
 MESSAGE = 64  # bytes of a message beside its ciphertexts
@@ -24,15 +25,17 @@ CHECKED = 3  # products of a ciphertext that is received
 def counts(layout: Layout, work: Workload, key_bits: int) -> Counts:
     """All iterations of all its models, with what is computed once."""
     size, rows, host, d = key_bits / 4, float(work.rows), layout.host, layout.weights
-    groups, whole, half = len(layout.groups), len(layout.product_groups), key_bits / 4  # modulo p^2 and q^2: a half
+    groups, whole = len(layout.groups), len(layout.product_groups)
     first = sum(group.start < layout.plain for group in layout.groups)
     second = sum(group.stop > layout.plain for group in layout.groups)
     results, made = host * (first + second), float(work.passes * layout.models)
     blocks = (
-        powers(half, rows * groups) + first * matrix(rows, host, PRECONDITIONED) + second * matrix(rows, host, FEATURE)
+        encryptions(rows * groups, key_bits)
+        + first * matrix(rows, host, PRECONDITIONED)
+        + second * matrix(rows, host, FEATURE)
     )
-    blocks += CHECKED * rows * groups + OPEN[key_bits] * results + powers(key_bits + HOLDER_MARGIN, results)
-    shares, product = powers(half, whole * d), PRODUCT * key_bits / 2048 + BASE * d
+    blocks += CHECKED * rows * groups + OPEN[key_bits] * results + powers(key_bits + HOLDER_MARGIN, results, key_bits)
+    shares, product = encryptions(whole * d, key_bits), PRODUCT * key_bits / 2048 + BASE * d
     every = blocks + 2 * shares + 2 * whole * made * product
     path = blocks + shares + whole * made * product
     sent = size * (rows * groups + results + 2 * whole * d) + 2 * made * (size * whole + MESSAGE)

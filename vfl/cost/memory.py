@@ -24,6 +24,7 @@ from protocols.glm.slots import Slots
 from protocols.workers.cluster import PLACED
 from vfl.cost import layers
 from vfl.cost.estimate import PASSES
+from vfl.cost.powers import TABLE, cheapest, row_bytes
 from vfl.job import Job
 from vfl.job.job import Agreement, Matching
 from vfl.job.plan import plan_of
@@ -60,9 +61,6 @@ PASSING = 1.0  # vectors of a block's length that are on their way through it
 PLACED_ROW = 24  # bytes of a row there, while workers match ids and while rows are put in order
 
 VECTORS, OTHER_VECTORS = 10, 6  # of its portion of a block in a worker, at most: at the key's holder, and elsewhere
-WIDTH = 1.3  # of a ciphertext in memory, to its bytes
-TABLE = 96 * MIB  # of a table of powers, at most (native/core/src/paillier/public.rs)
-WINDOWS = range(3, 12)  # bits of its windows
 BUCKETS, MOST_BUCKETS = 1 / 16, 1 << 17  # of a column, for each row of a block; of a matrix, at most
 
 
@@ -142,7 +140,7 @@ def _regression(
     """chunks: of prepared iterations, if there are any; shape: rows and columns; batch: rows of a mini-batch, or all;
     used: rows that tables of powers are used for, where they are more."""
     rows, columns = shape
-    found = (PASSING if workers else REGRESSION.of(role)) * _ciphertext(bits) * min(batch, parts.ROWS)
+    found = (PASSING if workers else REGRESSION.of(role)) * row_bytes(bits) * min(batch, parts.ROWS)
     if chunks:
         z, g = (VALUE * -(-bits // 64) * rows for bits in (chunks[0].z_bits, chunks[0].g_bits))
         pads = min(z, IN_MEMORY) + (g if role == "arbiter" else 0)
@@ -170,13 +168,13 @@ def _network(work: NetworkWork, role: Role, bits: int, columns: int, scored: int
         max(1 / one.rows + one.groups for one in plan.slots) / CROWDED - 1
     )  # a batch's ciphertexts than a regression's
     vectors = PASSING if workers else REGRESSION.of(role)
-    found += max(0.0, more) * vectors * _ciphertext(bits) * min(batch, parts.ROWS)
+    found += max(0.0, more) * vectors * row_bytes(bits) * min(batch, parts.ROWS)
     rows = work.rows + work.held_out
     return int(found) + _regression([slots], role, bits, (rows, columns), batch, rows, workers=workers)
 
 
 def _trees(work: Workload, role: Role, bits: int, columns: int, *, workers: bool) -> int:
-    sealed, ciphertext = work.membership == "sealed", _ciphertext(bits)
+    sealed, ciphertext = work.membership == "sealed", row_bytes(bits)
     vectors = PASSING if workers else (SEALED if sealed else OPEN).of(role)
     found = vectors * ciphertext * min(work.rows, parts.ROWS)
     encrypts = work.rows if role == holder(sealed) else 0
@@ -198,30 +196,21 @@ def holder(sealed: bool) -> Role:
 
 def _buckets(bits: int, columns: int, rows: int) -> int:
     """While a block of residuals is multiplied with the columns."""
-    return int(min(MOST_BUCKETS, BUCKETS * columns * min(rows, parts.ROWS))) * _ciphertext(bits)
+    return int(min(MOST_BUCKETS, BUCKETS * columns * min(rows, parts.ROWS))) * row_bytes(bits)
 
 
 def _powers(role: Role, bits: int, uses: int) -> int:
     """Tables of powers: of the holder of the key modulo two primes; of others for a factor towards the holder, and of
     hosts for one towards everybody."""
     if role == "arbiter":
-        return 2 * _table(bits // 4, uses, _ciphertext(bits) // 2)
+        return 2 * _table(bits // 4, uses, row_bytes(bits) // 2)
     each = [bits + HOLDER_MARGIN, *([bits // 2] if role == "host" else [])]
-    return sum(_table(exponent, uses, _ciphertext(bits)) for exponent in each)
+    return sum(_table(exponent, uses, row_bytes(bits)) for exponent in each)
 
 
 def _table(exponent: int, uses: int, element: int) -> int:
-    """Bytes of the table that is the cheapest for this number of powers: to fill it costs twice a product."""
-
-    def cells(window: int) -> int:
-        return -(-exponent // window) << window
-
-    fitting = [w for w in WINDOWS if w == WINDOWS[0] or cells(w) * element <= TABLE]
-    return cells(min(fitting, key=lambda w: 2 * cells(w) + uses * -(-exponent // w))) * element
-
-
-def _ciphertext(bits: int) -> int:
-    return int(WIDTH * 2 * bits / 8)
+    """Bytes of the table that is the cheapest for this number of powers."""
+    return cheapest(exponent, uses, TABLE // element).rows * element
 
 
 def worker_bytes(
@@ -243,7 +232,7 @@ def _aligning(rows: int, matched: int, copies: int = MATCHING) -> int:
 def _shared(job: Job, rows: int, columns: int, workers: int, role: Role | None) -> int:
     """A worker's vectors of its portion of a block, its part of the table as integers, and of open trees, at hosts, the
     gradients of its rows."""
-    ciphertext, share = _ciphertext(job.crypto.key_bits), -(-rows // workers)
+    ciphertext, share = row_bytes(job.crypto.key_bits), -(-rows // workers)
     is_open = any(getattr(one.model, "membership", "") == "open" for one in job.candidates)
     vectors = VECTORS if role in (None, holder(not is_open)) else OTHER_VECTORS
     block = vectors * ciphertext * -(-min(rows, parts.ROWS) // workers)

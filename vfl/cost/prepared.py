@@ -16,6 +16,7 @@ from protocols.glm.slots import Slots
 from vfl.cost import cost
 from vfl.cost.machine import Machine
 from vfl.cost.network import Network
+from vfl.cost.powers import powers
 from vfl.models.workload import Workload
 
 FEATURE, PRECONDITIONED = 19, 20  # bits of the largest entries of X and of P, columns limited to some deviations
@@ -26,7 +27,6 @@ WORST = 0.15  # by which products and bytes of the jobs in tests/unit/vfl/cost/t
 
 
 OPEN: Mapping[int, float] = {2048: 655, 3072: 965, 4096: 1290}  # products modulo n^2 of one decryption
-WIDEST = 12  # bits of a window
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class Counts:
     round_trips: float
 
 
-def powers(bits: float, uses: float) -> float:
-    """Products of `uses` powers of one base with exponents of this length, by a table of signed digits."""
-    return bits * min((uses + 2.0 ** (w - 1)) / w for w in range(2, WIDEST + 1))
+def encryptions(uses: float, key_bits: int) -> float:
+    """Products modulo n^2 of as many encryptions by the key's holder: modulo p^2 and q^2, a quarter each."""
+    return powers(key_bits // 2, uses, key_bits // 2) / 2
 
 
 def matrix(bases: float, results: float, bits: int) -> float:
@@ -65,12 +65,15 @@ def chunk(
     packs, size, long = -(-rows // slots.rows), key_bits / 4, key_bits + HOLDER_MARGIN
     predictors = [matrix(d * slots.rows, packs, FEATURE) for d in widths]
     groups, terms = slots.groups, slots.groups * penalised
-    gradients = [groups * matrix(rows, d, PRECONDITIONED) + powers(long, groups * d) + terms * d * d for d in widths]
-    weights = sum(powers(key_bits / 4, d * slots.rows) + terms * powers(key_bits / 4, d) for d in widths)
-    residuals, hosts = powers(key_bits / 4, groups * rows), len(widths) - 1  # modulo p^2 and q^2: a half
+    gradients = [
+        groups * matrix(rows, d, PRECONDITIONED) + powers(long, groups * d, key_bits) + terms * d * d for d in widths
+    ]
+    weights = sum(encryptions(d * slots.rows, key_bits) + terms * encryptions(d, key_bits) for d in widths)
+    residuals, hosts = encryptions(groups * rows, key_bits), len(widths) - 1
     all_d = sum(widths)
     opened = OPEN[key_bits] * (packs + groups * all_d)
-    factors, guests = powers(key_bits / 2, packs), predictors[0] + powers(long, packs) + packs * hosts
+    factors = powers(key_bits // 2, packs, key_bits)
+    guests = predictors[0] + powers(long, packs, key_bits) + packs * hosts
     every = weights + sum(predictors[1:]) + hosts * factors + guests + residuals + sum(gradients) + opened
     path = weights + max(predictors[1:]) + factors + guests + residuals + max(gradients) + opened
     sent = size * (all_d * (slots.rows + terms) + packs * (hosts + 1) + groups * (rows * (hosts + 1) + all_d))
@@ -83,9 +86,9 @@ def predictors_alone(slots: Slots, rows: float, widths: Sequence[int], key_bits:
     """The preparation of predictors of these rows without gradients, for as many evaluations as slots have."""
     packs, size, hosts = -(-rows // slots.rows), key_bits / 4, len(widths) - 1
     predictors = [matrix(d * slots.rows, packs, FEATURE) for d in widths]
-    weights = sum(powers(key_bits / 4, d * slots.rows) for d in widths)
-    factors, opened = powers(key_bits / 2, packs), OPEN[key_bits] * packs
-    guests = predictors[0] + powers(key_bits + HOLDER_MARGIN, packs) + packs * hosts
+    weights = sum(encryptions(d * slots.rows, key_bits) for d in widths)
+    factors, opened = powers(key_bits // 2, packs, key_bits), OPEN[key_bits] * packs
+    guests = predictors[0] + powers(key_bits + HOLDER_MARGIN, packs, key_bits) + packs * hosts
     every = weights + sum(predictors[1:]) + hosts * factors + guests + opened
     path = weights + max(predictors[1:]) + factors + guests + opened
     sent = size * (sum(widths) * slots.rows + packs * (hosts + 1))

@@ -1,5 +1,7 @@
 //! Algorithms over a kernel, on one thread.  They return the number of products they computed.
 
+use zeroize::Zeroizing;
+
 use super::kernel::Kernel;
 use super::limbs;
 
@@ -328,6 +330,41 @@ pub fn horner<K: Kernel>(
         k.scatter(&acc, out, first, live);
     }
     products
+}
+
+/// out[i] = the product over r in 0..rounds of the (2^(step r))-th powers of table[at(i, r, t)], t in 0..terms: Horner over the rounds, so that all
+/// terms of a round share its squarings.  The same work whatever `at` says.
+pub fn comb<K: Kernel>(
+    k: &K,
+    table: &[u64],
+    at: impl Fn(usize, usize, usize) -> usize,
+    (rounds, terms, step): (usize, usize, usize),
+    out: &mut [u64],
+) -> u64 {
+    let len = out.len() / k.width();
+    let (mut acc, mut x) = (k.block(), k.block());
+    let mut rows = Zeroizing::new(vec![0usize; K::LANES]);
+    for first in (0..len).step_by(K::LANES) {
+        let live = K::LANES.min(len - first);
+        let find = |n: usize, rows: &mut [usize]| {
+            let (r, t) = (rounds - 1 - n / terms, n % terms);
+            rows.iter_mut().enumerate().for_each(|(l, row)| *row = at(first + l.min(live - 1), r, t));
+            rows.iter().for_each(|&row| k.prefetch(table, row));
+        };
+        find(0, &mut rows);
+        for n in 0..rounds * terms {
+            k.gather(if n == 0 { &mut acc } else { &mut x }, table, &rows);
+            if n + 1 < rounds * terms {
+                find(n + 1, &mut rows); // on their way while these are multiplied
+            }
+            if n > 0 {
+                (0..if n % terms == 0 { step } else { 0 }).for_each(|_| k.sqr(&mut acc));
+                k.mul(&mut acc, &x);
+            }
+        }
+        k.scatter(&acc, out, first, live);
+    }
+    (len * (rounds * terms - 1 + (rounds - 1) * step)) as u64
 }
 
 /// A dependent chain, for benchmarks.

@@ -329,6 +329,17 @@ impl Ring {
         self.count(with!(self, k => ops::multiply(k, (a, ia), (b, ib), out)));
     }
 
+    /// As `ops::comb`, on the calling thread.
+    pub fn comb_here(
+        &self,
+        table: &[u64],
+        at: impl Fn(usize, usize, usize) -> usize,
+        shape: (usize, usize, usize),
+        out: &mut [u64],
+    ) {
+        self.count(with!(self, k => ops::comb(k, table, at, shape, out)));
+    }
+
     /// a[i] ^ e(i), exponents as magnitudes; variable time.
     pub fn power_each<'e>(&self, a: &[u64], exponent: impl Fn(usize) -> &'e [u64] + Sync) -> Rows {
         let w = self.width();

@@ -175,7 +175,7 @@ impl CipherVec {
     pub fn rerandomise<'a>(&self, streams: impl Into<Streams<'a>>, exponent_bits: usize) -> Result<CipherVec> {
         let streams = streams.into();
         self.key.pool.install(|| {
-            let rows = self.key.factors(streams, self.len(), exponent_bits, &self.rows, false)?;
+            let rows = self.key.factors(streams, self.len(), exponent_bits, &self.rows)?;
             Ok(CipherVec { key: self.key.clone(), rows })
         })
     }

@@ -9,7 +9,8 @@ use zeroize::Zeroizing;
 
 use super::HEADROOM;
 use super::cipher::CipherVec;
-use super::public::{FixedBase, PublicKey, djn_base};
+use super::fixed_base::FixedBase;
+use super::public::{PublicKey, djn_base};
 use crate::bigint::mont::Mont;
 use crate::bigint::ring::{Backend, Ring};
 use crate::bigint::rows::Rows;
@@ -154,7 +155,7 @@ impl Half {
 
     /// h_s^alpha modulo p^2 as integers, `2 p.len()` limbs each.
     fn factors(&self, streams: Streams<'_>, len: usize, bits: usize) -> Result<Vec<Secret>> {
-        let mut powers = self.base.powers(&self.ring, streams, len, bits, false)?;
+        let mut powers = self.base.powers(&self.ring, streams, len, bits)?;
         let out = self.ring.export(&powers, |_, a, b| self.ring.join(a, b));
         powers.wipe();
         Ok(out)
@@ -311,7 +312,7 @@ impl PrivateKey {
         let seed = random::fresh_seed()?;
         public.pool.install(|| {
             // blinded: what is raised to p - 1 is never what came in
-            let blinded = public.factors((&*seed).into(), ciphers.len(), BLINDING, ciphers.rows(), false)?;
+            let blinded = public.factors((&*seed).into(), ciphers.len(), BLINDING, ciphers.rows())?;
             let width = 2 * public.limbs().len();
             let values = public.ring.export(&blinded, |_, a, b| public.ring.join(a, b)).concat_all(width);
             // side by side: what one half does on one thread overlaps with the other half

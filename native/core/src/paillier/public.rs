@@ -1,7 +1,7 @@
 //! The public key: what anyone may compute.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use num_bigint::BigUint;
 use num_integer::Integer;
@@ -11,11 +11,11 @@ use zeroize::Zeroizing;
 
 use super::MAX_BITS;
 use super::cipher::CipherVec;
-use super::table::Table;
+use super::fixed_base::FixedBase;
 use crate::bigint::ring::{Backend, Ring};
 use crate::bigint::rows::Rows;
 use crate::bigint::{limbs, prime};
-use crate::error::{Error, Result, require};
+use crate::error::{Error, Result};
 use crate::plain::PlainVec;
 use crate::pool::Pool;
 use crate::random::{self, Streams};
@@ -179,23 +179,14 @@ impl PublicKey {
         let streams = streams.into();
         self.check_plain(plain)?;
         self.pool.install(|| {
-            let raw = self.raw_lift(plain);
-            // raw rows divide by R, so the factors carry one R more
-            let rows = self.factors(streams, plain.len(), exponent_bits, &raw, true)?;
+            let rows = self.factors(streams, plain.len(), exponent_bits, self.lift(plain)?.rows())?;
             Ok(CipherVec::from_rows(self.clone(), rows))
         })
     }
 
-    /// rows[i] times h_s^alpha_i, where alpha_i is stream i; with `extra`, times R besides.
-    pub(crate) fn factors(
-        &self,
-        streams: Streams<'_>,
-        len: usize,
-        bits: usize,
-        rows: &[u64],
-        extra: bool,
-    ) -> Result<Rows> {
-        let powers = self.base.powers(&self.ring, streams, len, bits, extra)?;
+    /// rows[i] times h_s^alpha_i, where alpha_i is stream i.
+    pub(crate) fn factors(&self, streams: Streams<'_>, len: usize, bits: usize, rows: &[u64]) -> Result<Rows> {
+        let powers = self.base.powers(&self.ring, streams, len, bits)?;
         Ok(self.ring.multiply(&powers, rows))
     }
 
@@ -227,121 +218,5 @@ impl PublicKey {
             }
             Ok(CipherVec::from_rows(self.clone(), rows))
         })
-    }
-}
-
-/// Powers of one fixed base.  The table grows with use: a wider window costs more once and less every time.
-pub(crate) struct FixedBase {
-    base: Rows,
-    used: AtomicUsize,
-    tables: Mutex<Tables>,
-}
-
-/// By exponent size.
-type Tables = Vec<(usize, Arc<PowerTable>)>;
-
-struct PowerTable {
-    table: Table,
-    /// The table's first window times R, for a last factor that is a plain row.
-    extra: Rows,
-}
-
-// Modulo a secret prime, what the tables hold would tell it.
-impl Drop for PowerTable {
-    fn drop(&mut self) {
-        self.table.rows.wipe();
-        self.extra.wipe();
-    }
-}
-
-impl Drop for FixedBase {
-    fn drop(&mut self) {
-        self.base.wipe();
-    }
-}
-
-/// The table for exponents of so many bits, if its window has `step` bits or more.
-fn held(tables: &Tables, bits: usize, step: usize) -> Option<Arc<PowerTable>> {
-    tables.iter().find(|(b, held)| *b == bits && held.table.step >= step).map(|(_, held)| held.clone())
-}
-
-/// Memory that one table may take.
-const TABLE_BYTES: usize = 96 << 20;
-
-impl FixedBase {
-    pub(crate) fn new(base: Rows) -> FixedBase {
-        FixedBase { base, used: AtomicUsize::new(0), tables: Mutex::new(Vec::new()) }
-    }
-
-    fn locked(&self) -> MutexGuard<'_, Tables> {
-        self.tables.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    fn table(&self, ring: &Ring, bits: usize, len: usize) -> Arc<PowerTable> {
-        let used = self.used.fetch_add(len, Ordering::Relaxed) + len;
-        let bytes = |w: usize| (bits.div_ceil(w) << w) * ring.width() * 8;
-        let best = (3..=11)
-            .filter(|&w| w == 3 || bytes(w) <= TABLE_BYTES)
-            .min_by_key(|&w| 2 * Table::cost(1, bits, w, w) + used * bits.div_ceil(w)) // filling memory costs twice a product
-            .unwrap_or(3);
-        // two steps wider at once, so that a growing vector does not rebuild at every call
-        if let Some(table) = held(&self.locked(), bits, best - 1) {
-            return table;
-        }
-        // Not under the lock: while a thread waits for the parts of `build`, the pool may give it another thread's call of this function, and it would wait
-        // for itself.
-        let table = Table::build(ring, &self.base, bits, best, best);
-        let extra = ring.times_radix(&table.rows[..ring.width() << best]);
-        let built = Arc::new(PowerTable { table, extra });
-        let mut tables = self.locked();
-        if let Some(table) = held(&tables, bits, best) {
-            return table; // another thread was faster
-        }
-        tables.retain(|(b, _)| *b != bits);
-        tables.push((bits, built.clone()));
-        built
-    }
-
-    /// base^alpha_i, alpha_i the low `bits` bits of stream i.  The same number of products whatever alpha; the rows that are read depend on it
-    /// (a table of megabytes cannot be scanned): nothing is claimed against someone who shares this machine's caches.
-    pub(crate) fn powers(
-        &self,
-        ring: &Ring,
-        streams: Streams<'_>,
-        len: usize,
-        bits: usize,
-        extra: bool,
-    ) -> Result<Rows> {
-        require((1..=4 * MAX_BITS).contains(&bits), "exponent size out of range")?;
-        if len == 0 {
-            return Ok(ring.rows(0));
-        }
-        let powers = self.table(ring, bits, len);
-        let table = &powers.table;
-        let (w, step, windows) = (ring.width(), table.step, table.windows);
-        let mut out = ring.rows(len);
-        let each = ring.share(len);
-        out.par_chunks_mut(w * each).enumerate().for_each(|(c, rows)| {
-            let count = rows.len() / w;
-            let mut alpha = Zeroizing::new(vec![0u64; bits.div_ceil(64)]);
-            let mut index = Zeroizing::new(Vec::with_capacity(count * windows));
-            let mut first = Zeroizing::new(Vec::with_capacity(count));
-            for i in 0..count {
-                random::fill_bits(&mut streams.at(c * each + i), &mut alpha, bits);
-                for t in extra as usize..windows {
-                    index.push(((t << step) as u64 | limbs::bits(&alpha, t * step, step)) as u32);
-                }
-                first.push(limbs::bits(&alpha, 0, step) as usize);
-            }
-            let per = windows - extra as usize;
-            let offsets: Vec<usize> = (0..=count).map(|i| i * per).collect();
-            ring.segments_here(&table.rows, &offsets, &index, rows);
-            if extra {
-                let mut rest = Rows::from_slice(rows, w);
-                ring.multiply_at_here((&rest, |i| i), (&powers.extra, |i| first[i]), rows);
-                rest.wipe();
-            }
-        });
-        Ok(out)
     }
 }

@@ -19,6 +19,8 @@ use sums::{Sums, W};
 type V = __m512i;
 
 const MASK: u64 = (1 << 52) - 1;
+/// Limbs that are chosen at a time; a row is a multiple of it.
+const STRIP: usize = 8;
 
 pub struct Ifma {
     h: usize,
@@ -315,12 +317,15 @@ impl Ifma {
             let differs = i as u64 ^ digit;
             *mask = (((differs | differs.wrapping_neg()) >> 63).wrapping_sub(1) & 0xff) as u8;
         }
-        for (j, x) in out.iter_mut().enumerate() {
-            let mut chosen = _mm512_setzero_si512();
+        // a strip of the result stays in registers while all entries pass by
+        for (j, strip) in out.chunks_exact_mut(STRIP).enumerate() {
+            let mut chosen = [_mm512_setzero_si512(); STRIP];
             for (entry, mask) in entries.iter().zip(masks) {
-                chosen = _mm512_mask_mov_epi64(chosen, mask, entry.v[j]);
+                for (c, x) in chosen.iter_mut().zip(&entry.v[STRIP * j..][..STRIP]) {
+                    *c = _mm512_mask_mov_epi64(*c, mask, *x);
+                }
             }
-            *x = chosen;
+            strip.copy_from_slice(&chosen);
         }
     }
 }

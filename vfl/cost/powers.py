@@ -1,0 +1,48 @@
+"""Tables of powers of one base, as native/core/src/paillier/fixed_base.rs lays them out: a larger one costs more once
+and less every time."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import product
+from typing import NamedTuple
+
+TABLE = 96 << 20  # of a table
+WIDTH = 1.3  # of a ciphertext in memory, to its bytes
+DIGITS, ROUNDS = range(3, 13), range(1, 17)  # bits of a digit; how many digits share a window
+SQUARING = 0.7  # of a product
+FILLING = 2  # products' time of a product that fills a table
+
+
+class PowerTable(NamedTuple):
+    """rows: of the table; fill: products that fill it; each: of one power, a squaring being one."""
+
+    rows: int
+    fill: int
+    each: int
+
+
+def row_bytes(key_bits: int) -> int:
+    """Of a ciphertext in memory."""
+    return int(WIDTH * 2 * key_bits / 8)
+
+
+@cache
+def cheapest(exponent: int, uses: int, most_rows: int) -> PowerTable:
+    """For this number of powers with exponents of this length in bits."""
+    found = list[tuple[float, PowerTable]]()
+    for digit, rounds in product(DIGITS, ROUNDS):
+        windows = -(-exponent // (digit * rounds))
+        rows, products = windows << digit, windows * rounds - 1
+        if digit > DIGITS[0] and rows > most_rows:
+            continue
+        squarings = digit * (rounds - 1)
+        table = PowerTable(rows, rows + windows * digit * rounds, products + squarings)
+        found.append((FILLING * table.fill + uses * (products + SQUARING * squarings), table))
+    return min(found)[1]
+
+
+def powers(exponent: int, uses: float, key_bits: int) -> float:
+    """Products of `uses` powers of one base, with the table."""
+    table = cheapest(exponent, max(1, round(uses)), TABLE // row_bytes(key_bits))
+    return table.fill + uses * table.each
