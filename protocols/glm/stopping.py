@@ -128,7 +128,7 @@ class Look:
         rows = 0 if held_out is None else len(held_out)
         if held_out is None or rows < LEAST_HELD_OUT:
             raise TooFewHeldOut(
-                f"{rows} rows (validation_fraction of the common ones) are too few to decide when training ends: "
+                f"{rows} rows (validation_fraction of the training rows) are too few to decide when training ends: "
                 f"their loss would reveal too much about single rows",
                 remedy="Raise validation_fraction, use more rows, or leave early_stopping out",
                 party=session.me,

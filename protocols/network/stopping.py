@@ -144,7 +144,7 @@ def check_rows(session: Session, terms: Terms, rows: int | None) -> None:
     """At a data party, before a training begins: raises TooFewHeldOut where too few rows would decide when it ends."""
     if terms.stopping is not None and (rows is None or rows < LEAST_HELD_OUT):
         raise TooFewHeldOut(
-            f"{rows or 0} rows (validation_fraction of the common ones) are too few to decide when training ends: "
+            f"{rows or 0} rows (validation_fraction of the training rows) are too few to decide when training ends: "
             f"their loss would reveal too much about single rows",
             remedy="Raise validation_fraction, use more rows, or leave early_stopping out",
             party=session.me,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -145,7 +145,7 @@ def audit(
         raise ConfigError(f"federation is {type_of(federation)}", remedy=remedy)
     repeated = whole("seeds", seeds, 2)
     known = {attack.number: attack for attack in ATTACKS}
-    chosen = list(known) if attacks is None else list(attacks)
+    chosen = list(known) if attacks is None else list(attacks) if isinstance(attacks, Iterable) else []
     if not chosen or not set(chosen) <= known.keys():
         raise impossible("attacks", attacks, f"attacks are some of {', '.join(map(str, known))}")
     asked = {"preprocess": preprocess, "split": split, "cardinality_only": cardinality_only or None}

@@ -22,7 +22,7 @@ from vfl.attacks.own_alignment import audit_alignment
 from vfl.attacks.own_checks import checked, named
 from vfl.attacks.own_members import audit_members
 from vfl.attacks.received import Floats, fields
-from vfl.attacks.scene import ROWS, SHORT, Asked, record
+from vfl.attacks.scene import ROWS, Asked, key_for, of_few_rows, record
 from vfl.job import Job
 from vfl.job.job import job_from
 from vfl.job.members_job import is_of_members
@@ -55,7 +55,7 @@ def audit_run(folder: Path, seeds: int = SEEDS) -> Audit:
     transcript = read_transcript(folder, str(report["party"]))
     checks = checked(folder, transcript, job)
     twin = federation_like(report, job, transcript)
-    asked = Asked(twin, job.model, {"preprocess": job.preprocess})
+    asked = Asked(twin, of_few_rows(job.model), {"preprocess": job.preprocess})
     with one_thread():
         scene = record(asked)
         tried, untried = attacked(scene, seeds)
@@ -85,7 +85,7 @@ def federation_like(report: Mapping[str, Any], job: Job, transcript: Transcript)
         frames,
         on="id",
         label="label",
-        cipher=SHORT,
+        cipher=key_for(job.model),
         reveal=plan.reveal,
         convergence=plan.convergence,
         preparation=job.crypto.preparation if job.model.prepares else None,

@@ -29,6 +29,7 @@ from vfl.attacks.received import fields, moduli
 from vfl.data import Table
 from vfl.models.joint import Trained
 from vfl.models.network.spec import Network
+from vfl.models.regression.base import Regression
 from vfl.schema.spec import Spec
 from vfl.taps.transcript import Entry, Transcript, TranscriptTap
 
@@ -36,6 +37,9 @@ Floats = NDArray[np.float64]
 EPOCHS = 5  # of repetitions of a network
 ROWS = 400  # of repetitions: with fewer unknowns an attacker has it easier
 SHORT = Paillier(512)  # of repetitions: random numbers are attacked, not the length of a key
+LONGER = Paillier(1024)  # where signs of losses are opened, which a shorter key cannot hide
+BATCH = 50  # rows at most of a network's batch that is kept: any repetition is trained on more
+DECIDE = 0.45  # of the rows of a repetition at least, where held-out rows decide when training ends: 30 are needed
 
 
 @dataclass(frozen=True)
@@ -169,7 +173,7 @@ class Scene(Run):
         `estimator`."""
         changes = {"reveal": more.pop("reveal")} if "reveal" in more else {}
         estimator = more.pop("estimator", self.asked.estimator)
-        federation, more = self.asked.federation._on(tables, SHORT, **changes), {**self.asked.more, **more}
+        federation, more = self.asked.federation._on(tables, key_for(estimator), **changes), {**self.asked.more, **more}
         rows = len(tables[self.guest]) if more.get("split") is None else 0
         return record(Asked(federation, repeated(estimator, rows), more))
 
@@ -177,10 +181,27 @@ class Scene(Run):
 def repeated(estimator: Spec, rows: int) -> Spec:
     """As repetitions train it: a network for a few epochs, and where the number of training rows is known on all of
     them at once, since a message that is about all rows tells most."""
+    estimator = of_few_rows(estimator)
     if not isinstance(estimator, Network):
         return estimator
-    whole = {"batch_size": rows} if rows else {}
+    whole = {"batch_size": rows} if rows and not estimator.early_stopping else {}
     return estimator.model_copy(update={"max_iter": min(estimator.max_iter, EPOCHS), **whole})
+
+
+def of_few_rows(estimator: Spec) -> Spec:
+    """As at most ROWS rows can train it: no batch is larger than all of them, and enough decide when training ends."""
+    changes = dict[str, object]()
+    if isinstance(estimator, Network) and estimator.batch_size != "auto" and estimator.batch_size > BATCH:
+        changes["batch_size"] = "auto"
+    if isinstance(estimator, Network | Regression) and estimator.early_stopping:
+        changes["validation_fraction"] = max(estimator.validation_fraction, DECIDE)
+    return estimator.model_copy(update=changes)
+
+
+def key_for(estimator: Spec) -> Paillier:
+    """The shortest key under which it can be repeated."""
+    by_sign = isinstance(estimator, Network | Regression) and "loss-verdict-to-parties" in estimator.permits
+    return LONGER if by_sign else SHORT
 
 
 def standardised(features: pd.DataFrame) -> Floats:

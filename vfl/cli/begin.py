@@ -127,7 +127,10 @@ def init(
     hosts: Annotated[
         int,
         typer.Option(
-            metavar="N", min=1, help=("How many hosts the jobs have; with two or more, the arbiter learns sizes.")
+            metavar="N",
+            min=1,
+            help="How many hosts the jobs have; with two or more, the arbiter learns sizes, and of a network all trust "
+            "the guest and the first host not to collude.",
         ),
     ] = 1,
     encrypt_key: EncryptKey = False,

@@ -34,8 +34,14 @@ def starter_permits(kind: str, hosts: int = 1) -> tuple[str, ...]:
     if kind == AVERAGING:
         return (AVERAGES,)
     model = _section(kind)
-    several = ("intersection-sizes-to-arbiter",) if hosts > 1 else ()
-    return ("intersection-to-parties", *several, *_verdict(model), *model.permits)
+    return ("intersection-to-parties", *_of_several(model, hosts), *_verdict(model), *model.permits)
+
+
+def _of_several(model: Spec, hosts: int) -> tuple[str, ...]:
+    """The permissions that only jobs with several hosts need."""
+    if hosts < 2:
+        return ()
+    return ("intersection-sizes-to-arbiter", *((DEALER,) if model.trusts_dealer else ()))
 
 
 def _verdict(model: Spec) -> tuple[str, ...]:
@@ -225,8 +231,7 @@ def _disclosure(model: Spec, keys: int, hosts: int, reveal: Sequence[str], score
         *model.permits,
     ]
     permits += ["matched-keys-to-parties"] if keys > 1 else []
-    permits += ["intersection-sizes-to-arbiter"] if hosts > 1 else []
-    permits += [DEALER] if hosts > 1 and model.trusts_dealer else []
+    permits += _of_several(model, hosts)
     rest = [p for p in WEIGHTS if p not in permits] if model.shares_weights else []
     text = "[disclosure]\n# Everything that is revealed; each party's policy must also allow it.\n"
     if rest:

@@ -3,6 +3,7 @@ and refuse what cannot be before anything is sent."""
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from protocols.errors import ConfigError, DataError, TooFewHeldOut
 from protocols.network import Terms
 from tests.harness import ContextFree
 from vfl.job import load_job, needed_permits, starter_job
+from vfl.job.job import job_from
 from vfl.job.plan import plan_of, roles_of
+from vfl.job.starter import starter_permits
 from vfl.models.network.plaintext import Network, Rows, activated, mean
 from vfl.models.registry import kind_of
 
@@ -161,7 +164,7 @@ def test_what_is_refused_before_anything_is_sent() -> None:
     few = vfl.MLPClassifier(**SMALL, early_stopping=True)
     with pytest.raises(ConfigError, match="does not go with tol or early_stopping"):
         federation().fit(vfl.GridSearchCV(few, {"max_iter": [1, 2]}, cv=2), taps=sent)
-    with pytest.raises(TooFewHeldOut, match="at least 30"):
+    with pytest.raises(TooFewHeldOut, match=r"of the training rows.*at least 30"):
         federation().fit(few)
     with pytest.raises(AssertionError):  # the planted fault: this training sends
         federation().fit(small, taps=sent)
@@ -232,6 +235,13 @@ def test_a_job_of_several_hosts_needs_a_permission(tmp_path: Path) -> None:
     (tmp_path / "job.toml").write_text(text.replace('  "dealer-collusion",\n', ""))
     with pytest.raises(ConfigError, match="dealer-collusion"):
         load_job(tmp_path / "job.toml")
+
+
+@pytest.mark.parametrize("hosts", [("shop",), ("shop", "other")])
+def test_a_new_policy_allows_a_new_job(hosts: tuple[str, ...]) -> None:
+    job = job_from(tomllib.loads(starter_job(kind="mlp-classifier", hosts=hosts)))
+    assert set(job.disclosure.allow) <= set(starter_permits("mlp-classifier", len(hosts)))
+    assert ("dealer-collusion" in starter_permits("mlp-classifier", len(hosts))) is (len(hosts) > 1)
 
 
 @pytest.mark.parametrize(("max_iter", "told"), [(1, "1 epoch in mini-batches"), (20, "20 epochs in mini-batches")])
