@@ -145,6 +145,7 @@ class AlignmentReport(Part):
     started: str
     phases: list[Phase]
     disclosure: list[Disclosed]
+    run: Annotated[str | None, Meta(description="the run of its ledger, in hex")] = None
     rows: dict[str, Number] | None = None
     common: Number | None = None
     match_rate: dict[str, float] | None = None

@@ -13,19 +13,20 @@ GROUP = Path("/sys/fs/cgroup")
 
 
 M_MMAP_THRESHOLD, LARGE = -3, 1 << 18  # glibc's name of the option; bytes
+OWN = ctypes.CDLL(None)  # this process and the C library that it has
 
 
 def give_back() -> None:
     """From now on, large blocks of memory go back to the system when they are freed.  Otherwise glibc keeps the more of
     them the larger those were that a process has used."""
-    with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
-        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE)
+    with contextlib.suppress(AttributeError):  # another C library
+        OWN.mallopt(M_MMAP_THRESHOLD, LARGE)
 
 
 def trim() -> None:
     """Gives memory that was freed back to the system, also where it lies between what is used."""
-    with contextlib.suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
+    with contextlib.suppress(AttributeError):
+        OWN.malloc_trim(0)
 
 
 def memory_left() -> int:

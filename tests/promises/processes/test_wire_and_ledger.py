@@ -36,6 +36,7 @@ REPORT_KEYS = {
     "environment",
 }  # job-and-party.md
 ADDED_KEYS = {
+    "run",
     "purpose",
     "party",
     "parties",
