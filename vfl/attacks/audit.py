@@ -57,8 +57,10 @@ class Audit:
 
     @property
     def holds(self) -> bool:
-        """Whether every attack stays at or under its bound, every control succeeds, and every check holds."""
-        return all(one.holds for one in self.tried) and all(check["holds"] for check in self.checks)
+        """Whether every attack stays at or under its bound, every control succeeds, and every check holds; False where
+        there was none of them."""
+        found = [*(one.holds for one in self.tried), *(bool(check["holds"]) for check in self.checks)]
+        return bool(found) and all(found)
 
     def as_dict(self) -> dict[str, Any]:
         """The content of audit.json."""

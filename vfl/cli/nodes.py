@@ -100,9 +100,9 @@ def node_predict(
 ) -> None:
     """Give a prediction to this party's node, where it waits for approval.
 
-    Every party gives it to its own node, or gives vfl predict.  What is approved is this model, table and file: the
-    digest that is printed is of them and of the job.  A prediction that is over can be given again, for new rows in the
-    same place, and is then approved again.
+    Every party gives it to its own node, or gives vfl predict.  What is approved is where this party's
+    model, table and scores lie, not their content: the digest that is printed is of these places and of the job.  A
+    prediction that is over can be given again, for new rows in the same place, and is then approved again.
     """
     from vfl.cli.results import NodePredict
     from vfl.job import load_party

@@ -132,6 +132,12 @@ def test_the_page_shows_a_failed_control_and_a_broken_bound() -> None:
     assert "control failed" in render(blind.as_dict())
 
 
+def test_an_audit_that_tried_nothing_does_not_hold() -> None:
+    nothing = Audit(about_of(scene("regression"), 2, "this run"), [], {"13 one label": "no labels"})
+    assert not nothing.holds
+    assert "Nothing was tried" in render(nothing.as_dict())
+
+
 def test_texts_of_a_page_are_escaped(tmp_path: Path) -> None:
     about = about_of(scene("regression"), 2, "this run") | {"kind": "<script>alert(1)</script>"}
     page = Audit(about, [], {"1 x": "<b>"}).save(tmp_path)
