@@ -53,7 +53,7 @@ wheel: $(VENV)/.built requirements-wheel.lock  ## dist/*.whl for any Linux with 
 	rm -rf dist
 	PATH="$(abspath $(BIN)):$$PATH" VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin build --release --locked --quiet --zig --compatibility manylinux2014 --target-dir native/target/wheel --out dist
 
-test: setup  ## the default test suite (about 6 minutes on 2 cores)
+test: setup  ## the default test suite (5 to 8 minutes on 2 cores)
 	$(PYTEST)
 	cargo test --quiet --release --locked --manifest-path native/Cargo.toml
 
