@@ -17,6 +17,7 @@ from vfl.job.job import Agreement, Job, Matching, Name, Permits
 from vfl.job.members_job import MembersJob
 from vfl.job.partners import DIGESTS, Digests, Partner, partners_check, rules_told
 from vfl.job.permits import PERMITS
+from vfl.preprocessing.binned import as_binned
 from vfl.schema.described import Described, Values
 from vfl.schema.section import Complaint, Section
 
@@ -120,7 +121,7 @@ class Policy(Section):
         ge=1,
         le=MOST,
         description="at a host: the number of score vectors of the same columns that are opened to the guest; "
-        "absent: half as many as columns, fewer where they correlate, at least 1",
+        "absent: half as many as columns of many values, fewer where they correlate, at least 1",
     )
     min_predict_rows: int = Field(
         default=1,
@@ -321,15 +322,17 @@ def few_columns_check(job: Job, party: Party, columns: int) -> None:
 
 def few_values_check(job: Job, party: Party, features: pd.DataFrame) -> None:
     """Raises DisclosureRefused at a host whose rows take so few combinations of values that one score of each row tells
-    which rows have the same, and with 0/1 columns the columns themselves, unless the job allows it."""
+    which rows have the same, and with 0/1 columns the columns themselves, unless the job allows it; of columns that
+    the job bins, the bins count."""
     if party.role != "host" or "few-columns" in job.disclosure.allow:
         return
-    combinations = len(features.drop_duplicates())
+    binned = as_binned(features, job.preprocess)
+    combinations, what = len(binned.drop_duplicates()), "values" if binned is features else "bins"
     if combinations * ROWS_PER_COMBINATION <= len(features):
         raise DisclosureRefused(
-            f"{party.name}: the columns of this party take only {combinations:,} combinations of values in "
+            f"{party.name}: the columns of this party take only {combinations:,} combinations of {what} in "
             f"{len(features):,} rows, and the job does not allow 'few-columns': {PERMITS['few-columns']}",
-            remedy="Bring a column with many values, or, if the person responsible for this party's data agrees, let "
+            remedy=f"Bring a column with many {what}, or, if the person responsible for this party's data agrees, let "
             "the job and policy.allow list 'few-columns'",
             party=party.name,
             about="few-columns",

@@ -276,8 +276,8 @@ BUDGETS: dict[str, tuple[tuple[Role, ...], str]] = {
     ),
     "score_vectors": (
         ("host",),
-        "Maximum number of score vectors of the same columns; by default half as many as columns, fewer "
-        "where they correlate.",
+        "Maximum number of score vectors of the same columns; by default half as many as columns of "
+        "many values, fewer where they correlate.",
     ),
     "queries_per_partner_per_day": (
         ("guest", "host"),

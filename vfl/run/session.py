@@ -31,6 +31,7 @@ from vfl.job.opened import vectors_opened
 from vfl.job.policy import DECLARED
 from vfl.ledger import Approval
 from vfl.models.content import ArbiterPart, Part
+from vfl.preprocessing.binned import as_binned
 from vfl.run.budget import Opened, spread_of
 from vfl.screen.errors import Stopped
 from vfl.storage.files import sync_folder, written
@@ -99,7 +100,8 @@ class Ready(Generic[J]):
         """At a host, the score vectors that the run is going to open."""
         if not isinstance(self.job, Job) or self.party.role != "host" or self.table is None:
             return None
-        columns, spread = tuple(map(str, self.table.features.columns)), spread_of(self.table.features)
+        columns = tuple(map(str, self.table.features.columns))
+        spread = spread_of(as_binned(self.table.features, self.job.preprocess))
         ever = self.job.model.scores_count_for_good
         return Opened(vectors_opened(self.job), columns, spread=spread, ever=ever)
 

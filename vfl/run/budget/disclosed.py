@@ -191,8 +191,8 @@ def check_models(counts: Counts, party: Party, partners: Sequence[str], labels: 
 
 def most_vectors(party: Party, counts: Counts, columns: Sequence[str], spread: Spread | None) -> int:
     """How many score vectors of these columns a host opens: by its policy, or half as many as columns, or what their
-    spread allows; spread: of the columns in the table that a model is trained on, None for a model that is trained
-    (what its table allowed is then known from before)."""
+    spread allows, which is less where columns have few values or correlate; spread: of the columns in the table that a
+    model is trained on, None for a model that is trained (what its table allowed is then known from before)."""
     given = party.policy.score_vectors
     if given is not None:
         return given

@@ -13,6 +13,7 @@ from tests.unit.vfl.job.test_party_file import GUEST, HOST, fails
 from vfl.job import PERMITS, cross_check, load_job, starter_party
 from vfl.job.opened import rows_taken, vectors_opened
 from vfl.job.policy import AtLeast, AtMost, bounds_told, columns_check, few_columns_check, few_values_check
+from vfl.preprocessing import Preprocessing
 
 TREES = {"kind": "boosted-trees"}
 CLASSES = {"objective": "multi:softprob"}
@@ -167,6 +168,20 @@ def test_a_host_whose_rows_take_few_combinations_takes_part_only_where_the_job_s
     file = tmp_path / "job.toml"
     file.write_text(file.read_text().replace("allow = [", 'allow = ["few-columns", '))
     few_values_check(load_job(file), host, bits)
+
+
+def test_bins_count_where_a_job_bins_a_hosts_columns(load, job):
+    numbers, host = pd.DataFrame(np.random.default_rng(0).normal(size=(4000, 3)), columns=list("abc")), load(HOST)
+
+    def binned(**steps):
+        return job().model_copy(update={"preprocess": Preprocessing(impute="median", **steps)})
+
+    for plain in (job(), binned(), binned(encode="onehot"), binned(encode="quantile", n_bins=20)):
+        few_values_check(plain, host, numbers)
+    for steps, count in (({"encode": "quantile"}, 125), ({"encode": "woe", "max_n_bins": 6}, 216)):
+        with pytest.raises(DisclosureRefused, match=rf"only {count} combinations of bins in 4,000 rows") as caught:
+            few_values_check(binned(**steps), host, numbers)
+        assert caught.value.remedy.startswith("Bring a column with many bins")
 
 
 WINS = [

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from vfl.run.budget import spread_of
+from vfl.run.budget.spread import few_valued
 
 RNG = np.random.default_rng(3)
 NORMAL = RNG.normal(size=(5000, 7))
@@ -47,7 +48,22 @@ def test_missing_values_and_categories() -> None:
     x = pd.DataFrame(NORMAL[:, :4]).mask(RNG.random((5000, 4)) < 0.2)
     assert spread_of(x) == spread_of(x.assign(gone=np.nan))
     assert spread_of(x).most == 1
-    assert (
-        spread_of(x.assign(a=pd.Series(list("ab") * 2500, dtype="category"), b="c", c="d")).most == 3
-    )  # seven that do not correlate
+    towns = {name: [f"{name} {k}" for k in RNG.permutation(5000)] for name in "abc"}
+    assert spread_of(x.assign(**towns)).most == 3  # seven that do not correlate
     assert spread_of(pd.DataFrame({"a": list("abc"), "b": list("cde")})).most == 1
+
+
+def test_columns_of_few_values_allow_no_more_vectors() -> None:
+    """With more vectors than columns of many values they are read exactly
+    (tests/promises/attacks/test_columns_of_few_values.py)."""
+    bits = pd.DataFrame(RNG.random((5000, 9)) < 0.5).astype(float).add_prefix("b")
+    months = pd.DataFrame({"m": pd.Categorical(RNG.integers(0, 12, 5000).astype(str))})
+    numbers = pd.DataFrame(NORMAL).add_prefix("x")
+    assert few_valued(numbers) == []
+    assert few_valued(bits) == list(bits)
+    assert few_valued(numbers.join(bits).join(months)) == [*bits, "m"][:9]  # 6,144 combinations with the months too
+    assert few_valued(numbers[["x0"]].join(months).mask(RNG.random((5000, 2)) < 0.1)) == ["m"]
+    assert spread_of(bits).most == 1
+    for count, most in ((0, 1), (1, 1), (3, 1), (7, 3)):
+        assert spread_of(bits.join(numbers.iloc[:, :count])).most == most
+        assert spread_of(numbers.iloc[:, :count].join(months)).most == most
