@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -28,6 +28,7 @@ class Aligning(Run):
     keys: Lists
     plan: AlignmentPlan
     common: int
+    kept: dict[int, Any] = field(default_factory=dict)  # by seed, what attack 16 keeps of repetitions
 
     @property
     def kind(self) -> str:

@@ -49,7 +49,8 @@ class Attack(ABC):
     number: in the audit's list.  measure: what its result is; chance: what a guess gets.  bound: the largest result
     that this product may give, fixed before any run, and reason: where it comes from.  succeeds: the least result of
     the control.  sizes: of planted leaks, the largest (an unprotected twin) first, and size_of: what a size is.  found:
-    the smallest of them that is found at each of 20 seeds, on the breast cancer table (benchmarks/privacy.py).
+    the smallest of them that is found at each of 20 seeds, on the first public table that it fits
+    (benchmarks/privacy.py).
     """
 
     number: ClassVar[int]

@@ -57,7 +57,7 @@ class SmallBatches(Attack):
         return max(found, default=self.chance)
 
     def planted(self, scene: Scene, seed: int, size: float) -> float:
-        run = scene.again(seed)
+        run = scene.drawn(seed)
         host, rng = run.hosts[0], np.random.default_rng([seed, 5])
         x = run.x(host)
         opened = opened_to(run, host, seed, max(1, x.shape[1] - 1))

@@ -2,7 +2,8 @@
 
 If all columns of the only host are 0/1, its part of a score is a sum of some of its weights.  Rows with the same values
 have the same part, within the rounding, so the parts stand in groups; two groups that differ in one column only are one
-weight apart, whatever the others are, so this distance is the most frequent.
+weight apart, whatever the others are, so this distance is the most frequent.  Columns of many values blur the groups,
+as far as their weights go: so wider and wider groups are tried.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from vfl.attacks.weights import optimum
 from vfl.models.splitting import Split
 
 RIGHT = 0.99  # a column counts as found if so many of its values are right
-FEW = 4  # rows for each combination of values, at least, where columns are few-valued
+RARER = 0.05  # of the rows, at least, have the rarer value of a column: else a guess is right for RIGHT of them
+WIDER = 7  # times that the distance between groups is doubled
 Bits = NDArray[np.bool_]
 
 
@@ -43,10 +45,8 @@ class BinaryColumns(Attack):
             return "made for a logistic regression with one host and without preprocessing"
         if len(np.unique(scene.y)) != 2:
             return "the label has more than two values"
-        x = scene.x(scene.hosts[0])
-        combinations = len(np.unique(x, axis=0))
-        if combinations * FEW > len(x) or any(len(np.unique(column)) > 2 for column in x.T):
-            return f"not all columns of the host are 0/1 with few combinations ({combinations:,} in {len(x):,} rows)"
+        if not len(two_valued(scene.x(scene.hosts[0]))):
+            return f"no column of the host has two values, each for {RARER:.0%} of the rows or more"
         return ""
 
     def product(self, scene: Scene, seed: int) -> float:
@@ -58,9 +58,9 @@ class BinaryColumns(Attack):
             own.scores[:, 0]
             - np.column_stack([x, np.ones(len(x))])[:, : own.part.weights.shape[1]] @ own.part.weights[0]
         )
-        values = standardised(theirs.aligned.take(at).features)
-        truth = np.array([column > 0 for column in values.T])
-        return right(found_columns(z, 2.0 ** -getattr(run.asked.estimator, "score_bits", 10), len(truth)), truth)
+        truth = two_valued(standardised(theirs.aligned.take(at).features))
+        steps = 2.0 ** (np.arange(WIDER) - own.part.score_bits)
+        return max(right(found_columns(z, step, len(truth)), truth) for step in steps) if len(truth) else 0.0
 
     def planted(self, scene: Scene, seed: int, size: float) -> float:
         rows, rng = 400, np.random.default_rng([seed, 11])
@@ -74,6 +74,12 @@ class BinaryColumns(Attack):
 
     def textbook(self, scene: Scene, seed: int) -> float:
         return self.planted(scene, seed, 20.0)
+
+
+def two_valued(x: Floats) -> Bits:
+    """(columns, rows) those with two values, none of them rare."""
+    both = [column > column.min() for column in x.T if len(np.unique(column)) == 2]
+    return np.array([one for one in both if RARER <= one.mean() <= 1 - RARER]).reshape(-1, len(x))
 
 
 def found_columns(part: Floats, step: float, columns: int) -> Bits:

@@ -62,7 +62,7 @@ class Directions(Attack):
         return max(found)
 
     def planted(self, scene: Scene, seed: int, size: float) -> float:
-        run = scene.again(seed)
+        run = scene.drawn(seed)
         x, own = own_of(run, run.guest)
         seen = textbook.boosting(x, event(run.y), own, TREES, DEPTH, BINS)[::2]
         facts = [(one.rows, one.left_rows) for one in seen if one.of_host]

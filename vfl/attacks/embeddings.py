@@ -59,7 +59,7 @@ class Embeddings(Attack):
         return max(found)
 
     def planted(self, scene: Scene, seed: int, size: float) -> float:
-        run, rng = scene.again(seed), np.random.default_rng([seed, 14])
+        run, rng = scene.drawn(seed), np.random.default_rng([seed, 14])
         own, theirs = run.x(run.guest), run.x(run.hosts[0])
         gradients, embeddings = split(own, theirs, event(run.y), rng)
         noise = np.sqrt(1 - size**2)

@@ -54,7 +54,7 @@ class FirstGradient(Attack):
         return float(np.mean(found)) if found else 0.0
 
     def planted(self, scene: Scene, seed: int, size: float) -> float:
-        run = scene.again(seed)
+        run = scene.drawn(seed)
         x, found = run.x(run.hosts[0]), list[bool]()
         for k in range(BATCHES):
             rows = np.random.default_rng([seed, k]).choice(run.rows, ROWS, replace=False)

@@ -15,7 +15,7 @@ from vfl.attacks import textbook
 from vfl.attacks.attack import Attack
 from vfl.attacks.received import Floats, per_row, statements
 from vfl.attacks.referee import added
-from vfl.attacks.scene import Scene
+from vfl.attacks.scene import Rows, Scene
 
 LEAST = 200  # training rows: with 120 and a host of three columns the control was .02 in one twin of three
 
@@ -57,7 +57,7 @@ class HostGradients(Attack):
         return added(np.vstack([lines, solved(few, run.x(host))]), run.x(host), run.y)
 
     def textbook(self, scene: Scene, seed: int) -> float:
-        run = scene.again(seed)
+        run = scene.drawn(seed)
         host = run.hosts[0]
         return added(solved(opened_to(run, host, seed), run.x(host)), run.x(host), run.y)
 
@@ -70,7 +70,7 @@ def received_lines(run: Scene, host: str) -> Floats:
     return np.vstack([lines, *(np.linalg.lstsq(x.T, g / np.abs(g).max(), rcond=1e-8)[0] for g in said if g.any())])
 
 
-def own_of(run: Scene, party: str) -> tuple[Floats, NDArray[np.bool_]]:
+def own_of(run: Scene | Rows, party: str) -> tuple[Floats, NDArray[np.bool_]]:
     """All columns, and which of them are a party's."""
     parties = (run.guest, *run.hosts)
     blocks = [run.x(one) for one in parties]
@@ -78,7 +78,7 @@ def own_of(run: Scene, party: str) -> tuple[Floats, NDArray[np.bool_]]:
     return np.hstack(blocks), own
 
 
-def opened_to(run: Scene, party: str, seed: int, batch: int = textbook.BATCH) -> list[textbook.Opened]:
+def opened_to(run: Scene | Rows, party: str, seed: int, batch: int = textbook.BATCH) -> list[textbook.Opened]:
     """What the textbook protocol shows to a party."""
     x, own = own_of(run, party)
     return textbook.regression(x, run.y, own, seed, batch)[0]

@@ -75,7 +75,7 @@ class Membership(Attack):
         return told_apart(x, y, scores(x, y, inside, 1e-3), inside, 1e-3, seed)
 
     def textbook(self, scene: Scene, seed: int) -> float:
-        run = scene.again(seed)
+        run = scene.drawn(seed)
         x, y = own_of(run, run.guest)[0], event(run.y)
         inside = np.random.default_rng([seed, 16]).random(len(y)) < 0.5
         return told_apart(x, y, scores(x, y, inside, 1.0), inside, 1.0, seed)

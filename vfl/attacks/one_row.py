@@ -70,7 +70,7 @@ class OneRow(Attack):
         return float(np.mean(sure)) if sure else self.chance
 
     def planted(self, scene: Scene, seed: int, size: float) -> float:
-        run, rng = scene.again(seed), np.random.default_rng([seed, 131])
+        run, rng = scene.drawn(seed), np.random.default_rng([seed, 131])
         x, _ = own_of(run, run.hosts[0])
         rows = rng.permutation(run.rows)[:ROWS]
         truth, y = int(rng.integers(2)), event(run.y)[rows]

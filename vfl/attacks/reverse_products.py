@@ -59,7 +59,7 @@ class ReverseProducts(Attack):
         return max(found)
 
     def planted(self, scene: Scene, seed: int, size: float) -> float:
-        run = scene.again(seed)
+        run = scene.drawn(seed)
         x, own = own_of(run, run.hosts[0])
         w = np.zeros(int(own.sum()))
         known = list[Floats]()

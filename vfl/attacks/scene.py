@@ -51,6 +51,24 @@ class Asked:
     more: Mapping[str, Any] = field(default_factory=dict)  # preprocess, split, privacy, as `Federation.fit`
 
 
+@dataclass(frozen=True)
+class Rows:
+    """The ground truth about some rows: what a planted leak needs that no run determines.  guest, hosts: the parties;
+    blocks: by party, its columns, standardised (rows, columns); y (rows,): the labels."""
+
+    guest: str
+    hosts: tuple[str, ...]
+    blocks: Mapping[str, Floats]
+    y: Floats
+
+    @property
+    def rows(self) -> int:
+        return len(self.y)
+
+    def x(self, party: str) -> Floats:
+        return self.blocks[party]
+
+
 @dataclass
 class Run(ABC):
     """A run of any kind.  seen: by party, what it received; ids: by data party, its whole list, in the form that is
@@ -96,6 +114,7 @@ class Scene(Run):
     asked: Asked
     trained: Trained[Any]
     made: Mapping[str, Sequence[DecryptionKey]]  # by party, the keys that it made
+    kept: dict[int, Any] = field(default_factory=dict)  # by seed, what attack 16 keeps of repetitions
     _again: dict[int, Scene] = field(default_factory=dict)
 
     # -- the ground truth
@@ -157,6 +176,12 @@ class Scene(Run):
             self._again[seed] = self.with_tables(self.sample(seed))
         return self._again[seed]
 
+    def drawn(self, seed: int) -> Rows:
+        """At most ROWS of its training rows."""
+        chosen = np.random.default_rng([seed, self.rows]).permutation(self.rows)[:ROWS]
+        blocks = {party: scaled(self.x(party)[chosen]) for party in self.roles.data_parties}
+        return Rows(self.guest, self.hosts, blocks, self.y[chosen])
+
     def sample(self, seed: int, rows: int = ROWS) -> dict[str, Table]:
         """The parties' tables, with at most `rows` of the common rows and no other."""
         aligned = {party: self.trained.fitted[party].aligned for party in self.trained.roles.data_parties}
@@ -208,9 +233,13 @@ def standardised(features: pd.DataFrame) -> Floats:
     """(rows, columns) float64 of any table's columns."""
     texts = features.select_dtypes(exclude=["number", "bool"]).columns
     whole = pd.get_dummies(features, columns=list(texts), dtype=np.float64).to_numpy(np.float64)
-    whole = np.where(np.isnan(whole), np.nanmean(whole, axis=0), whole)
-    scale = whole.std(axis=0)
-    return np.asarray((whole - whole.mean(axis=0)) / np.where(scale > 0, scale, 1.0))
+    return scaled(np.where(np.isnan(whole), np.nanmean(whole, axis=0), whole))
+
+
+def scaled(x: Floats) -> Floats:
+    """Each column less its mean, over its standard deviation."""
+    scale = x.std(axis=0)
+    return np.asarray((x - x.mean(axis=0)) / np.where(scale > 0, scale, 1.0))
 
 
 def record(asked: Asked) -> Scene:

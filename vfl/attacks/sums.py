@@ -57,7 +57,7 @@ class NodeSums(Attack):
         return max(added(lines, known, column) for host in run.hosts for column in run.x(host).T)
 
     def planted(self, scene: Scene, seed: int, size: float) -> float:
-        run = scene.again(seed)
+        run = scene.drawn(seed)
         x, own = own_of(run, run.guest)
         rng = np.random.default_rng([seed, 8])
         seen = textbook.boosting(x, event(run.y), own, TREES, DEPTH, BINS)

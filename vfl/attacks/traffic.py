@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,7 @@ TOLD = {"ShareLessPad", "DirectionShare", "ProductShare"}
 receivers (tests/promises/audit/test_attacks.py counts it).  Nobody tells it to others, who can see lengths on the wire:
 docs/threat-model.md says so."""
 LIMB = 8  # a single uniform number is now and then a limb shorter
+FAULT = ("guest", "host", "planted")
 Sizes = Mapping[tuple[str, str, str], Sequence[int]]  # by sender, receiver and kind, in order
 
 
@@ -45,6 +47,7 @@ class Traffic(Attack):
     reason = "every message that is not declared as revealing has a size that rows, columns and the job determine"
     succeeds = 1.0
     sizes = (64.0, 32.0, 16.0)
+    found = 16.0
     size_of = "the bytes by which a message is longer for each additional event, or common id, in the first half"
     textbook_is = (
         "lists of the rows of every node sent to the hosts (SecureBoost); of an alignment a zipped list of hits"
@@ -58,28 +61,39 @@ class Traffic(Attack):
         return "all ids of the guest are common: no others could be" if every else ""
 
     def product(self, scene: Scene | Aligning, seed: int) -> float:
-        runs = alike(scene, seed)
-        return changing([sizes(run) for run in runs])
+        return changing([one.sizes for one in alike(scene, seed)])
 
     def planted(self, scene: Scene | Aligning, seed: int, size: float) -> float:
-        runs = alike(scene, seed)
-        seen = [dict(sizes(one)) for one in runs]
-        for found, one in zip(seen, runs, strict=True):
-            inside = marked(one)
-            found["guest", "host", "planted"] = [1000 + int(size) * int(inside[: len(inside) // 2].sum())]
-        return changing(seen)
+        longer = [{FAULT: [1000 + int(size) * one.half]} for one in alike(scene, seed)]
+        return changing([{**one.sizes, **more} for one, more in zip(alike(scene, seed), longer, strict=True)])
 
     def textbook(self, scene: Scene | Aligning, seed: int) -> float:
-        runs = alike(scene, seed)
-        return changing([nodes(run) if isinstance(run, Scene) else zipped(run) for run in runs])
+        return changing([one.textbook for one in alike(scene, seed)])
 
 
-def alike(scene: Scene | Aligning, seed: int) -> Sequence[Scene | Aligning]:
+@dataclass(frozen=True)
+class Seen:
+    """Of one run.  sizes: what is on the wire; half: how many of the guest's first half of rows are events, or common
+    to both; textbook: what is on the wire of the textbook protocol."""
+
+    sizes: Sizes
+    half: int
+    textbook: Sizes
+
+
+def seen(run: Scene | Aligning) -> Seen:
+    inside = marked(run)
+    half = int(inside[: len(inside) // 2].sum())
+    return Seen(sizes(run), half, nodes(run) if isinstance(run, Scene) else zipped(run))
+
+
+def alike(scene: Scene | Aligning, seed: int) -> list[Seen]:
     """A run, and two that differ from it in what sizes must not tell."""
-    if isinstance(scene, Aligning):
-        return (scene, *(scene.of(other) for other in regrouped(scene)))
-    run = scene.again(seed + 1)
-    return (run, *relabelled(run))
+    if seed not in scene.kept:
+        first = scene if isinstance(scene, Aligning) else scene.again(seed + 1)
+        scene.kept[seed] = [seen(run) for run in (first, *varied(first))]
+    found: list[Seen] = scene.kept[seed]
+    return found
 
 
 def changing(seen: Sequence[Sizes]) -> float:
@@ -113,6 +127,10 @@ def regrouped(run: Aligning) -> list[dict[str, tuple[Ids, ...]]]:
 def zipped(run: Aligning) -> Sizes:
     """Of a list that says of each of the guest's ids whether it is common."""
     return {(run.hosts[0], run.guest, "zipped hits"): [len(zlib.compress(np.packbits(marked(run)).tobytes()))]}
+
+
+def varied(run: Scene | Aligning) -> Sequence[Scene | Aligning]:
+    return relabelled(run) if isinstance(run, Scene) else [run.of(other) for other in regrouped(run)]
 
 
 def relabelled(run: Scene) -> list[Scene]:

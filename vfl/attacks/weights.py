@@ -35,7 +35,7 @@ class NoiseColumns(Attack):
     reason = "one number for 50 labels explains 1/50 of them, an AUC of .58; .05 for the mean over seeds"
     succeeds = 0.9
     sizes = (2.0, 0.5, 0.2, 0.1)
-    found = 0.1
+    found = 0.2
     size_of = "weights that the host learns for each training row, in one model or in several"
     textbook_is = "the final weights of a host with one column for every two rows (Yang et al. 2019)"
 

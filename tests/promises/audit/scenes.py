@@ -56,15 +56,17 @@ def wide(rows: int = 400, columns: int = 160) -> vfl.Federation:
     return vfl.Federation.local(bank.assign(default=y), {"telecom": telecom}, on="id", label="default", cipher=SHORT)
 
 
-def answers(rows: int = 800) -> vfl.Federation:
-    """A host with four 0/1 columns, and nothing else."""
+def answers(rows: int = 800, usage: float | None = None) -> vfl.Federation:
+    """A host with four 0/1 columns, and nothing else; or with a column of many values that moves labels by `usage`."""
     rng = np.random.default_rng(0)
     causes = rng.normal(size=(rows, 2))
     x = causes @ rng.normal(size=(2, 3)) + rng.normal(size=(rows, 3))
     bits = (causes @ rng.normal(size=(2, 4)) + rng.normal(size=(rows, 4)) > 0).astype(int)
-    y = (x.sum(axis=1) + bits.sum(axis=1) + rng.logistic(size=rows) > 2).astype(int)
+    used, noise = causes.sum(axis=1) + rng.normal(size=rows), rng.logistic(size=rows)
+    y = (x.sum(axis=1) + bits.sum(axis=1) + (usage or 0.0) * used + noise > 2).astype(int)
     bank = pd.DataFrame(x, columns=["age", "limit", "terms"]).assign(id=range(rows), default=y)
     telecom = pd.DataFrame(bits, columns=["a", "b", "c", "d"]).assign(id=range(rows))
+    telecom = telecom if usage is None else telecom.assign(usage=used)
     return vfl.Federation.local(bank, {"telecom": telecom}, on="id", label="default", cipher=SHORT)
 
 

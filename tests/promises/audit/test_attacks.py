@@ -135,7 +135,8 @@ def test_lengths_of_sealed_trees_are_what_their_receivers_are_told() -> None:
 
 @pytest.mark.slow
 def test_answers_of_a_host_that_has_nothing_else_are_read_from_one_score() -> None:
-    """What no rounding of the default stops: declared in docs/threat-model.md, and the audit finds it."""
+    """What no rounding of the default stops: `vfl run` refuses such a host (docs/threat-model.md), and the audit finds
+    it."""
     run, attack = record(Asked(answers(), vfl.LogisticRegression())), BinaryColumns()
     assert attack.unfit(run) == ""
     tried = tried_on(run, attack, SEEDS)
@@ -143,7 +144,16 @@ def test_answers_of_a_host_that_has_nothing_else_are_read_from_one_score() -> No
     assert tried.works
     assert not tried.holds
     assert tried.product.mean > 0.5
-    assert "are 0/1 with few combinations" in attack.unfit(scene("regression"))
+    assert "no column of the host has two values" in attack.unfit(scene("regression"))
+
+
+@pytest.mark.slow
+def test_answers_of_a_host_that_has_another_column_are_not_read() -> None:
+    run, attack = record(Asked(answers(usage=1.0), vfl.LogisticRegression())), BinaryColumns()
+    assert attack.unfit(run) == ""
+    tried = tried_on(run, attack, SEEDS)
+    print(f"{tried.product}; control {tried.control}")
+    assert tried.holds
 
 
 def test_every_attack_says_what_a_reader_needs() -> None:
