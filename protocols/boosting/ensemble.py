@@ -55,7 +55,7 @@ class HostSplits:
     """A host's part: what each handle stands for, in the order in which they were won.  It never learns gains.
 
     Of sealed trees: seat, the (joint tree, level, seat) of each handle; trees, how many joint trees there are;
-    score_key (32,) secret bytes of the first host: what the rounding of an opened score follows from (scoring.py).
+    score_key (32,) secret bytes: what the name follows from under which this host counts the model's scores.
     """
 
     model_id: bytes

@@ -9,58 +9,40 @@ Adversary: honest but curious, one party alone.
                                                   <-------------------------  AllDirections: for each of its splits, which rows go left
  2   adds up the leaf values
  sealed trees
- 1                ScoreGrid: score_bits, and so t  ------------------------->  the first host
-     walk.py: m = m_G + m_A, shares of every row's margin, which nobody sees
- 2   RowTags  ------------------------------------------------------------->  the first host: rho, pseudo-random, from a secret key of its own, the model,
-                                                                              the customer's id, its own bins of this row and the tag
-     tau, from the key of guest and first host                                tau, from the same key
-                                 RoundingPads (rho mod 2^t) + tau  <------
- 3        <--------------------  OpenedScores m_A - (rho mod 2^t) - tau
-     floor((m_G + m_A - (rho mod 2^t) - tau + tau) / 2^t) + 1
+ 1                ScoreGrid: score_bits  ------------------------------------->  the first host
+     walk.py: m = m_G + m_A, shares of what the joint trees add to every row's margin, which nobody sees
+ 2   rounding.py: the guest opens it, rounded to a grid
+ 3   adds its own trees and the base
 
-All of this is modulo 2^48.  tau cancels, so that the guest holds m - (rho mod 2^t), and the opened number is the margin
-divided by 2^t, rounded down or up: up with probability equal to the fraction, over rho.  rho is the same whenever the
-same row is scored by the same model, so that scoring again, alone or in any batch, gives the same bits and nothing
-finer; a row whose columns of the guest or of the first host changed has another rho; changed columns of a further host
-leave it as it is.
-tau is uniform and new in each scoring, for each row and output: so the numbers that the arbiter receives are uniform
-and independent, also together with those of every other scoring, and do not tell it which rows are the same customer.
-Who learns what.  Guest, open: which rows go left at each split of a host.  Guest, sealed: each margin less a secret
-number below a step of the grid of 2^-score_bits, the same number whenever the row is scored with the same columns.  The
-first host, sealed: of a customer that is scored again, whether the guest's bins changed (RowTags: a keyed hash,
-different for each customer).  Arbiter: how many rows.
-Many scores of one row, with other columns of the guest's each time, tell the margin to about a step divided by their
-number, and the host's columns with it: hosts count score vectors, and how often a row is scored (vfl.run.budget).
+Who learns what.  Guest, open: which rows go left at each split of a host.  Guest, sealed: what joint trees add to each
+margin, rounded up or down to the grid of 2^-score_bits, the same whenever the row is scored with the same columns of
+the guest's.  Arbiter: how many rows.  Hosts, sealed: nothing.
+Many scores of one row, with other columns of the guest's each time, tell the host's columns: hosts count score vectors,
+and how often a row is scored (vfl.run.budget).
 """  # noqa: E501
 
 from __future__ import annotations
 
-import hmac
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocols.binning.quantile import Binned
-from protocols.boosting import rings, walk
+from protocols.boosting import rounding, walk
 from protocols.boosting.ensemble import Ensemble, HostSplits
-from protocols.boosting.keys import PairKeys, agree
+from protocols.boosting.keys import agree
 from protocols.boosting.levels import pack_bits, unpack_bits
 from protocols.boosting.packing import Floats
-from protocols.boosting.rings import Words
-from protocols.boosting.sealed_parts import ArbiterTrees, GuestTrees, alone
+from protocols.boosting.sealed_parts import ArbiterTrees, GuestTrees
 from protocols.boosting.tree import walker
 from protocols.channel import broadcast, misplaced
-from protocols.codec import check_lengths
 from protocols.errors import ModelError, RemoteProtocolError
-from protocols.glm.sealed_link import UNIT
-from protocols.message import BLINDED, PUBLIC, REVEALED, Message
+from protocols.message import PUBLIC, REVEALED, Message
 from protocols.parts import Part, parts
 from protocols.row_blocks import pace, taken
 from protocols.session import Session
 
-TAG = 16  # bytes
 MOST_SPLITS = 1 << 24
 MOST_SCORE_BITS = 20
 
@@ -80,43 +62,8 @@ class AllDirections(
     left: bytes  # bitmap (splits, rows)
 
 
-class RowTags(
-    Message,
-    disclosure=REVEALED,
-    permit="scores-to-guest",
-    learns=(
-        "for each row a keyed hash of the customer and the sender's bins: for a customer scored before, whether "
-        "these bins have changed"
-    ),
-    in_blocks=True,
-):
-    tags: bytes  # (rows, TAG)
-
-
 class ScoreGrid(Message, disclosure=PUBLIC, learns="that scores are opened on a grid of 2^-score_bits", most_bytes=16):
     score_bits: int
-
-
-class RoundingPads(
-    Message,
-    disclosure=BLINDED,
-    learns="nothing: for each row and output a uniform number, a new one each time the row is scored",
-    in_blocks=True,
-):
-    masked: bytes  # (outputs, rows) of 6 bytes
-
-
-class OpenedScores(
-    Message,
-    disclosure=REVEALED,
-    permit="scores-to-guest",
-    learns=(
-        "for each row the joint score minus a secret number below a step of 2^-score_bits; this number is the same "
-        "each time the row is scored"
-    ),
-    in_blocks=True,
-):
-    shares: bytes  # (outputs, rows) of 6 bytes
 
 
 def guest(session: Session, binned: Binned, part: Ensemble | GuestTrees, names: Sequence[bytes]) -> Floats:
@@ -133,22 +80,9 @@ def guest(session: Session, binned: Binned, part: Ensemble | GuestTrees, names: 
 
 
 def guest_sealed(session: Session, binned: Binned, part: GuestTrees, names: Sequence[bytes]) -> Floats:
-    keys, helper = agree(session), session.roles.hosts[0]
-    share = walk.guest(session, keys, binned, part)  # 1
-    share = share + np.rint(alone(part.own, binned).T / part.margin_unit).astype(np.int64).view(np.uint64)
-    tags = hashes(part.score_key, part.model_id, names, binned, b"", TAG)
-    for block in parts(len(binned)):
-        pace([session.channels[helper]], block)
-        session.channels[helper].send(RowTags(b"".join(tags[block.rows])), block)  # 2
-    shift, opened = UNIT - part.params.score_bits, list[Words]()
-    for block in parts(len(binned), len(share)):
-        shares = session.arbiter.recv(OpenedScores, block).shares
-        opened.append(rings.from_bytes(shares, (len(share), len(block)), session.roles.arbiter))
-        taken(session.arbiter, block)
-    less = np.concatenate(opened, axis=1) + pads(keys, helper, share.shape)  # 3
-    rounded = (rings.signed(share + less) >> shift) + 1
-    whole = rings.signed(rounded.view(np.uint64) << np.uint64(shift))
-    return np.asarray(whole.T * part.margin_unit)
+    share = walk.guest(session, agree(session), binned, part)  # 1
+    found = rounding.guest(session, share, part, names, binned)  # 2
+    return rounding.margins(part, found, binned)  # 3
 
 
 def host(
@@ -156,12 +90,10 @@ def host(
     binned: Binned,
     part: HostSplits,
     depth: int,
-    names: Sequence[bytes],
     allow: Callable[[int], None] | None = None,
 ) -> None:
-    """A host's side; depth: of sealed trees, 0 of open ones; names: as the guest's; allow: receives the number of
-    outputs of sealed trees that will be opened, and raises if it does not agree.  Learns: as above.  Raises ModelError,
-    ProtocolError."""
+    """A host's side; depth: of sealed trees, 0 of open ones; allow: receives the number of outputs of sealed trees that
+    will be opened, and raises if it does not agree.  Learns: as above.  Raises ModelError, ProtocolError."""
     if not depth:
         name = session.guest.recv(TreesName)
         if name.model_id != part.model_id:
@@ -172,71 +104,27 @@ def host(
             pace([session.guest], block)
             session.guest.send(AllDirections(len(part), left), block)  # 1
         return
-    keys, helps = agree(session), session.me == session.roles.hosts[0]
-    below = below_grid(session) if helps else np.uint64(0)  # 1
+    keys = agree(session)
+    bits = score_bits(session) if session.me == session.roles.hosts[0] else 0  # 1
     outputs = walk.host(session, keys, binned, part, depth, allow)
-    if helps:
-        tags = receive_tags(session, len(binned))  # 2
-        drawn = b"".join(hashes(part.score_key, part.model_id, names, binned, tags, rings.BYTES * outputs))
-        rho = rings.from_bytes(drawn, (len(binned), outputs), session.me).T
-        masked = (rho & below) + pads(keys, session.roles.guest, rho.shape)
-        for block in parts(len(binned), outputs):
-            pace([session.arbiter], block)
-            session.arbiter.send(RoundingPads(rings.to_bytes(masked[:, block.rows])), block)
+    rounding.host(session, outputs, len(binned), bits)  # 2
 
 
-def receive_tags(session: Session, rows: int) -> bytes:
-    """Step 2 at the first host."""
-    found = list[bytes]()
-    for block in parts(rows):
-        found.append(session.guest.recv(RowTags, block).tags)
-        check_lengths(session.roles.guest, TAG * len(block), found[-1], what="bytes of tags")
-        taken(session.guest, block)
-    return b"".join(found)
-
-
-def below_grid(session: Session) -> np.uint64:
-    """At the first host: 2^t - 1, the bits of a margin that are below the grid."""
+def score_bits(session: Session) -> int:
+    """At the first host: the grid on which scores are opened."""
     bits = session.arbiter.recv(ScoreGrid).score_bits
     if not 0 <= bits <= MOST_SCORE_BITS:
         raise RemoteProtocolError(
             f"{session.roles.arbiter} opens scores on an impossible grid", party=session.roles.arbiter
         )
-    return np.uint64((1 << (UNIT - bits)) - 1)
+    return bits
 
 
 def arbiter(session: Session, part: ArbiterTrees) -> None:
     """The arbiter's side, of sealed trees.  Learns: how many rows.  Raises ModelError, ProtocolError."""
-    keys, helper = agree(session), session.roles.hosts[0]
-    session.channels[helper].send(ScoreGrid(part.score_bits))  # 1
-    share = walk.arbiter(session, keys, part)
-    for block in parts(share.shape[1], len(share)):
-        masked = session.channels[helper].recv(RoundingPads, block).masked
-        less = share[:, block.rows] - rings.from_bytes(masked, (len(share), len(block)), helper)
-        taken(session.channels[helper], block)
-        pace([session.guest], block)
-        session.guest.send(OpenedScores(rings.to_bytes(less)), block)  # 3
-
-
-def pads(keys: PairKeys, party: str, shape: tuple[int, ...]) -> Words:
-    """tau (outputs, rows), which guest and first host draw from the key that they share for this scoring alone."""
-    return keys.with_(party, "rounding pads").words(math.prod(shape)).reshape(shape)
-
-
-def hashes(key: bytes, model_id: bytes, names: Sequence[bytes], binned: Binned, tags: bytes, size: int) -> list[bytes]:
-    """`size` pseudo-random bytes for each row, from a secret key, the model, the customer's id, this party's bins and,
-    at the first host, the guest's tag."""
-    rows = np.ascontiguousarray(binned.bins, dtype="<i2")
-    found = []
-    for k, name in enumerate(names):
-        parts = (model_id, name, rows[k].tobytes(), tags[TAG * k : TAG * (k + 1)])
-        seed = hmac.digest(key, b"".join(len(part).to_bytes(4, "big") + part for part in parts), "sha256")
-        found.append((seed if size <= len(seed) else expanded(seed, size))[:size])
-    return found
-
-
-def expanded(seed: bytes, size: int) -> bytes:
-    return b"".join(hmac.digest(seed, number.to_bytes(4, "big"), "sha256") for number in range(-(-size // 32)))
+    keys = agree(session)
+    session.channels[session.roles.hosts[0]].send(ScoreGrid(part.score_bits))  # 1
+    rounding.arbiter(session, walk.arbiter(session, keys, part), part)  # 2
 
 
 def receive_all(session: Session, k: int, rows: int, part: Ensemble) -> NDArray[np.bool_]:

@@ -117,7 +117,9 @@ def arbiter(session: Session, p: Params, before: ArbiterTrees | None = None, *, 
         best = start.first + state.best
         held_out.tell(session, held_out.RoundsKept(best))
         kept = (best - p.guest_only_trees) * p.num_class
-    return ArbiterTrees(told.model_id, p.num_class, p.score_bits, state.shape.first(kept), state.value[:kept])
+    shape, value = state.shape.first(kept), state.value[:kept]
+    rounding_key = session.seed("rounding key").secret
+    return ArbiterTrees(told.model_id, p.num_class, p.score_bits, shape, value, rounding_key)
 
 
 def arbiter_round(

@@ -147,7 +147,7 @@ def guest(
         kept = kept_trees(session, start, len(state.shape))
     own_part = Ensemble(p, model_id, own.base, tuple(own.trees))
     splits = state.feature[:kept], state.cut[:kept], state.missing_left[:kept]
-    return GuestTrees(own_part, state.shape.first(kept), *splits, scale.margin_unit, session.seed("score key").secret)
+    return GuestTrees(own_part, state.shape.first(kept), *splits, scale.margin_unit)
 
 
 def grow_alone(binned: Binned, p: Params, own: Rounds, columns: Sequence[int]) -> None:

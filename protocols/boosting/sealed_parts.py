@@ -70,8 +70,7 @@ class GuestTrees:
     them.
 
     feature, cut, missing_left (trees, 2^depth - 1): at nodes that the guest owns.  margin_unit: what a unit of a margin
-    is worth.  score_key (32,) secret bytes:
-    what the rounding of an opened score follows from (scoring.py).
+    is worth.
     """
 
     own: Ensemble  # with the base, and the trees on the guest's columns alone
@@ -80,7 +79,6 @@ class GuestTrees:
     cut: Ints
     missing_left: NDArray[np.bool_]
     margin_unit: float
-    score_key: bytes = field(repr=False)
 
     @property
     def params(self) -> Params:
@@ -117,13 +115,15 @@ class GuestTrees:
 @dataclass(frozen=True, eq=False)
 class ArbiterTrees:
     """The arbiter's part: the shape of the joint trees and their leaf values (trees, 2^depth), in units that the guest
-    knows; joint tree t adds to output t % num_class.  score_bits: scores are opened on a grid of 2^-score_bits."""
+    knows; joint tree t adds to output t % num_class.  score_bits: scores are opened on a grid of 2^-score_bits;
+    rounding_key (32,) secret bytes: what their rounding follows from (rounding.py)."""
 
     model_id: bytes
     num_class: int
     score_bits: int
     shape: Shape
     value: Ints = field(repr=False)
+    rounding_key: bytes = field(repr=False)
 
 
 def saved_shape(shape: Shape) -> Arrays:

@@ -96,8 +96,6 @@ def _scores(job: Job) -> str:
         text += ", and with its own weights the hosts' part of the score"
     if len(job.candidates) > 1:
         text += ", and of each candidate of the search the joint score of every training row"
-    if job.model.kind == "boosted-trees":
-        text += "; the first host learns whether the guest's bins of a customer changed since it was last scored"
     if job.model.scores_by_table:
         text += (
             "; the guest learns for which customers a host's values changed, and the arbiter which rows were scored "

@@ -71,9 +71,7 @@ PERMITS: dict[str, str] = {
         "for that row; if it "
         "knows its own weights, it also learns the hosts' part of the score; in a search, it learns the "
         "joint score of every "
-        "training row for each candidate; with sealed trees the first host learns whether the guest's bins "
-        "of a customer changed "
-        "since that customer was last scored; with a network the guest learns for which customers a host's values "
+        "training row for each candidate; with a network the guest learns for which customers a host's values "
         "changed, and the arbiter which rows were scored before with the same values"
     ),
     "best-candidate-to-parties": (

@@ -116,9 +116,7 @@ def of_guest(part: Ensemble | GuestTrees) -> bytes:
         getattr(t, name).tobytes() for t in own.trees for name in ("owner", "feature", "cut", "left", "gain", "value")
     ]
     if isinstance(part, GuestTrees):
-        fields += [
-            v.tobytes() for v in (part.shape.owner, part.shape.order, part.feature, part.cut, part.missing_left)
-        ] + [part.score_key]
+        fields += [v.tobytes() for v in (part.shape.owner, part.shape.order, part.feature, part.cut, part.missing_left)]
     return b"".join(fields) + part.model_id
 
 
@@ -179,7 +177,7 @@ def trees(membership: str, hosts: int = 1, first: int = 0, **changes: Any) -> tu
 
     def host(session: Session, k: int) -> str:
         if model:
-            scoring.host(session, blocks[k], model.hosts[k - 1], 0, names_of(rows))
+            scoring.host(session, blocks[k], model.hosts[k - 1], 0)
         return of_host(open.host(session, blocks[k], p, held_out, model.hosts[k - 1] if model else None))
 
     return roles, {"guest": guest} | {h: partial(host, k=k) for k, h in enumerate(roles.hosts, 1)}, Paillier(1024)

@@ -1,7 +1,7 @@
 """What the arbiter keeps of sealed trees: the kind `leaf-values`, their shape and leaf values, sealed on its disk.
 
 sealed  uint8: joint.owner, joint.order (trees, 2^depth - 1) and joint.value (trees, 2^depth; in units that the guest
-knows), encrypted for the arbiter alone
+knows), rounding_key (32,) secret bytes, encrypted for the arbiter alone
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.boosting.params import MAX_DEPTH
+from protocols.boosting.rounding import KEY
 from protocols.boosting.sealed_parts import ArbiterTrees, Shape
 from vfl.models.content import Body, Head, check, tensors_of
 from vfl.models.kind import SCORES_NOT_ALONE, ArbiterKind
@@ -74,6 +75,7 @@ class LeafValuesKind(ArbiterKind):
             part.kind, len(shape), shape.depth, int(shape.owner.max(initial=0)), trees.num_class, trees.score_bits
         )
         tensors = {"joint.owner": shape.owner, "joint.order": shape.order, "joint.value": trees.value}
+        tensors["rounding_key"] = np.frombuffer(trees.rounding_key, dtype=np.uint8)
         return Body(msgspec.to_builtins(rest), sealed(tensors, identity, part.model_id, WHAT))
 
     def unpack(
@@ -94,7 +96,7 @@ class LeafValuesKind(ArbiterKind):
         if identity is None:
             empty = Shape.empty(told.depth)
             hidden = ArbiterTrees(
-                head.name, told.num_class, told.score_bits, empty, np.zeros((0, nodes + 1), dtype=np.int64)
+                head.name, told.num_class, told.score_bits, empty, np.zeros((0, nodes + 1), dtype=np.int64), b""
             )
             return LeafValues(head.party, head.name, told.of, hidden, told.trees)
         found = unsealed(encrypted, identity, head, WHAT)
@@ -102,10 +104,12 @@ class LeafValuesKind(ArbiterKind):
             "joint.owner": (np.int64, [told.trees, nodes]),
             "joint.order": (np.int64, [told.trees, nodes]),
             "joint.value": (np.int64, [told.trees, nodes + 1]),
+            "rounding_key": (np.uint8, [KEY]),
         }
         arrays = tensors_of(found, whole)
         shape = checked_shape(told.depth, arrays["joint.owner"], arrays["joint.order"], told.hosts)
-        trees = ArbiterTrees(head.name, told.num_class, told.score_bits, shape, arrays["joint.value"])
+        key = arrays["rounding_key"].tobytes()
+        trees = ArbiterTrees(head.name, told.num_class, told.score_bits, shape, arrays["joint.value"], key)
         return LeafValues(head.party, head.name, told.of, trees, told.trees)
 
     def shown(self, part: LeafValues) -> Shown:

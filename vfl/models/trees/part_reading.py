@@ -166,11 +166,7 @@ def _joint_shapes(params: Params) -> Shapes:
         return {}
     nodes = [None, (1 << params.max_depth) - 1]
     whole: Shapes = {f"joint.{name}": (np.int64, nodes) for name in ("owner", "order", "feature", "cut")}
-    return whole | {
-        "joint.missing_left": (np.bool_, nodes),
-        "margin_unit": (np.float64, [1]),
-        "score_key": (np.uint8, [32]),
-    }
+    return whole | {"joint.missing_left": (np.bool_, nodes), "margin_unit": (np.float64, [1])}
 
 
 def _joint(arrays: Tensors, own: Ensemble, binner: Binner, hosts: int) -> GuestTrees:
@@ -186,8 +182,7 @@ def _joint(arrays: Tensors, own: Ensemble, binner: Binner, hosts: int) -> GuestT
     )
     check(feature[mine] >= 0, feature[mine] < len(binner.cuts))
     check(cut[mine] >= 0, cut[mine] <= _most(binner)[feature[mine]])
-    unit, key = float(arrays["margin_unit"][0]), arrays["score_key"].tobytes()
-    return GuestTrees(own, shape, feature, cut, arrays["joint.missing_left"], unit, key)
+    return GuestTrees(own, shape, feature, cut, arrays["joint.missing_left"], float(arrays["margin_unit"][0]))
 
 
 def checked_shape(depth: int, owner: NDArray[np.int64], order: NDArray[np.int64], parties: int) -> Shape:

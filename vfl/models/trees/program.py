@@ -220,7 +220,7 @@ def fit_host(
     depth = plan.spec.max_depth if plan.spec.sealed else 0
     if held is not None and not depth:
         with session.phase("score"):
-            scoring.host(session, binned, held, 0, list(train.names))
+            scoring.host(session, binned, held, 0)
     del train
     with session.phase("train"):
         if depth:
@@ -265,7 +265,7 @@ def fold_host(session: Session, train: Table, plan: Plan[BoostedTrees], rows: Ro
 
     def score() -> None:
         assert part.splits is not None
-        scoring.host(session, part.binned(outside.features), part.splits, part.depth, list(outside.names))
+        scoring.host(session, part.binned(outside.features), part.splits, part.depth)
         await_fold(session)
 
     session.once(score, lambda _: {}, lambda _: None)

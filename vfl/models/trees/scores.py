@@ -56,4 +56,4 @@ def score_host(session: Session, part: TreesPart, table: Table, what: str) -> No
         session.allowance.score_vectors(part.own_name, outputs, part.columns)
 
     with session.phase("score"):
-        scoring.host(session, part.binned(table.features), part.splits, part.depth, list(table.names), allow)
+        scoring.host(session, part.binned(table.features), part.splits, part.depth, allow)

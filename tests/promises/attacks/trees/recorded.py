@@ -16,7 +16,7 @@ from scipy.stats import chisquare
 
 from protocols import look_up
 from protocols._native import PlainVec
-from protocols.boosting import factors, gradients, keys, leaves, prepare, product, rings, scoring, sealed
+from protocols.boosting import exact_cut, factors, gradients, keys, leaves, prepare, product, rings, rounding, sealed
 from protocols.boosting.blocks import Layout
 from protocols.boosting.keys import PairKeys
 from protocols.boosting.params import Params
@@ -106,6 +106,11 @@ def of_integers(values: PlainVec, bits: int) -> Nibbles:
     return nibbles(b"".join((v % (1 << bits)).to_bytes(size + 1, "little")[:size] for v in values.to_ints()))
 
 
+def first_bytes(data: bytes, count: int) -> Nibbles:
+    """Of numbers of 6 bytes, of which the last ones may be 0."""
+    return nibbles(np.frombuffer(data, dtype=np.uint8).reshape(-1, rings.BYTES)[:, :count].tobytes())
+
+
 def of_levels(values: list[PlainVec], layout: Layout) -> Nibbles:
     """Of one message for each level, again and again."""
     return np.concatenate([of_integers(v, layout.bits(k % layout.depth)) for k, v in enumerate(values)])
@@ -162,7 +167,13 @@ UNIFORM: dict[type[Message], Callable[[Run], list[Nibbles]]] = {
         joined_memberships(r),
     ],
     leaves.MaskedLeaves: lambda r: [np.concatenate([nibbles(m.values) for m in r.of(leaves.MaskedLeaves)])],
-    scoring.RoundingPads: lambda r: [nibbles(m.masked) for m in r.of(scoring.RoundingPads)],
+    rounding.DealtRounding: lambda r: [
+        np.concatenate([nibbles(m.seed) for m in r.of(rounding.DealtRounding)]),
+        *(nibbles(getattr(m, name)) for m in r.of(rounding.DealtRounding)[:1] for name in ("upper", "products")),
+    ],
+    rounding.MaskedNumbers: lambda r: [nibbles(m.numbers) for m in r.of(rounding.MaskedNumbers)],
+    rounding.MaskedKey: lambda r: [nibbles(m.numbers) for m in r.of(rounding.MaskedKey)],
+    exact_cut.CutOpening: lambda r: [first_bytes(m.masked, 3) for m in r.of(exact_cut.CutOpening)],
 }
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from protocols import look_up
 from protocols._native import PlainVec
-from protocols.boosting import blocks, opening, prepare, product
+from protocols.boosting import blocks, exact_cut, opening, prepare, product, rounding
 from protocols.boosting.open import BinSums
 from protocols.boosting.sealed import Owners, Wins
 from protocols.boosting.sealed_parts import GUEST
@@ -33,7 +33,7 @@ from tools.leakage_page import declared
 PRESCRIBED = {
     "open": {"BinSums", "OwnWins", "Directions", "NodeRows", "AllDirections"},
     "sealed": {
-        *("RootSums", "MaskedSums", "Owners", "Wins", "EdgeShare", "HelpOrder", "RowTags", "OpenedScores"),
+        *("RootSums", "MaskedSums", "Owners", "Wins", "EdgeShare", "HelpOrder", "OpenedScores"),
         *("TargetScale", "HeldOutSign", "LowerLoss", "MoreRounds", "RoundsKept"),  # with weights and early stopping
     },
 }
@@ -50,7 +50,7 @@ TO_HOST = {
             "DirectionShare",
             "FactorShare",
         ),
-        *("TargetScale", "MoreRounds", "RoundsKept", "HelpOrder", "RowTags"),
+        *("TargetScale", "MoreRounds", "RoundsKept", "HelpOrder"),
     },
 }
 TO_ARBITER = {
@@ -65,7 +65,7 @@ TO_ARBITER = {
         "MaskedSums",
         "MaskedMembership",
     ),
-    *("DealtLeaves", "TargetScale", "HeldOutSign", "RoundingPads"),
+    *("DealtLeaves", "TargetScale", "HeldOutSign", "DealtRounding", "MaskedNumbers", "CutOpening"),
 }
 
 
@@ -147,6 +147,18 @@ def zero_link() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def zero_rounding() -> Iterator[None]:
+    """Nothing random in what is dealt for roundings, and numbers and key are 0, which are uniform themselves."""
+    masks, pads, hashed = exact_cut.masks, rounding.pads_of, rounding.hashed
+    with (
+        built(exact_cut, "masks", lambda seed, cells, steps: np.zeros_like(masks(seed, cells, steps))),
+        built(rounding, "pads_of", lambda seed, count: np.zeros_like(pads(seed, count))),
+        built(rounding, "hashed", lambda name, names, bins: np.zeros_like(hashed(name, names, bins))),
+    ):
+        yield
+
+
 FAULTS: dict[str, tuple[str, str]] = {  # what is missing in a build -> in which message that shows
     "keys of pairs": (r"key: ^pair key \w+$", "PairKey"),
     "the order of rows": ("row order", "TreeRowOrder"),
@@ -163,7 +175,7 @@ FAULTS: dict[str, tuple[str, str]] = {  # what is missing in a build -> in which
     "a pad of membership": (r"leaves .*/P$", "MaskedMembership"),
     "a pad of leaf values": (r"leaves .* b$", "MaskedLeaves"),
     "masks of sums of pads": ("pad masks", "MaskedPadSums"),
-    "a pad of roundings": ("rounding pads", "RoundingPads"),
+    "a dealer's seed for roundings": ("key: rounding deal/(guest|arbiter)$", "DealtRounding"),
 }
 
 
@@ -182,8 +194,9 @@ def test_a_planted_build_without_a_pad_is_found(fault: str) -> None:
         ((zero_pads(),), {"Blocks"}),
         ((zero_pads(), without(r"(rho|tau|fresh) \d")), {"LevelShares", "Blocks", "CutShare"}),
         ((zero_link(),), {"LookupIndex", "MaskedFactors"}),
+        ((zero_rounding(),), {"MaskedNumbers", "MaskedKey", "CutOpening"}),
     ],
-    ids=["pads", "pads and cut", "link"],
+    ids=["pads", "pads and cut", "link", "rounding"],
 )
 def test_other_planted_builds_are_found(faults: tuple[Any, ...], shows: set[str]) -> None:
     with ExitStack() as stack:
@@ -193,7 +206,7 @@ def test_other_planted_builds_are_found(faults: tuple[Any, ...], shows: set[str]
 
 
 def test_every_check_of_uniformity_has_a_planted_fault() -> None:
-    others = {"Blocks", "LevelShares", "LookupIndex", "MaskedFactors"}
+    others = {"Blocks", "LevelShares", "LookupIndex", "MaskedFactors", "MaskedNumbers", "MaskedKey", "CutOpening"}
     assert {kind.kind for kind in UNIFORM} | {"MaskedPadSums"} == {shows for _, shows in FAULTS.values()} | others
 
 

@@ -191,10 +191,10 @@ def grid(trained: Trained) -> float:
 
 
 def check_scores(trained: Trained, blocks: Sequence[Binned], trees: Sequence[Tree], scheme: Scheme) -> None:
-    """Scores lie on the grid, less than one of its steps from the margin."""
+    """What joint trees add to scores lies on the grid, less than one of its steps from what they add to the margin."""
     found, step = score(trained, blocks, scheme), grid(trained)
     own = alone(trained.sealed.own, blocks[0])
     whole = np.rint(own / trained.sealed.margin_unit) * trained.sealed.margin_unit
-    target = exact(trained, blocks, trees) - own + whole
-    assert np.array_equal(np.rint(found / step), found / step)
-    assert np.abs(found - target).max(initial=0.0) < step
+    opened, target = found - whole, exact(trained, blocks, trees) - own
+    assert np.array_equal(np.rint(opened / step), opened / step)
+    assert np.abs(opened - target).max(initial=0.0) < step

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from protocols import look_up
-from protocols._native import PlainVec
+from protocols._native import DpfKeys, PlainVec
 from protocols.boosting import (
+    exact_cut,
     factors,
     gradients,
     held_out,
@@ -21,6 +22,7 @@ from protocols.boosting import (
     opening,
     prepare,
     product,
+    rounding,
     scoring,
     sealed,
     walk,
@@ -57,6 +59,11 @@ def short(field: str) -> Change:
         }
 
     return change
+
+
+def other_keys(bits: int, party: int) -> Change:
+    """As many, of a table of another size or for the other party."""
+    return lambda m: {"keys": DpfKeys.deal(bytes(32), np.zeros(len(m.keys), dtype=np.int64), bits)[party]}
 
 
 def wide(field: str) -> Change:
@@ -154,11 +161,18 @@ SCORING: list[tuple[type[Message], Change, set[str]]] = [
     (product.DirectionShare, short("low"), {"guest", "host1"}),
     (product.ProductShare, short("u"), {"host1"}),
     (leaves.DealtLeaves, short("rest"), {"host1"}),
-    (scoring.RowTags, short("tags"), {"guest"}),
     (scoring.ScoreGrid, lambda m: {"score_bits": -1}, {"arbiter"}),
     (scoring.ScoreGrid, lambda m: {"score_bits": 21}, {"arbiter"}),
-    (scoring.RoundingPads, short("masked"), {"host1"}),
-    (scoring.OpenedScores, short("shares"), {"arbiter"}),
+    (rounding.DealtRounding, short("seed"), {"host1"}),
+    (rounding.DealtRounding, lambda m: {"keys": m.keys.take(1, len(m.keys))}, {"host1"}),
+    (rounding.DealtRounding, other_keys(4, 0), {"host1"}),
+    (rounding.DealtRounding, other_keys(exact_cut.TABLE, 1), {"host1"}),
+    (rounding.DealtRounding, lambda m: {"upper": m.upper + b"."}, {"host1"}),
+    (rounding.DealtRounding, lambda m: {"products": m.products + b"."}, {"host1"}),
+    (rounding.MaskedNumbers, short("numbers"), {"guest"}),
+    (rounding.MaskedKey, short("numbers"), {"arbiter"}),
+    (exact_cut.CutOpening, short("masked"), {"guest", "arbiter"}),
+    (rounding.OpenedScores, short("shares"), {"arbiter"}),
 ]
 
 NOTHING_TO_GET_WRONG = {held_out.MoreRounds, held_out.LowerLoss}  # one bit

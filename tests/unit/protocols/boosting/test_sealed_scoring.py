@@ -3,8 +3,7 @@ often a row is scored."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -13,13 +12,15 @@ import numpy as np
 import pytest
 
 from protocols.binning.quantile import Binned
-from protocols.boosting import rings, scoring, walk
-from protocols.boosting.keys import PairKeys
+from protocols.boosting import rounding, walk
+from protocols.boosting.exact_cut import CutOpening
 from protocols.boosting.params import Params
-from protocols.boosting.scoring import OpenedScores, RoundingPads, RowTags
+from protocols.boosting.rounding import BELOW, MaskedNumbers
 from protocols.boosting.sealed_parts import alone
 from protocols.cipher import Identity, Keyring
 from protocols.glm.sealed_link import UNIT
+from protocols.parts import Part, parts
+from protocols.randomness import Seed
 from tests.harness import Recording, Sent
 from tests.unit.protocols.boosting.samples import check_scores, exact, grid, sealed_and_its_twin, small, tables
 from tests.unit.protocols.boosting.world import Floats, Ints, Trained, names_of, score
@@ -66,6 +67,10 @@ def test_the_same_rows_have_the_same_bits_alone_and_in_any_batch_and_order(
         assert np.array_equal(score(trained, part_of(blocks, rows), SCHEME, names=named(rows)), every[rows])
 
 
+def in_sevens(rows: int, outputs: int, score_bits: int) -> list[Part]:
+    return [Part(k, -(-rows // 7), 7 * k, min(7 * k + 7, rows)) for k in range(-(-rows // 7))]
+
+
 def test_blocks_of_rows_change_nothing(
     model: tuple[Trained, list[Binned], list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,7 +80,9 @@ def test_blocks_of_rows_change_nothing(
     assert [len(rows) for rows in walk.blocks(ROWS, len(trained.sealed.shape), trained.sealed.shape.depth)] == [
         7
     ] * 17 + [1]
+    monkeypatch.setattr(rounding, "blocks", in_sevens)
     assert np.array_equal(score(trained, blocks, SCHEME), every)
+    assert parts(10**6, 256)[0].last == 1 << 14
 
 
 def test_rounding_is_unbiased_and_below_one_step(model: tuple[Trained, list[Binned], list[Any]]) -> None:
@@ -97,18 +104,18 @@ def changed(blocks: list[Binned], party: int, used: set[tuple[int, int]]) -> lis
     return [replace(b, bins=bins) if k == party else b for k, b in enumerate(blocks)]
 
 
-@pytest.mark.parametrize("party", [0, 1])
-def test_a_changed_column_changes_the_rounding(party: int) -> None:
-    """The margin is the same: where only the first host or the guest sees that a column changed, the row is rounded
-    anew."""
+def test_a_changed_column_of_the_guests_changes_the_rounding() -> None:
+    """The margin is the same, as no tree splits on the column: the row is rounded anew, and so is another customer with
+    the same columns.  Columns of hosts change nothing."""
     p = small(max_depth=2, n_estimators=2)
     blocks, y = tables(p, [4, 4, 2], seed=7, rows=ROWS)
     trained, trees = sealed_and_its_twin(p, blocks, y, SCHEME)
     used = {(int(o), int(f)) for t in trees for o, f in zip(t.owner, t.feature, strict=True)}
-    other = changed(blocks, party, used)
-    assert np.array_equal(exact(trained, other, trees), exact(trained, blocks, trees))
-    before, after = score(trained, blocks, SCHEME), score(trained, other, SCHEME)
-    assert 0.2 < (before != after).mean() < 0.8
+    before = score(trained, blocks, SCHEME)
+    for party, least, most in ((0, 0.2, 0.8), (1, 0, 0)):
+        other = changed(blocks, party, used)
+        assert np.array_equal(exact(trained, other, trees), exact(trained, blocks, trees))
+        assert least <= (before != score(trained, other, SCHEME)).mean() <= most
     assert 0.2 < (score(trained, blocks, SCHEME, names=[n + b"'" for n in names_of(ROWS)]) != before).mean() < 0.8
 
 
@@ -124,24 +131,21 @@ def test_another_model_rounds_anew() -> None:
     assert 0.2 < (score(trained, blocks, SCHEME) != before).mean() < 0.8
 
 
-def test_tags_differ_by_customer_and_columns_and_repeat_with_them() -> None:
-    p = small(max_depth=2, n_estimators=1)
-    blocks, y = tables(p, [2, 2], seed=7, rows=ROWS)
-    trained, _ = sealed_and_its_twin(p, blocks, y, SCHEME)
-
-    def tags(tables: list[Binned], names: list[bytes]) -> list[bytes]:
-        sent: list[Sent] = []
-        score(trained, tables, SCHEME, taps={"guest": [Recording("guest", sent)]}, names=names)
-        (message,) = [s.message(Keyring()) for s in sent if s.kind is RowTags]
-        return [message.tags[k : k + scoring.TAG] for k in range(0, len(message.tags), scoring.TAG)]  # type: ignore[attr-defined]
-
-    rows = np.zeros(ROWS, dtype=np.int64)
-    same_columns = tags(part_of(blocks, rows), names_of(ROWS))
-    assert len(set(same_columns)) == ROWS  # equal columns cannot be told from tags
-    first = tags(blocks, names_of(ROWS))
-    assert tags(blocks, names_of(ROWS)) == first
-    other = changed(blocks, 0, set())
-    assert not set(tags(other, names_of(ROWS))) & set(first)
+def test_numbers_differ_by_model_customer_and_columns_and_repeat_with_them() -> None:
+    rng = np.random.default_rng(1)
+    bins, names = rng.integers(0, 9, (ROWS, 4)).astype(np.int16), names_of(ROWS)
+    first = rounding.hashed(b"m" * 16, names, bins)
+    assert np.array_equal(rounding.hashed(b"m" * 16, names[5:7], bins[5:7]), first[5:7])
+    other = bins.copy()
+    other[:, 3] += 1
+    for found in (
+        rounding.hashed(b"n" * 16, names, bins),
+        rounding.hashed(b"m" * 16, names, other),
+        rounding.hashed(b"m" * 16, [name + b"." for name in names], bins),
+        rounding.hashed(b"m" * 16, names, np.zeros_like(bins)),
+    ):
+        assert len(np.unique(np.concatenate([first, found])[:, :8], axis=0)) == 2 * ROWS
+        assert (first == found).mean() < 0.001
 
 
 # -- what an opened score tells of the leaves
@@ -169,102 +173,70 @@ def test_rounded_scores_leave_open_which_leaves_a_row_is_in() -> None:
     assert fitting(trained, blocks, trees, lambda: exact(trained, blocks, trees), trained.sealed.margin_unit) == 1
 
 
-@contextmanager
-def watching_pads() -> Iterator[list[Any]]:
-    """The pads tau of each scoring, as the first host draws them."""
-    found: list[Any] = []
-    honest = scoring.pads
-
-    def pads(keys: PairKeys, party: str, shape: tuple[int, ...]) -> Any:
-        drawn = honest(keys, party, shape)
-        if party == "guest":
-            found.append(drawn)
-        return drawn
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scoring, "pads", pads)
-        yield found
-
-
-def test_what_the_arbiter_opens_is_a_share_that_fits_any_margin(monkeypatch: pytest.MonkeyPatch) -> None:
-    """OpenedScores holds m_A - (rho mod 2^t) - tau, of which the guest knows tau; without rho, planted, the guest has
-    the arbiter's own share."""
-    p = small(max_depth=2, n_estimators=2)
-    blocks, y = tables(p, [2, 2], seed=7, rows=ROWS)
-    trained, _ = sealed_and_its_twin(p, blocks, y, SCHEME)
-    shares: list[Any] = []
-    honest = walk.arbiter
-
-    def arbiter(*args: Any) -> Any:
-        shares.append(honest(*args))
-        return shares[-1]
-
-    monkeypatch.setattr(walk, "arbiter", arbiter)
-
-    def low_bits_known() -> float:
-        """How often the lowest 16 bits of what the guest receives, plus tau, are those of the arbiter's share."""
-        sent: list[Sent] = []
-        with watching_pads() as drawn:
-            score(trained, blocks, SCHEME, taps={"arbiter": [Recording("arbiter", sent)]})
-        (message,) = [s.message(Keyring()) for s in sent if s.kind is OpenedScores]
-        told = rings.from_bytes(message.shares, drawn[0].shape, "arbiter") + drawn[0]  # type: ignore[attr-defined]
-        return float((((told ^ shares[-1]) & np.uint64(0xFFFF)) == 0).mean())
-
-    assert low_bits_known() < 0.05
-    monkeypatch.setattr(scoring, "hashes", lambda key, model_id, names, binned, tags, size: [bytes(size)] * len(names))
-    assert low_bits_known() == 1
-
-
 # -- which rows of two scorings are the same customer
 
 
-def to_arbiter(trained: Trained, blocks: list[Binned], rows: Ints) -> Ints:
-    """(rows, outputs): what the arbiter receives for each row from the first host."""
+def to_arbiter(trained: Trained, blocks: list[Binned], rows: Ints) -> list[Any]:
+    """What the arbiter receives for each row: (rows, numbers) of each kind of message."""
     sent: list[Sent] = []
-    score(trained, part_of(blocks, rows), SCHEME, taps={"host1": [Recording("host1", sent)]}, names=named(rows))
-    (message,) = [s.message(Keyring()) for s in sent if s.kind is RoundingPads and s.receiver == "arbiter"]
-    return rings.from_bytes(message.masked, (trained.part.params.num_class, len(rows)), "host1").T.astype(np.int64)  # type: ignore[attr-defined]
+    score(trained, part_of(blocks, rows), SCHEME, taps={"guest": [Recording("guest", sent)]}, names=named(rows))
+    here = [s.message(Keyring()) for s in sent if s.receiver == "arbiter" and s.kind in (MaskedNumbers, CutOpening)]
+    found = []
+    for message in here:
+        data = getattr(message, "numbers", None) or message.masked  # type: ignore[attr-defined]
+        cells = np.frombuffer(data, np.uint16 if isinstance(message, MaskedNumbers) else np.dtype("V6"))
+        if isinstance(message, MaskedNumbers):
+            found.append(cells.reshape(len(rows), -1))
+        else:  # (numbers, rows, outputs)
+            found += [one.reshape(len(rows), -1) for one in cells.reshape(-1, len(rows) * outputs_of(trained))]
+    return found
 
 
-def linked(first: Ints, second: Ints) -> set[tuple[int, int]]:
-    """The arbiter's attack: pairs of rows of two scorings for which it received the same number, or one with the same
-    bits below the grid."""
+def outputs_of(trained: Trained) -> int:
+    return trained.part.params.num_class
+
+
+def linked(first: list[Any], second: list[Any]) -> set[tuple[int, int]]:
+    """The arbiter's attack: pairs of rows of two scorings for which it received the same numbers."""
     found = set[tuple[int, int]]()
-    for bits in ((1 << rings.BITS) - 1, (1 << (UNIT - GRID)) - 1):
-        where = {value: k for k, value in enumerate((first & bits)[:, 0].tolist())}
-        found |= {(where[value], k) for k, value in enumerate((second & bits)[:, 0].tolist()) if value in where}
+    for one, other in zip(first, second, strict=True):
+        where = {row.tobytes(): k for k, row in enumerate(one)}
+        found |= {(where[row.tobytes()], k) for k, row in enumerate(other) if row.tobytes() in where}
     return found
 
 
 def test_the_arbiter_cannot_link_the_rows_of_two_scorings(
     model: tuple[Trained, list[Binned], list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A build in which the first host adds no new pad, planted: equal numbers are the same customers, all of them."""
+    """A build in which the guest's numbers are not masked, planted: equal numbers are the same customers, all of
+    them."""
     trained, blocks, _ = model
     rng = np.random.default_rng(0)
     a, b = rng.permutation(ROWS)[:70], rng.permutation(ROWS)[:60]
     both = {(int(np.flatnonzero(a == row)[0]), k) for k, row in enumerate(b) if row in a}
     assert len(both) > 20
     assert linked(to_arbiter(trained, blocks, a), to_arbiter(trained, blocks, b)) == set()
-    scores = score(trained, blocks, SCHEME)
-    monkeypatch.setattr(scoring, "pads", lambda keys, party, shape: np.zeros(shape, dtype=np.uint64))
+    scores, honest = score(trained, blocks, SCHEME), rounding.pads_of
+
+    def unmasked(seed: Seed, count: int) -> Any:
+        return np.zeros_like(honest(seed, count)) if seed.maker == "host1" else honest(seed, count)
+
+    monkeypatch.setattr(rounding, "pads_of", unmasked)
     assert linked(to_arbiter(trained, blocks, a), to_arbiter(trained, blocks, b)) == both
     assert np.array_equal(score(trained, blocks, SCHEME), scores)  # the pads change no bit of a score
 
 
-def test_scores_follow_from_the_margins_and_the_secret_keys_of_guest_and_first_host(
-    model: tuple[Trained, list[Binned], list[Any]],
-) -> None:
-    """Bit for bit: the margin less rho mod 2^t is cut to the grid, and one step is added."""
+def test_scores_follow_from_the_margins_and_the_arbiters_key(model: tuple[Trained, list[Binned], list[Any]]) -> None:
+    """Bit for bit: what the joint trees add, with the carry of ten bits below the grid, and then the guest's own trees
+    in whole units."""
     trained, blocks, trees = model
-    part, t = trained.sealed, np.int64(UNIT - trained.part.params.score_bits)
-    tags = b"".join(scoring.hashes(part.score_key, part.model_id, names_of(ROWS), blocks[0], b"", scoring.TAG))
-    outputs = part.params.num_class
-    drawn = scoring.hashes(
-        trained.hosts[0].score_key, part.model_id, names_of(ROWS), blocks[1], tags, rings.BYTES * outputs
-    )
-    rho = rings.from_bytes(b"".join(drawn), (ROWS, outputs), "host1").astype(np.int64) & ((np.int64(1) << t) - 1)
+    part, t = trained.sealed, UNIT - trained.part.params.score_bits
+    assert trained.arbiter is not None
+    key = rounding.pads_of(Seed("arbiter", trained.arbiter.rounding_key), outputs_of(trained)).astype(np.int64)
+    numbers = rounding.hashed(part.model_id, names_of(ROWS), blocks[0].bins).astype(np.int64)
+    draw = (numbers @ key.T) & ((1 << BELOW) - 1)
     own = alone(part.own, blocks[0])
     joint = np.rint((exact(trained, blocks, trees) - own) / part.margin_unit).astype(np.int64)
-    margin = joint + np.rint(own / part.margin_unit).astype(np.int64)
-    assert np.array_equal(score(trained, blocks, SCHEME), ((((margin - rho) >> t) + 1) << t) * part.margin_unit)
+    steps = ((joint >> (t - BELOW)) + draw) >> BELOW
+    whole = (steps << t) + np.rint(own / part.margin_unit).astype(np.int64)
+    assert np.array_equal(score(trained, blocks, SCHEME), whole * part.margin_unit)

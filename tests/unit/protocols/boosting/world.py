@@ -202,9 +202,7 @@ def score(
         "arbiter": partial(scoring.arbiter, part=trained.arbiter) if trained.arbiter else lambda session: None,
     }
     for name, block, part in zip(trained.roles.hosts, blocks[1:], trained.hosts, strict=True):
-        programs[name] = partial(
-            scoring.host, binned=block, part=part, depth=p.max_depth if p.sealed else 0, names=names
-        )
+        programs[name] = partial(scoring.host, binned=block, part=part, depth=p.max_depth if p.sealed else 0)
     return np.asarray(run_local(trained.roles, programs, scheme, taps=taps, deadline=300.0)["guest"])
 
 

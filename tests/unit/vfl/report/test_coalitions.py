@@ -26,7 +26,8 @@ THIRD = {
     ),  # the orders of all other data parties, of which the table's last row speaks
     **dict.fromkeys(("ListSize", "ListSizes"), ""),  # sizes, which are declared
     **dict.fromkeys(("PairKey", "TreeRowOrder"), ""),  # drawn by their sender
-    "RoundingPads": "guest",  # by the key of guest and dealer
+    **dict.fromkeys(("DealtRounding",), ""),  # masked by their sender
+    **dict.fromkeys(("MaskedNumbers", "MaskedKey", "CutOpening"), "dealer"),  # which dealt the masks
     **dict.fromkeys(
         ("Reshared", "FactorLessPad", "DealtLeaves", "MaskedLeaves"), "dealer"
     ),  # by keys of dealer and arbiter
