@@ -25,7 +25,7 @@ from protocols.kept import Kept
 from protocols.randomness import run_seed
 from vfl.storage.files import written
 
-IN_MEMORY = 1 << 20  # bytes: less is not worth a place in the file
+IN_MEMORY = 1 << 16  # bytes: less is not worth a place in the file; a block of a column of bins has twice as many
 NONCE, TAG = 12, 16  # bytes
 
 
