@@ -47,7 +47,7 @@ class Ids(Sequence[bytes]):
     def __getitem__(self, row: slice) -> Ids: ...
     def __getitem__(self, row: int | slice) -> bytes | Ids:
         if isinstance(row, slice):
-            return self.take(np.arange(len(self))[row])
+            return self.take(np.arange(*row.indices(len(self))))
         start, end = self._offsets[range(len(self))[row] + np.arange(2)].tolist()
         return self.data[start:end]
 

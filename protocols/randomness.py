@@ -55,7 +55,12 @@ class Seed:
 
     def words(self, length: int) -> NDArray[np.uint64]:
         """(length,) uniform 64-bit words: one ChaCha20 stream, under a nonce that `integers` never uses."""
-        return self._stream(b"\xff" * 12, 0, length)
+        return self.words_between(0, length)
+
+    def words_between(self, first: int, last: int) -> NDArray[np.uint64]:
+        """Words first to last of those of `words`."""
+        start = first - first % 8
+        return self._stream(b"\xff" * 12, start, last)[first - start :]
 
     def short(self, length: int, bits: int) -> PlainVec:
         """(length,) uniform in [-2^(bits-1), 2^(bits-1)): as `integers` of at most 64 bits, many times faster."""

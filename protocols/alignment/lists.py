@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from protocols import tags as tagging
 from protocols.alignment.away import IdsAway, There
 from protocols.alignment.pieces import Hands
-from protocols.alignment.shuffle import Shuffle
 from protocols.alignment.spread import PIECE
 from protocols.channel import Channel
 from protocols.codec import check_lengths
@@ -22,6 +21,7 @@ from protocols.ids import Ids, filler
 from protocols.message import Message
 from protocols.ristretto import PointVec
 from protocols.session import Session
+from protocols.shuffle import Shuffle
 from protocols.tags import TAG_BYTES, Tags, read
 
 M = TypeVar("M", bound=Message)

@@ -13,19 +13,24 @@ Cost: one sort per column.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocols.errors import ConfigError, DataError
+from protocols.kept import Keep, KeptRows
+from protocols.parts import parts
 
 MIN_BIN, MAX_BIN = 2, 256
 MAX_CATEGORIES = 4096
 UNSEEN = -1
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Rows = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,17 +97,26 @@ class Binner:
         one bin and can never split.
         Raises ConfigError (max_bin), DataError (infinite values, more than MAX_CATEGORIES categories).
         """
+        return cls.of_columns(x.T, max_bin, min_rows, categorical)
+
+    @classmethod
+    def of_columns(
+        cls, columns: Iterable[Floats], max_bin: int, min_rows: int = 1, categorical: Collection[int] = ()
+    ) -> Binner:
+        """The same, one column at a time."""
         if not MIN_BIN <= max_bin <= MAX_BIN:
             raise ConfigError(
                 f"max_bin = {max_bin} is not possible", remedy=f"Choose {MIN_BIN} to {MAX_BIN} bins per column"
             )
-        if np.isinf(x).any():
-            raise DataError("a column has infinite values", remedy="Remove them, or replace them by missing values")
         cuts, has_missing, categories = list[Floats](), [], list[Categories | None]()
-        for f, column in enumerate(x.T):
-            missing = int(np.isnan(column).sum())
-            apart = min(missing, len(column) - missing) >= max(1, min_rows)
-            known, extra = np.sort(column[~np.isnan(column)]), 0 if apart else missing
+        for f, column in enumerate(columns):
+            if np.isinf(column).any():
+                raise DataError("a column has infinite values", remedy="Remove them, or replace them by missing values")
+            known = column[~np.isnan(column)]
+            known.sort()
+            missing = len(column) - len(known)
+            apart = min(missing, len(known)) >= max(1, min_rows)
+            extra = 0 if apart else missing
             named = f in categorical
             cuts.append(np.zeros(0) if named else quantile_cuts(known, max_bin, min_rows, extra))
             categories.append(Categories.fit(known, max_bin, min_rows, extra) if named else None)
@@ -120,33 +134,55 @@ class Binner:
         """x (n, d) in bins.  A missing value of a column without a bin for it goes to bin 0, in a categorical one to
         the categories not seen in training."""
         bins = np.zeros(x.shape, dtype=np.int16)
-        for f, (column, cuts, apart, named) in enumerate(
-            zip(x.T, self.cuts, self.has_missing, self.categories, strict=True)
-        ):
-            missing = np.isnan(column)
-            bins[:, f] = named.transform(column) if named else np.searchsorted(cuts, column, side="right")
-            bins[missing, f] = self.width if apart else named.other if named else 0
+        for f, column in enumerate(x.T):
+            bins[:, f] = self.bins_of(f, column)
         return Binned(self, bins)
+
+    def bins_of(self, f: int, column: Floats) -> NDArray[np.int16]:
+        """(n,) of one column."""
+        named, missing = self.categories[f], np.isnan(column)
+        bins = named.transform(column) if named else np.searchsorted(self.cuts[f], column, side="right")
+        found = bins.astype(np.int16)
+        found[missing] = self.width if self.has_missing[f] else named.other if named else 0
+        return found
+
+    def kept(self, rows: int, column: Callable[[int], Floats], keep: Keep) -> KeptBins:
+        """As `transform`, one column at a time; column: reads it by its number."""
+
+        def blocks(f: int, whole: Floats) -> Iterator[NDArray[np.int16]]:
+            return (self.bins_of(f, whole[part.rows]) for part in parts(rows))
+
+        return KeptBins(self, tuple(KeptRows(keep, blocks(f, column(f))) for f in range(len(self.cuts))), rows)
 
 
 @dataclass(frozen=True, eq=False)
-class Binned:
-    """n rows of one party: bins (n, d) int16 in [0, width], where `width` stands for missing.
-
-    monotone (d,): 1 where predictions must not fall when the column rises, -1 where they must not rise, else 0; None:
-    0 for all.
-    """
+class Bins(ABC):
+    """n rows of one party in bins of d columns, from 0 to width, where `width` stands for missing."""
 
     binner: Binner
-    bins: NDArray[np.int16]
-    monotone: Ints | None = None
+    # (d,) 1 where predictions must not fall when the column rises, -1 where they must not rise, else 0; None: 0 for all
+    monotone: Ints | None = field(default=None, kw_only=True)
 
-    def __len__(self) -> int:
-        return len(self.bins)
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def column(self, feature: int, rows: Rows | slice) -> NDArray[np.int16]:
+        """The bins of these rows in one column."""
+
+    def ordered(self, order: KeptRows[np.int64], keep: Keep) -> KeptBins:
+        """The rows in another order, kept block by block; one column is in memory at a time."""
+        wholes = (self.column(f, slice(None)) for f in range(self.columns))
+        kept = tuple(KeptRows(keep, (whole[rows] for rows in order.blocks())) for whole in wholes)
+        return KeptBins(self.binner, kept, len(order), monotone=self.monotone)
+
+    @abstractmethod
+    def take(self, rows: Ints) -> Binned:
+        """These rows, in this order, in memory."""
 
     @property
     def columns(self) -> int:
-        return int(self.bins.shape[1])
+        return len(self.binner.cuts)
 
     @property
     def missing(self) -> int:
@@ -157,11 +193,7 @@ class Binned:
     def any_missing(self) -> bool:
         return any(self.binner.has_missing)
 
-    def take(self, rows: Ints) -> Binned:
-        """These rows, in this order."""
-        return replace(self, bins=self.bins[rows])
-
-    def constrained(self, signs: Sequence[int]) -> Binned:
+    def constrained(self, signs: Sequence[int]) -> Self:
         """With a sign for each column.  Raises ConfigError for a categorical column, which has no order."""
         if any(sign and named is not None for sign, named in zip(signs, self.binner.categories, strict=True)):
             raise ConfigError(
@@ -184,13 +216,53 @@ class Binned:
         sign = np.zeros(len(table), dtype=np.int64) if self.monotone is None else self.monotone[table[:, 0]]
         return Candidates(table[:, 0], table[:, 1], table[:, 2].astype(np.bool_), table[:, 3].astype(np.bool_), sign)
 
-    def goes_left(self, rows: Ints, feature: int, cut: int, missing_left: bool) -> NDArray[np.bool_]:
+    def goes_left(self, rows: Rows | slice, feature: int, cut: int, missing_left: bool) -> NDArray[np.bool_]:
         """Whether each of `rows` goes left at a split after bin `cut`, or in a categorical column at one of `cut` from
         the rest."""
-        column = self.bins[rows, feature]
+        column = self.column(feature, rows)
         near = column <= cut if self.binner.categories[feature] is None else column == cut
         left: NDArray[np.bool_] = near | (missing_left & (column == self.missing))
         return left
+
+
+@dataclass(frozen=True, eq=False)
+class Binned(Bins):
+    """In memory: bins (n, d) int16."""
+
+    bins: NDArray[np.int16]
+
+    def __len__(self) -> int:
+        return len(self.bins)
+
+    def column(self, feature: int, rows: Rows | slice) -> NDArray[np.int16]:
+        return self.bins[rows, feature]
+
+    def take(self, rows: Ints) -> Binned:
+        return replace(self, bins=self.bins[rows])
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class KeptBins(Bins):
+    """Kept in blocks of each column."""
+
+    kept: tuple[KeptRows[np.int16], ...]
+    rows: int
+
+    def __repr__(self) -> str:
+        return f"<KeptBins of {self.rows} rows>"
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def column(self, feature: int, rows: Rows | slice) -> NDArray[np.int16]:
+        kept = self.kept[feature]
+        return kept[rows] if isinstance(rows, slice) else kept.take(rows)
+
+    def take(self, rows: Ints) -> Binned:
+        bins = np.empty((len(rows), self.columns), dtype=np.int16)
+        for f, column in enumerate(self.kept):
+            bins[:, f] = column.take(rows)
+        return Binned(self.binner, bins, monotone=self.monotone)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.binning.quantile import Binned, Candidates
+from protocols.binning.quantile import Bins, Candidates
 from protocols.boosting import goss, objective
-from protocols.boosting.packing import Floats, Ints
+from protocols.boosting.packing import Floats
 from protocols.boosting.params import Params
 from protocols.boosting.tree import LEAF, Tree
 from protocols.errors import ConfigError, DataError
+from protocols.parts import parts
 from protocols.recovery.checkpoint import Arrays
 
 Bits = NDArray[np.bool_]
@@ -119,7 +120,7 @@ class HostSplits:
         self.seat = [(tree, level, seat) for tree, level, seat in saved["seat"].tolist()]
         self.trees = int(saved["trees"])
 
-    def goes_left(self, binned: Binned, rows: Ints, handle: int) -> Bits:
+    def goes_left(self, binned: Bins, rows: NDArray[np.integer[Any]] | slice, handle: int) -> Bits:
         return binned.goes_left(rows, self.feature[handle], self.cut[handle], self.missing_left[handle])
 
 
@@ -142,7 +143,7 @@ class Rounds:
         before: tuple[Ensemble, Floats] | None = None,
     ) -> None:
         self.p, self.y = p, np.asarray(y, dtype=np.float64)
-        self.weight = np.ones(len(y)) if weight is None else weight
+        self.weight = np.broadcast_to(np.float64(1), len(self.y)) if weight is None else weight  # of which one is held
         self.held_out = np.zeros(len(y), dtype=np.bool_) if held_out is None else held_out
         self.check()
         train = ~self.held_out
@@ -172,18 +173,15 @@ class Rounds:
         """The rounds to train."""
         return range(self.first // self.p.num_class, self.p.n_estimators)
 
-    def gradients(self, number: int) -> tuple[Floats, Floats, Bits]:
-        """g, h (n, classes) of a round, and its rows (n,); all its trees use the margins from before it."""
-        g, h = objective.gradients(self.p, self.y, self.margin, self.weight)
-        if not goss.samples(self.p, number):
-            return g, h, self.p.sampled(number, self.held_out)
-        sampled, factor = goss.draw(self.p, number, g, ~self.held_out)
-        return g * factor[:, None], h * factor[:, None], sampled
+    def gradients(self, number: int) -> RoundGradients:
+        """Of a round; all its trees use the margins from before it."""
+        return RoundGradients(self, number)
 
-    def add(self, grown: Sequence[tuple[Tree, Floats]]) -> None:
-        """A round's trees, one a class, each with its step (n,) of every row's margin."""
+    def add(self, grown: Sequence[tuple[Tree, NDArray[np.integer[Any]]]]) -> None:
+        """A round's trees, one a class, each with the leaf (n,) of every row."""
         self.trees += [tree for tree, _ in grown]
-        self.margin += np.column_stack([step for _, step in grown])
+        for part in parts(len(self.margin)):
+            self.margin[part.rows] += np.column_stack([tree.value[at[part.rows]] for tree, at in grown])
         if self.held_out.any():
             self._losses.append(objective.loss(self.p, self.y[self.held_out], self.margin[self.held_out]))
 
@@ -221,6 +219,27 @@ class Rounds:
             best = self.first + (int(np.argmin(self._losses)) + 1) * self.p.num_class
         trees = tuple(self.trees[:best])
         return Ensemble(self.p, model_id, self.base, trees)
+
+
+class RoundGradients:
+    """Exact g and h of each row in a round, of which none is held; sampled (n,): the round's rows."""
+
+    def __init__(self, rounds: Rounds, number: int) -> None:
+        self._rounds, self._factor = rounds, None
+        if goss.samples(rounds.p, number):
+            g = np.concatenate([self.block(part.rows)[0] for part in parts(len(rounds.y))])
+            self.sampled, self._factor = goss.draw(rounds.p, number, g, ~rounds.held_out)
+        else:
+            self.sampled = rounds.p.sampled(number, rounds.held_out)
+
+    def block(self, rows: slice) -> tuple[Floats, Floats]:
+        """As `packing.Gradients`."""
+        own = self._rounds
+        g, h = objective.gradients(own.p, own.y[rows], own.margin[rows], own.weight[rows])
+        if self._factor is None:
+            return g, h
+        factor = self._factor[rows, None]
+        return g * factor, h * factor
 
 
 def may_end(p: Params, number: int) -> bool:

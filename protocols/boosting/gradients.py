@@ -16,8 +16,7 @@ A cut drops the low t bits of a share: floor(share / 2^t).  Two shares of v cut 
 less; with the one added, to v / 2^t rounded down or up, up with probability frac(v / 2^t): stochastic rounding,
 unbiased, that the low bits of tau decide.  Nobody but guest and host together knows them.  They must not be known to
 the arbiter: a cut of its own share would put a sum of numbers that it knows by row into every sum that it opens.
-Who learns what: the arbiter how many rows are near the edge of the table, or hosts and arbiter the powers of two in
-TargetScale; nobody anything else.
+Who learns what: the arbiter how many rows are near the edge of the table; nobody anything else (scale.py: of labels).
 Source: the cut of shares is the local truncation of Mohassel and Zhang, SecureML (S&P 2017), here as the rounding;
 stochastic rounding of gradients is Shi et al. (NeurIPS 2022).
 All steps take block after block of rows (row_blocks.py), but for one EdgeShare after the last.
@@ -25,9 +24,8 @@ All steps take block after block of rows (row_blocks.py), but for one EdgeShare 
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,40 +35,19 @@ from protocols._native import PlainVec
 from protocols.boosting import factors, rings
 from protocols.boosting.blocks import Slots
 from protocols.boosting.keys import PairKeys
-from protocols.boosting.objective import POISSON_STEP
-from protocols.boosting.params import Params
 from protocols.boosting.rings import Words
-from protocols.boosting.split import Units
-from protocols.channel import Channel, broadcast
-from protocols.curves import Curve, logistic, logistic_slope, softplus
-from protocols.errors import DataError, RemoteProtocolError
-from protocols.glm.links import ROW_WEIGHT, capped
-from protocols.glm.sealed_link import UNIT, receive_edge, tell_edge
-from protocols.message import BLINDED, REVEALED, Message
+from protocols.boosting.scale import Scale
+from protocols.channel import Channel
+from protocols.curves import Curve
+from protocols.glm.links import ROW_WEIGHT
+from protocols.glm.sealed_link import receive_edge, tell_edge
+from protocols.kept import Keep, KeptVec, Sliced
+from protocols.message import BLINDED, Message
 from protocols.parts import Part, parts
 from protocols.row_blocks import pace, taken
 from protocols.session import Session
 
-Floats = NDArray[np.float64]
 Bits = NDArray[np.bool_]
-MOST_LOG2 = 40  # of labels and weights
-FAR = 5  # log2: labels lie within 2^FAR units of the base
-
-_LOGISTIC, _SLOPE, _SOFTPLUS = Curve(logistic, UNIT), Curve(logistic_slope, UNIT), Curve(softplus, UNIT)
-_SAME, _SQUARE = Curve(lambda z: z, UNIT), Curve(lambda z: z * z, UNIT)
-
-
-class TargetScale(
-    Message,
-    disclosure=REVEALED,
-    permit="label-scale-to-parties",
-    learns=(
-        "two powers of two, 1 where the job does not need them: the order of magnitude of the labels' spread "
-        "(squared error) or mean (counts), and a bound on the largest weight of a row"
-    ),
-):
-    label_log2: int
-    weight_log2: int
 
 
 class Reshared(
@@ -91,159 +68,26 @@ class CutShare(
 
 
 @dataclass(frozen=True)
-class Scale:
-    """How rows' g and h become integers of `bits` bits, for an objective, labels of this order of magnitude and, where
-    `weighted`, rows' weights up to 2^weight_log2."""
-
-    objective: str
-    bits: int
-    rows: int
-    label_log2: int = 0
-    weight_log2: int = 0
-    weighted: bool = False
-    sampled: bool = False  # whether a round leaves rows out
-
-    @property
-    def margin_unit(self) -> float:
-        """What one unit of a margin's share is worth."""
-        return 2.0 ** ((self.label_log2 if self.squared else 0) - UNIT)
-
-    @property
-    def squared(self) -> bool:
-        return self.objective == "reg:squarederror"
-
-    @property
-    def counts(self) -> bool:
-        return self.objective == "count:poisson"
-
-    @property
-    def curves(self) -> list[Curve]:
-        """What is looked up at the margin: the mean, and its slope where that is another function."""
-        if self.squared:
-            return [_SAME]
-        return [capped(self.label_log2)[0]] if self.counts else [_LOGISTIC, _SLOPE]
-
-    @property
-    def loss_curve(self) -> Curve:
-        """The loss of a row, less label times margin (squared error: of the margin less the label)."""
-        if self.squared:
-            return _SQUARE
-        return capped(self.label_log2)[1] if self.counts else _SOFTPLUS
-
-    @property
-    def fraction(self) -> int:
-        """Fractional bits of looked-up values, of weighted ones too."""
-        return self.curves[0].fraction + (ROW_WEIGHT - self.weight_log2 if self.weighted else 0)
-
-    @property
-    def _top(self) -> int:
-        """log2 of what 2^(bits - 1) units of g are worth: |g| of a row of binary labels at most; of counts four times the mean, so that no sum over rows spills."""  # noqa: E501
-        return self.weight_log2 + (self.label_log2 + 2 if self.counts else 0)
-
-    @property
-    def g_shift(self) -> int:
-        return max(0, self.fraction + self._top - (self.bits - 1))
-
-    @property
-    def h_shift(self) -> int:
-        """Of h as looked up: a slope of 1/4 at most, or a mean."""
-        return max(0, self.fraction + self._top - (self.bits - 1) - (0 if self.counts else 2))
-
-    @property
-    def shifts(self) -> tuple[int, ...]:
-        """Of each quantity of a row that is shared: g, and h where nobody knows it."""
-        return (self.g_shift,) if self.h_known else (self.g_shift, self.h_shift)
-
-    def labels(self, y: Floats) -> PlainVec:
-        """In units of a looked-up mean."""
-        y = y / 2.0**self.label_log2 if self.squared else y
-        return PlainVec.from_i64(np.rint(y * 2.0 ** self.curves[0].fraction).astype(np.int64))
-
-    @property
-    def multiplied(self) -> bool:
-        """Whether each row's g and h are multiplied by a number that the guest knows."""
-        return self.weighted or self.sampled
-
-    def whole_weights(self, weight: Floats) -> NDArray[np.int64]:
-        return np.rint(weight * 2.0 ** (ROW_WEIGHT - self.weight_log2)).astype(np.int64)
-
-    @property
-    def h_known(self) -> bool:
-        """Whether h is the row's weight, which the guest knows."""
-        return self.squared
-
-    @property
-    def h_known_log2(self) -> int:
-        """log2 of the unit of a known h: 1 without weights."""
-        return self.weight_log2 - (self.bits - 1) if self.weighted else 0
-
-    @cached_property
-    def units(self) -> Units:
-        g = 2.0 ** (self.g_shift - self.fraction)
-        if self.h_known:
-            return Units(g, 2.0**self.h_known_log2)
-        return Units(g, 2.0 ** (self.h_shift - self.fraction) * (math.exp(POISSON_STEP) if self.counts else 1.0))
-
-    @property
-    def slots(self) -> Slots:
-        """A slot holds the sum of all rows, and 1 part in 64 more."""
-        count = (self.rows + self.rows // 64 + 1).bit_length()
-        return Slots(self.bits + count, count + (1 if self.h_known and not self.weighted else self.bits - 1))
-
-
-def scale_of(p: Params, rows: int, weighted: bool) -> Scale:
-    """As far as the job decides it."""
-    return Scale(p.objective, p.bits(rows), rows, weighted=weighted, sampled=p.subsample < 1)
-
-
-def needs_scale(p: Params, weighted: bool) -> bool:
-    return weighted or p.objective in ("reg:squarederror", "count:poisson")
-
-
-def announce(session: Session, p: Params, rows: int, y: Floats, weight: Floats | None, base: float) -> Scale:
-    """At the guest, from labels and weights of those of all `rows` that trees are trained on.  Raises DataError for
-    labels or weights out of bounds."""
-    scale = scale_of(p, rows, weight is not None)
-    if not needs_scale(p, weight is not None):
-        return scale
-    label = 0
-    if scale.counts:
-        label = math.ceil(math.log2(max(float(np.average(y, weights=weight)), math.exp(base))))
-    elif scale.squared:
-        apart = np.abs(y - base)
-        spread = math.sqrt(float(np.average(apart**2, weights=weight))) or 1.0
-        label = max(math.ceil(math.log2(spread)) + 1, math.ceil(math.log2(max(float(apart.max()), 1e-300))) - FAR)
-    heaviest = 0 if weight is None else math.ceil(math.log2(float(weight.max())))
-    if max(abs(label), abs(heaviest)) > MOST_LOG2:
-        raise DataError(
-            "labels or weights are too large or too small", remedy="Choose another unit for them", party=session.me
-        )
-    broadcast([*session.hosts, session.arbiter], TargetScale(label, heaviest))
-    return replace(scale, label_log2=label, weight_log2=heaviest)
-
-
-def receive(session: Session, p: Params, rows: int, weighted: bool) -> Scale:
-    """The same at hosts and arbiter."""
-    scale = scale_of(p, rows, weighted)
-    if not needs_scale(p, weighted):
-        return scale
-    told = session.guest.recv(TargetScale)
-    if max(abs(told.label_log2), abs(told.weight_log2)) > MOST_LOG2:
-        raise RemoteProtocolError(f"{session.roles.guest} announced an impossible scale", party=session.roles.guest)
-    return replace(scale, label_log2=told.label_log2, weight_log2=told.weight_log2)
-
-
-@dataclass(frozen=True)
 class Pair:
     """One holder's shares of all rows' g and h (n,), modulo 2^128; h is None at the arbiter where the guest knows
     it."""
 
-    g: PlainVec
-    h: PlainVec | None
+    g: KeptVec
+    h: KeptVec | None
 
-    def x(self, slots: Slots) -> PlainVec:
-        """g and h of each row as one number."""
-        return self.g if self.h is None else rings.add(self.g, self.h.shift_left(slots.g_bits))
+    @classmethod
+    def of(cls, blocks: Iterable[Sequence[PlainVec]], keep: Keep) -> Pair:
+        """blocks: of each g, and h where there is one."""
+        g, h = KeptVec([], []), KeptVec([], [])
+        for block in blocks:
+            for kept, vector in zip((g, h), block, strict=False):
+                kept.add(vector, keep)
+        return cls(g, h if len(h) else None)
+
+    def x(self, slots: Slots, first: int, last: int) -> PlainVec:
+        """g and h of each of these rows as one number."""
+        g = self.g.between(first, last)
+        return g if self.h is None else rings.add(g, self.h.between(first, last).shift_left(slots.g_bits))
 
 
 def host(session: Session, keys: PairKeys, scale: Scale, label: str, rows: int) -> None:
@@ -272,58 +116,77 @@ def guest(
     keys: PairKeys,
     scale: Scale,
     label: str,
-    margin: Words,
-    y: Floats,
-    weight: Floats | None,
-    inside: Bits | None,
+    margin: Sliced[np.uint64],
+    y: Sliced[np.float64],
+    weight: Sliced[np.float64] | None,
+    inside: Sliced[np.bool_] | None,
 ) -> Pair:
     """The guest's side: its shares of margins, labels and weights (n,); inside (n,): the rows of this round, None for
     all."""
-    factor = np.ones(len(y), dtype=np.int64) if weight is None else scale.whole_weights(weight)
-    factor = factor if inside is None else factor * inside
-    edges, found, helper = list[PlainVec](), list[list[PlainVec]](), session.roles.hosts[0]
+    return Pair.of(guest_blocks(session, keys, scale, label, margin, y, weight, inside), session.keep)
+
+
+def guest_blocks(
+    session: Session,
+    keys: PairKeys,
+    scale: Scale,
+    label: str,
+    margin: Sliced[np.uint64],
+    y: Sliced[np.float64],
+    weight: Sliced[np.float64] | None,
+    inside: Sliced[np.bool_] | None,
+) -> Iterator[Sequence[PlainVec]]:
+    """g and h of each block of rows."""
+    edges, helper = list[PlainVec](), session.roles.hosts[0]
     for part in parts(len(y)):
         here, rows = part.label(label), part.rows
+        weighed = None if weight is None else weight[rows]
+        within = np.ones(len(part), dtype=np.bool_) if inside is None else inside[rows]
         looked, edge = look_up_margins(session, margin[rows], scale.curves, part, first=True)  # 1
         edges.append(edge)
         if not part.more:
             tell_edge(session, edges)
         values = of_looked_up(looked, scale, scale.labels(y[rows]))
         if scale.multiplied:
-            values = factors.guest(session, keys, f"{here} weights", factor[rows], values, part)  # 2
+            factor = within.astype(np.int64) if weighed is None else scale.whole_weights(weighed) * within
+            values = factors.guest(session, keys, f"{here} weights", factor, values, part)  # 2
         other = shares_of(session.arbiter, session.arbiter.recv(Reshared, part), part, scale)  # 3
         tau, fresh = (pads(keys, helper, f"{here} {name}", scale, len(part)) for name in ("tau", "fresh"))
         one = PlainVec.from_i64(np.ones(len(part), dtype=np.int64))
-        found.append(
-            [
-                rings.add(rings.sub(rings.add(v, o), t).shift_right(shift) + one, e)
-                for v, o, t, e, shift in zip(values, other, tau, fresh, scale.shifts, strict=True)
-            ]
-        )
+        found = [
+            rings.add(rings.sub(rings.add(v, o), t).shift_right(shift) + one, e)
+            for v, o, t, e, shift in zip(values, other, tau, fresh, scale.shifts, strict=True)
+        ]
         if not scale.multiplied:
             taken(session.channels[helper], part)
-    g, *h = map(rings.join, zip(*found, strict=True))
-    return Pair(g, known_h(session, scale, weight, inside, len(y)) if scale.h_known else h[0])
+        yield [*found, known_h(session, scale, weighed, within)] if scale.h_known else found
 
 
-def arbiter(session: Session, keys: PairKeys, scale: Scale, label: str, margin: Words) -> tuple[Pair, int]:
+def arbiter(session: Session, keys: PairKeys, scale: Scale, label: str, margin: Sliced[np.uint64]) -> tuple[Pair, int]:
     """The arbiter's side; also how many rows are beyond where the mean of counts is exact.  Raises DataError where a
     row is near the edge of the table."""
-    edges, found, beyond, dealer = list[PlainVec](), list[list[PlainVec]](), 0, session.channels[session.roles.hosts[0]]
+    beyond = list[int]()
+    pair = Pair.of(arbiter_blocks(session, keys, scale, label, margin, beyond), session.keep)
+    return pair, sum(beyond)
+
+
+def arbiter_blocks(
+    session: Session, keys: PairKeys, scale: Scale, label: str, margin: Sliced[np.uint64], beyond: list[int]
+) -> Iterator[Sequence[PlainVec]]:
+    """g and h of each block of rows; appends to `beyond` how many rows are."""
+    edges, dealer = list[PlainVec](), session.channels[session.roles.hosts[0]]
     for part in parts(len(margin)):
         here = part.label(label)
         looked, edge = look_up_margins(session, margin[part.rows], scale.curves, part, first=False)  # 1
         edges.append(edge)
         if not part.more:
-            beyond = receive_edge(session, edges)
+            beyond.append(receive_edge(session, edges))
         values = of_looked_up(looked, scale, None)
         if scale.multiplied:
             values = factors.arbiter(session, keys, f"{here} weights", values, part)  # 2
         rho = pads(keys, dealer.peer, f"{here} rho", scale, len(part))
         session.guest.send(Reshared(*padded([rings.sub(v, r) for v, r in zip(values, rho, strict=True)])), part)  # 3
-        found.append(shares_of(dealer, dealer.recv(CutShare, part), part, scale))
-    g, *h = map(rings.join, zip(*found, strict=True))
-    return Pair(g, None if scale.h_known else h[0]), beyond
+        yield shares_of(dealer, dealer.recv(CutShare, part), part, scale)
 
 
 def look_up_margins(
@@ -352,14 +215,14 @@ def of_looked_up(looked: list[PlainVec], scale: Scale, labels: PlainVec | None) 
     return [g] if scale.h_known else [g, looked[-1].mod_2_128()]
 
 
-def known_h(session: Session, scale: Scale, weight: Floats | None, inside: Bits | None, rows: int) -> PlainVec:
+def known_h(session: Session, scale: Scale, weight: NDArray[np.float64] | None, inside: Bits) -> PlainVec:
     """At the guest: squared error's h, 1 or the row's weight, rounded at random; 0 outside the round."""
-    here = np.ones(rows, dtype=np.int64) if inside is None else inside.astype(np.int64)
+    here = inside.astype(np.int64)
     if weight is None:
         return PlainVec.from_i64(here)
     exact = scale.whole_weights(weight)
     shift = ROW_WEIGHT - (scale.bits - 1)
-    noise = session.seed("weight rounding", exact.tobytes()).words(rows) >> np.uint64(64 - shift)
+    noise = session.seed("weight rounding", exact.tobytes()).words(len(exact)) >> np.uint64(64 - shift)
     return PlainVec.from_i64(((exact + noise.astype(np.int64)) >> shift) * here)
 
 

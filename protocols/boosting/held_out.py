@@ -25,13 +25,12 @@ Signs of one round are opened OPENINGS times at most, over all resumes: guest an
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from protocols._native import PlainVec
 from protocols.boosting import factors
-from protocols.boosting.gradients import Scale, deal, look_up_margins
+from protocols.boosting.gradients import deal, look_up_margins
 from protocols.boosting.keys import PairKeys
-from protocols.boosting.rings import Words
+from protocols.boosting.scale import Scale
 from protocols.channel import broadcast
 from protocols.cipher import CipherVec, DecryptionKey
 from protocols.codec import check_lengths
@@ -39,12 +38,12 @@ from protocols.curves import Curve
 from protocols.errors import DataError
 from protocols.glm.sealed_link import UNIT, receive_edge, tell_edge
 from protocols.glm.signs import blinded, multiple_bits, multiples, spend
+from protocols.kept import Sliced
 from protocols.message import REVEALED, SEALED, Message
 from protocols.parts import parts
 from protocols.row_blocks import pace, taken
 from protocols.session import Session
 
-Floats = NDArray[np.float64]
 MEAN = 40  # |mean loss| < 2^MEAN
 SHARE = 128  # bits of both parts of the sum
 LABEL = 8  # fractional bits of labels of counts
@@ -128,16 +127,23 @@ def host(session: Session, keys: PairKeys, scale: Scale, label: str, rows: int) 
 
 
 def guest(
-    session: Session, keys: PairKeys, scale: Scale, label: str, margin: Words, y: Floats, lowest: CipherVec | None
+    session: Session,
+    keys: PairKeys,
+    scale: Scale,
+    label: str,
+    margin: Sliced[np.uint64],
+    y: Sliced[np.float64],
+    lowest: CipherVec | None,
 ) -> CipherVec:
     """margin, y (rows,): the guest's shares of the margins, and the labels (of several classes one class after the
     other); lowest: what this returned before, the lowest loss so far and its multiples (2,), encrypted.  label: names
     this round of this model."""
-    if scale.squared:
-        margin = margin - np.rint(y / scale.margin_unit).astype(np.int64).view(np.uint64)
     total, edges = PlainVec.zeros(1), list[PlainVec]()
     for part in parts(len(y)):
-        looked, edge = look_up_margins(session, margin[part.rows], curves(scale), part, first=True)  # 1
+        own = margin[part.rows]
+        if scale.squared:
+            own = own - np.rint(y[part.rows] / scale.margin_unit).astype(np.int64).view(np.uint64)
+        looked, edge = look_up_margins(session, own, curves(scale), part, first=True)  # 1
         edges.append(edge)
         if not part.more:
             tell_edge(session, edges)
@@ -164,7 +170,14 @@ def guest(
 
 
 def arbiter(
-    session: Session, key: DecryptionKey, keys: PairKeys, scale: Scale, label: str, margin: Words, *, first: bool
+    session: Session,
+    key: DecryptionKey,
+    keys: PairKeys,
+    scale: Scale,
+    label: str,
+    margin: Sliced[np.uint64],
+    *,
+    first: bool,
 ) -> bool:
     """Whether the loss is lower than the lowest so far; first: there is none so far."""
     total, edges = PlainVec.zeros(1), list[PlainVec]()

@@ -8,15 +8,13 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from protocols._native import PlainVec
 from protocols.boosting import rings
 from protocols.boosting.rings import Shares, Words
 from protocols.kept import Keep, Kept
+from protocols.marked import Marked
 from protocols.parts import Part
-
-Ints = NDArray[np.int64]
 
 
 class KeptBlock(NamedTuple):
@@ -59,9 +57,9 @@ class KeptShares:
     def __repr__(self) -> str:
         return f"<KeptShares of {self._blocks[-1].last if self._blocks else 0} rows>"
 
-    def within(self, part: Part, sampled: Ints | None) -> Shares:
+    def within(self, part: Part, sampled: Marked | None) -> Shares:
         """As `Shares.within`."""
-        first, last = (0, 0) if sampled is None else np.searchsorted(sampled, (part.first, part.last)).tolist()
+        first, last = (0, 0) if sampled is None else (sampled.before(part.first), sampled.before(part.last))
         every = range(self._blocks[0].places)
         each = [self.x(k, first, last, every) for k in range(self.classes)] if first < last else []
         u = np.concatenate([self.u(k, part) for k in range(self.classes)])

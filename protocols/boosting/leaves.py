@@ -14,7 +14,7 @@ Cost for each row and leaf: 6 bytes from the guest, and 6 bytes for each row fro
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,37 +53,38 @@ def host(session: Session, keys: PairKeys, label: str, leaves: int, rows: int) -
         session.arbiter.send(DealtLeaves(rings.to_bytes(rings.dot(b, pads) - rest)), part)
 
 
-def guest(session: Session, keys: PairKeys, label: str, shape: tuple[int, ...], u: Callable[[Part], Words]) -> Words:
-    """shape: leaves and rows; u: of a block of rows, (leaves, rows).  Returns what is added to the guest's share of
-    each margin (rows,)."""
-    (leaves, rows), found, masked = shape, list[Words](), np.zeros(0, dtype=np.uint64)
+def guest(
+    session: Session, keys: PairKeys, label: str, shape: tuple[int, ...], u: Callable[[Part], Words]
+) -> Iterator[tuple[Part, Words]]:
+    """shape: leaves and rows; u: of a block of rows, (leaves, rows).  What is added to the guest's share of each
+    margin, block by block (rows,)."""
+    (leaves, rows), masked = shape, np.zeros(0, dtype=np.uint64)
     for part in parts(rows, leaves):
         pads, rest = guest_pads(keys, session.roles.hosts[0], part.label(label), leaves, len(part))
         pace([session.arbiter], part)
         session.arbiter.send(MaskedMembership(rings.to_bytes(u(part) - pads)), part)  # 1
         if not part.number:
             masked = rings.from_bytes(session.arbiter.recv(MaskedLeaves).values, (leaves,), session.roles.arbiter)
-        found.append(rings.dot(masked, pads) + rest)  # 2
-    return np.concatenate(found)
+        yield part, rings.dot(masked, pads) + rest  # 2
 
 
 def arbiter(
     session: Session, keys: PairKeys, label: str, rows: int, u: Callable[[Part], Words], values: NDArray[np.int64]
-) -> Words:
-    """values (leaves,); rows, u: as the guest's.  Returns what is added to the arbiter's share (rows,)."""
+) -> Iterator[tuple[Part, Words]]:
+    """values (leaves,); rows, u: as the guest's.  What is added to the arbiter's share, block by block (rows,)."""
     leaves = len(values)
     helper, leaf = session.roles.hosts[0], values.view(np.uint64)
     b = keys.with_(helper, f"{label} b").words(leaves)
     session.guest.send(MaskedLeaves(rings.to_bytes(leaf - b)))  # 1
-    found, dealer = list[Words](), session.channels[helper]
+    dealer = session.channels[helper]
     for part in parts(rows, leaves):
         masked = session.guest.recv(MaskedMembership, part).u
         other = rings.from_bytes(masked, (leaves, len(part)), session.roles.guest)
         rest = rings.from_bytes(dealer.recv(DealtLeaves, part).rest, (len(part),), helper)
-        found.append(rings.dot(leaf, u(part) + other) + rest)  # 2
+        more = rings.dot(leaf, u(part) + other) + rest  # 2
         for channel in (session.guest, dealer):
             taken(channel, part)
-    return np.concatenate(found)
+        yield part, more
 
 
 def guest_pads(keys: PairKeys, party: str, label: str, leaves: int, rows: int) -> tuple[Words, Words]:

@@ -5,14 +5,14 @@ Blocks are of the vector of all classes' rows, one class after the other; a clas
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocols._native import PlainVec
 from protocols.boosting import product, rings
+from protocols.boosting.by_class import Stretch, stretches_of
 from protocols.boosting.kept_shares import KeptShares
 from protocols.boosting.prepare import Owned, Prepared
 from protocols.boosting.rings import Shares
@@ -27,35 +27,24 @@ from protocols.session import Session
 Ints = NDArray[np.int64]
 
 
-class Stretch(NamedTuple):
-    """Rows `first` to `last` of class k, counted among the training rows; at: where they stand in the block."""
-
-    k: int
-    first: int
-    last: int
-    at: int
-
-
 def blocks_of(start: Start) -> Iterator[tuple[Part, list[Stretch]]]:
     """The blocks of a level's vector, and the stretches of each."""
-    rows, classes = len(start.rows), start.p.num_class
-    for part in parts(classes * rows):
-        found = list[Stretch]()
-        for k in range(part.first // rows, -(-part.last // rows)):
-            first, last = max(part.first, k * rows), min(part.last, (k + 1) * rows)
-            found.append(Stretch(k, first - k * rows, last - k * rows, first - part.first))
-        yield part, found
+    rows = len(start.rows)
+    for part in parts(start.p.num_class * rows):
+        yield part, stretches_of(part.first, part.last, rows)
 
 
-def at_root(session: Session, start: Start, x: PlainVec, share: int) -> KeptShares:
-    """A holder's shares at the roots of a round's trees; x (classes * training rows,); share: of being there."""
-    classes, own = start.p.num_class, rings.cut(x, start.p.num_class)
+def at_root(session: Session, start: Start, x: Callable[[int, int], PlainVec], share: int) -> KeptShares:
+    """A holder's shares at the roots of a round's trees; x: of some of (classes * training rows,); share: of being
+    there."""
+    classes, rows = start.p.num_class, len(start.rows)
 
     def blocks() -> Iterator[Shares]:
         for part in parts(len(start.held_out)):
             u = np.full((classes, len(part)), share, dtype=np.uint64)
-            first, last = np.searchsorted(start.rows, (part.first, part.last)).tolist()
-            yield Shares(tuple(one.slice(first, last) for one in own) if first < last else (), u)
+            first, last = start.rows.before(part.first), start.rows.before(part.last)
+            each = (x(k * rows + first, k * rows + last) for k in range(classes))
+            yield Shares(tuple(each) if first < last else (), u)
 
     return KeptShares(session.keep, classes, blocks())
 

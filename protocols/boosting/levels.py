@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.binning.quantile import Binned, Candidates
+from protocols.binning.quantile import Bins, Candidates
 from protocols.boosting.packing import Ints
 from protocols.boosting.params import Params
 from protocols.boosting.split import Choice
@@ -29,7 +29,7 @@ def own_columns(p: Params, number: int, columns: Sequence[int], party: int) -> l
 
 
 def own_lefts(
-    binned: Binned, candidates: Candidates, choices: Sequence[Choice | None], rows: Sequence[Ints]
+    binned: Bins, candidates: Candidates, choices: Sequence[Choice | None], rows: Sequence[NDArray[np.integer[Any]]]
 ) -> list[Bits | None]:
     """For the nodes that the guest's own split won, which of their rows go left."""
     lefts: list[Bits | None] = []

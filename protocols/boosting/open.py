@@ -46,7 +46,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from protocols.binning.quantile import Binned, Candidates
+from protocols.binning.quantile import Bins, Candidates
 from protocols.boosting import constraints, goss
 from protocols.boosting.constraints import SignsToGuest
 from protocols.boosting.ensemble import Ensemble, HostSplits, Rounds, tells
@@ -76,11 +76,12 @@ from protocols.boosting.packing import Ints, Packing, Quantised, shared_by
 from protocols.boosting.params import Params
 from protocols.boosting.split import Choice, Offer, choose
 from protocols.boosting.sums import SumTable, shuffled
-from protocols.boosting.tree import Bits, Growing, plain_offer
+from protocols.boosting.tree import Bits, Growing, Rows, plain_offer
 from protocols.channel import Channel, broadcast
 from protocols.cipher import HEAD_ROOM, CipherVec, DecryptionKey
 from protocols.codec import Int32s, check_lengths
 from protocols.errors import RemoteProtocolError
+from protocols.marked import Marked
 from protocols.message import REVEALED, Message
 from protocols.parts import parts
 from protocols.row_blocks import arriving, pace, taken
@@ -126,7 +127,7 @@ class NodeRows(
     left: bytes  # bitmap over the rows of the nodes that are split
 
 
-def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id: bytes) -> Ensemble:
+def guest(session: Session, binned: Bins, p: Params, rounds: Rounds, model_id: bytes) -> Ensemble:
     """binned: the guest's n rows; rounds: labels, weights, margins and trees so far; model_id: (16,) bytes, the name of
     the model.
 
@@ -137,8 +138,9 @@ def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id:
     packing = layout(p, len(binned), session.scheme.bits, columns)
     for number in session.steps("train", rounds.numbers, rounds):
         handle = next_handles(rounds, len(columns))
-        g, h, sampled = rounds.gradients(number)
-        qs = [Quantised.of(p, tree, g[:, k], h[:, k], sampled) for k, tree in enumerate(p.trees_of(number))]
+        gradients = rounds.gradients(number)
+        sampled, trees = gradients.sampled, p.trees_of(number)
+        qs = [Quantised.of(p, tree, gradients, k, session.keep) for k, tree in enumerate(trees)]
         candidates = binned.candidates(own_columns(p, number, columns, 0))
         hosts = session.hosts if number >= p.guest_only_trees else []
         if tells(p, number, rounds.numbers.start):
@@ -148,10 +150,7 @@ def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id:
         grown = []
         for k, q in enumerate(qs):
             if hosts and k % packing.classes == 0:
-                together = [
-                    packing.rows_plain(each.g[sampled], each.h[sampled]) for each in qs[k : k + packing.classes]
-                ]
-                send_gradients(session, key, packing.side_by_side(together))  # 1
+                send_gradients(session, key, packing, Marked(sampled), qs[k : k + packing.classes])  # 1
             growing = Growing(len(binned))
             for level in range(p.max_depth):
                 nodes = len(growing.active)
@@ -174,7 +173,7 @@ def guest(session: Session, binned: Binned, p: Params, rounds: Rounds, model_id:
                 growing.split(choices, splits_of(candidates, choices, handle), lefts, rows)
                 if not len(growing.active):
                     break
-            grown.append(growing.finish(p, g[:, k], h[:, k], sampled))  # 6
+            grown.append(growing.finish(p, gradients, k))  # 6
         rounds.add(grown)
         if stops_after(session, p, rounds, number):
             break
@@ -195,7 +194,7 @@ def next_handles(rounds: Rounds, parties: int) -> Callable[[int, int], int]:
 
 
 def host(
-    session: Session, binned: Binned, p: Params, held_out: Bits | None = None, before: HostSplits | None = None
+    session: Session, binned: Bins, p: Params, held_out: Bits | None = None, before: HostSplits | None = None
 ) -> HostSplits:
     """binned: the host's n rows in the shared order; held_out (n,): rows that no tree is trained on; before: its part
     of the model that is continued.
@@ -214,9 +213,9 @@ def host(
             sampled = goss.hear(session, p, number, ~outside)
             for k in range(p.num_class):
                 if k % packing.classes == 0:
-                    rows = np.flatnonzero(sampled)
+                    rows = np.flatnonzero(sampled).astype(np.int32)
                     gh = receive_gradients(session, len(rows))  # 1
-                    root = SumTable.add_up(binned, candidates, gh, [(rows, np.arange(len(rows)))])
+                    root = SumTable.add_up(binned, candidates, gh, [(rows, np.arange(len(rows), dtype=np.int32))])
                 HostTree(session, binned, p, packing, candidates, sampled, gh, splits).grow(root, k % packing.classes)
     return splits
 
@@ -227,7 +226,7 @@ class HostTree:
     def __init__(
         self,
         session: Session,
-        binned: Binned,
+        binned: Bins,
         p: Params,
         packing: Packing,
         candidates: Candidates,
@@ -243,8 +242,8 @@ class HostTree:
             candidates,
             splits,
         )
-        self.sampled, self.places, self.gh = sampled, np.cumsum(sampled) - 1, gh
-        self.rows: list[Ints] = [np.arange(len(binned))]
+        self.sampled, self.places, self.gh = sampled, np.cumsum(sampled, dtype=np.int32) - 1, gh
+        self.rows: list[Rows] = [np.arange(len(binned), dtype=np.int32)]
 
     def grow(self, table: SumTable, place: int) -> None:
         """table: of the first node; place: of the tree's class in the ciphertexts."""
@@ -261,11 +260,11 @@ class HostTree:
             smaller = [self.rows[2 * k if first else 2 * k + 1] for k, first in enumerate(left_smaller)]
             table = self.add_up(smaller).with_siblings(table, parents, left_smaller)
 
-    def inside(self, rows: Ints) -> Ints:
+    def inside(self, rows: Rows) -> Rows:
         """Those of `rows` that are in the tree's sample."""
         return rows[self.sampled[rows]]
 
-    def add_up(self, rows: Sequence[Ints]) -> SumTable:
+    def add_up(self, rows: Sequence[Rows]) -> SumTable:
         inside = [self.inside(r) for r in rows]
         return SumTable.add_up(self.binned, self.candidates, self.gh, [(r, self.places[r]) for r in inside])
 
@@ -310,7 +309,7 @@ class HostTree:
         parents = np.flatnonzero(unpack_bits(message.split, len(self.rows), guest))
         sizes = [len(self.rows[k]) for k in parents]
         left = unpack_bits(message.left, sum(sizes), guest)
-        rows, left_smaller = list[Ints](), list[bool]()
+        rows, left_smaller = list[Rows](), list[bool]()
         for k, goes_left in zip(parents, segments(left, sizes), strict=True):
             pair = [self.rows[k][goes_left], self.rows[k][~goes_left]]
             rows += pair
@@ -357,7 +356,7 @@ def wins(choices: Sequence[Choice | None], party: int) -> OwnWins:
 
 
 def receive_directions(
-    channel: Channel, party: int, choices: Sequence[Choice | None], rows: Sequence[Ints], lefts: list[Bits | None]
+    channel: Channel, party: int, choices: Sequence[Choice | None], rows: Sequence[Rows], lefts: list[Bits | None]
 ) -> None:
     """Step 4 at the guest: fills in `lefts` at the nodes that this host won."""
     nodes = [node for node, _ in won(choices, party)]

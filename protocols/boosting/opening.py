@@ -20,18 +20,22 @@ encrypted.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from protocols._native import Overflow, PlainVec
-from protocols.binning.quantile import Binned
+from protocols._native import Overflow
+from protocols.binning.quantile import Bins
+from protocols.boosting.by_class import ByClass
 from protocols.boosting.ensemble import HostSplits, Rounds, may_end
 from protocols.boosting.levels import check_ints
-from protocols.boosting.packing import Ints, Packing
+from protocols.boosting.packing import Ints, Packing, Quantised
 from protocols.boosting.params import Params
 from protocols.channel import Channel, broadcast
 from protocols.cipher import CipherVec, DecryptionKey, key_offer
 from protocols.codec import Int32s, check_lengths
 from protocols.errors import ModelError, PlaintextOverflow, RemoteProtocolError
+from protocols.marked import Marked
 from protocols.message import PUBLIC, REVEALED, SEALED, Message
 from protocols.parts import parts
 from protocols.row_blocks import pace, taken
@@ -80,7 +84,7 @@ class NextTree(
     more: bool
 
 
-def start_guest(session: Session, binned: Binned, model_id: bytes, rounds: Rounds) -> tuple[DecryptionKey, list[int]]:
+def start_guest(session: Session, binned: Bins, model_id: bytes, rounds: Rounds) -> tuple[DecryptionKey, list[int]]:
     """Step 0 at the guest: the key, and how many columns each party has."""
     key = session.scheme.generate(session.me, session.seed("key"))
     key_offer.offer(session, key, session.roles.hosts)
@@ -96,7 +100,7 @@ def start_guest(session: Session, binned: Binned, model_id: bytes, rounds: Round
     return key, columns
 
 
-def start_host(session: Session, binned: Binned, before: HostSplits | None) -> tuple[list[int], HostSplits, int]:
+def start_host(session: Session, binned: Bins, before: HostSplits | None) -> tuple[list[int], HostSplits, int]:
     """Step 0 at a host: accepts the key; returns how many columns each party has, its part of the model so far, and the
     number of the first new round."""
     guest = session.roles.guest
@@ -127,10 +131,13 @@ def party_of(session: Session) -> int:
     return 1 + session.roles.hosts.index(session.me)
 
 
-def send_gradients(session: Session, key: DecryptionKey, plain: PlainVec) -> None:
-    """Step 1 at the guest: a block is on its way while the next is encrypted."""
-    for part in parts(len(plain)):
-        block = plain.slice(part.first, part.last)
+def send_gradients(
+    session: Session, key: DecryptionKey, packing: Packing, sampled: Marked, together: Sequence[Quantised]
+) -> None:
+    """Step 1 at the guest, of classes that share ciphertexts: a block is on its way while the next is encrypted."""
+    every = [(ByClass(sampled, [q.g]), ByClass(sampled, [q.h])) for q in together]
+    for part in parts(len(sampled)):
+        block = packing.side_by_side([packing.rows_plain(g[part.rows], h[part.rows]) for g, h in every])
         pace(session.hosts, part)
         broadcast(session.hosts, RowGradients(key.encrypt(block, session.seed("gradients", block.to_bytes()))), part)
 

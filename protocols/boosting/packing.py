@@ -26,6 +26,7 @@ import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,8 @@ from protocols._native import Overflow, PlainVec
 from protocols.boosting.params import Params
 from protocols.boosting.split import Units
 from protocols.errors import ConfigError
+from protocols.kept import Keep, Kept, KeptRows, Sliced, in_memory
+from protocols.parts import parts
 from protocols.randomness import Seed
 
 Ints = NDArray[np.int64]
@@ -45,24 +48,43 @@ ANSWER = 0.62  # of an answer's new factor and decryption, a bit of the key
 ADDITION = 0.63  # of a row, a column
 
 
+class Gradients(Protocol):
+    """Exact g and h of a round, computed whenever they are needed; sampled (n,): its rows."""
+
+    sampled: NDArray[np.bool_]
+
+    def block(self, rows: slice) -> tuple[Floats, Floats]:
+        """g and h (rows, classes) of some consecutive rows."""
+
+
 @dataclass(frozen=True, eq=False)
 class Quantised(Units):
     """g and h of one tree: (n,) integers, 0 for rows outside the sample, and what one unit is worth."""
 
-    g: Ints
-    h: Ints
+    g: Sliced[np.signedinteger[Any]]
+    h: Sliced[np.signedinteger[Any]]
 
     @classmethod
-    def of(cls, p: Params, tree: int, g: Floats, h: Floats, sampled: NDArray[np.bool_]) -> Quantised:
-        """g, h (n,) exact.  |g| <= 2^(bits-1) - 1 and 0 <= h <= 2^bits - 1 afterwards."""
-        bits = p.bits(len(g))
-        g_top, h_top = 2 ** (bits - 1) - 1, 2**bits - 1
-        g_unit = float(np.abs(g[sampled]).max(initial=0.0)) / g_top or 1.0
-        h_unit = float(h[sampled].max(initial=0.0)) / h_top or 1.0
-        u = p.rounding(tree, len(g))
-        g_int = np.clip(np.floor(g / g_unit + u[:, 0]), -g_top, g_top).astype(np.int64)
-        h_int = np.clip(np.floor(h / h_unit + u[:, 1]), 0, h_top).astype(np.int64)
-        return cls(g_unit, h_unit, np.where(sampled, g_int, 0), np.where(sampled, h_int, 0))
+    def of(cls, p: Params, tree: int, gradients: Gradients, k: int, keep: Keep = in_memory) -> Quantised:
+        """Of class k.  |g| <= 2^(bits-1) - 1 and 0 <= h <= 2^bits - 1 afterwards."""
+        rows = len(gradients.sampled)
+        bits, every = p.bits(rows), parts(rows)
+        g_top, h_top, most = 2 ** (bits - 1) - 1, 2**bits - 1, [0.0, 0.0]
+        for part in every:
+            inside = gradients.sampled[part.rows]
+            own = (np.abs(values[inside, k]).max(initial=0.0) for values in gradients.block(part.rows))
+            most = [max(before, float(here)) for before, here in zip(most, own, strict=True)]
+        g_unit, h_unit = most[0] / g_top or 1.0, most[1] / h_top or 1.0
+        g_kept, h_kept = list[Kept](), list[Kept]()
+        for part, u in zip(every, p.rounding(tree, rows), strict=True):
+            g, h = (values[:, k] for values in gradients.block(part.rows))
+            inside = gradients.sampled[part.rows]
+            g_int = np.clip(np.floor(g / g_unit + u[:, 0]), -g_top, g_top)
+            h_int = np.clip(np.floor(h / h_unit + u[:, 1]), 0, h_top)
+            for kept, whole in ((g_kept, g_int), (h_kept, h_int)):
+                kept.append(keep(np.where(inside, whole, 0).astype(np.int32).tobytes()))
+        sizes = [len(part) for part in every]
+        return cls(g_unit, h_unit, *(KeptRows.holding(kept, sizes, np.int32) for kept in (g_kept, h_kept)))
 
 
 @dataclass(frozen=True)
@@ -138,9 +160,10 @@ class Packing:
             raise Overflow
         return opened.unpack(self.width, self.nodes, len(opened) * self.nodes)
 
-    def rows_plain(self, g: Ints, h: Ints) -> PlainVec:
+    def rows_plain(self, g: NDArray[np.signedinteger[Any]], h: NDArray[np.signedinteger[Any]]) -> PlainVec:
         """One plaintext per row: g above h."""
-        return PlainVec.from_i64(g).shift_left(self.h_width) + PlainVec.from_i64(h)
+        upper, lower = (PlainVec.from_i64(values.astype(np.int64)) for values in (g, h))
+        return upper.shift_left(self.h_width) + lower
 
     def split(self, sums: PlainVec) -> tuple[Ints, Ints]:
         """G and H of opened slots."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from protocols.binning.quantile import MAX_BIN, MIN_BIN
 from protocols.errors import ConfigError
+from protocols.parts import parts
 from protocols.values import check_types
 
 Objective = Literal["binary:logistic", "reg:squarederror", "count:poisson", "multi:softprob"]
@@ -46,7 +48,7 @@ class Params:
     (goss.py); 0: all rows.  `open` only.
     guest_only_trees: the number of first rounds that use only the guest's columns; hosts hear nothing of them.
     early_stopping_rounds: rounds without a better loss on the held-out rows before training ends; 0: never.
-    monotone_constraints: each party has a sign for each of its columns (`Binned.monotone`), which the party that
+    monotone_constraints: each party has a sign for each of its columns (`Bins.monotone`), which the party that
     chooses splits hears (constraints.py).
     seed: of everything random that is public (rounding, rows, columns).  Raises ConfigError.
     """
@@ -168,9 +170,10 @@ class Params:
 
     # -- public randomness: every party, and every run with the same seed, draws the same
 
-    def rounding(self, tree: int, rows: int) -> NDArray[np.float64]:
-        """(rows, 2) uniform in [0, 1): how g and h of a row are rounded in a tree."""
-        return self._stream(_ROUNDING, tree).random((rows, 2))
+    def rounding(self, tree: int, rows: int) -> Iterator[NDArray[np.float64]]:
+        """(rows, 2) uniform in [0, 1), block after block: how g and h of a row are rounded in a tree."""
+        stream = self._stream(_ROUNDING, tree)
+        return (stream.random((len(part), 2)) for part in parts(rows))
 
     def sampled(self, number: int, held_out: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which rows the trees of a round are trained on: each that is not held out with probability `subsample`."""

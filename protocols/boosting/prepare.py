@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols._native import PlainVec
-from protocols.binning.quantile import Binned, Candidates
+from protocols.binning.quantile import Bins, Candidates
 from protocols.boosting import blocks
 from protocols.boosting.blocks import GUARD, Block, Layout
 from protocols.boosting.rings import join
@@ -36,6 +36,7 @@ from protocols.channel import broadcast
 from protocols.cipher import CipherVec, DecryptionKey
 from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
+from protocols.marked import Marked
 from protocols.message import BLINDED, SEALED, Message
 from protocols.parts import Part, parts
 from protocols.randomness import Seed
@@ -128,7 +129,7 @@ class Owned:
     plane."""
 
     layout: Layout
-    rows: Ints
+    rows: Marked
     lefts: Lefts | None
     order: Ints
     masks: list[PlainVec]
@@ -149,7 +150,7 @@ class Owned:
         return answer.residue(block.guard + block.bits)
 
 
-def owner(session: Session, binned: Binned, candidates: Candidates, layout: Layout, rows: Ints) -> Owned:
+def owner(session: Session, binned: Bins, candidates: Candidates, layout: Layout, rows: Marked) -> Owned:
     """An owner's steps 1 and 2; rows: those that the trees are trained on."""
     arbiter_name = session.roles.arbiter
     lefts = Lefts(binned, candidates) if len(candidates) else None

@@ -46,6 +46,7 @@ from protocols.boosting.keys import PairKeys
 from protocols.boosting.rings import Shares, Words
 from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
+from protocols.marked import Marked
 from protocols.message import BLINDED, Message
 from protocols.parts import Part, parts
 from protocols.randomness import Seed
@@ -96,17 +97,14 @@ class Level:
 
     label: str
     rows: int
-    sampled: Ints | None
+    sampled: Marked | None
     places: int = 1
     part: Part | None = None
 
     def blocks(self) -> Iterator[tuple[Part, Level]]:
         """The level of each block of rows."""
         for part in parts(self.rows, self.places):
-            here = self.sampled
-            if here is not None:
-                first, last = np.searchsorted(here, (part.first, part.last)).tolist()
-                here = here[first:last] - part.first
+            here = None if self.sampled is None else self.sampled.within(part)
             yield part, Level(part.label(self.label), len(part), here, self.places, part)
 
     @property
@@ -126,10 +124,9 @@ class Level:
         """factor (places, rows) times each number."""
         x: tuple[PlainVec, ...] = ()
         if self.sampled is not None and numbers.x:
-            whole = len(self.sampled) == self.rows
-            lines = factor.view(np.int64)
+            whole, marks, lines = self.sampled.all, self.sampled.marks, factor.view(np.int64)
             x = tuple(
-                n.mul_mod_2_128(PlainVec.from_i64(lines[k] if whole else lines[k, self.sampled]))
+                n.mul_mod_2_128(PlainVec.from_i64(lines[k] if whole else lines[k, marks]))
                 for k, n in enumerate(numbers.x)
             )
         return Shares(x, factor * numbers.u)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from protocols._native import PlainVec
 from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
+from protocols.marked import Marked
 from protocols.parts import Part
 from protocols.randomness import Seed
 
@@ -102,9 +103,9 @@ class Shares:
     def take(self, places: NDArray[np.int64]) -> Shares:
         return Shares(tuple(self.x[k] for k in places) if self.x else (), self.u[places])
 
-    def within(self, part: Part, sampled: NDArray[np.int64] | None) -> Shares:
-        """Those of a block of rows; sampled: the rows that have an x, in order."""
-        first, last = (0, 0) if sampled is None else np.searchsorted(sampled, (part.first, part.last)).tolist()
+    def within(self, part: Part, sampled: Marked | None) -> Shares:
+        """Those of a block of rows; sampled: the rows that have an x."""
+        first, last = (0, 0) if sampled is None else (sampled.before(part.first), sampled.before(part.last))
         x = tuple(v.slice(first, last) for v in self.x) if first < last else ()
         return Shares(x, self.u[:, part.rows])
 

@@ -40,7 +40,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols._native import DpfKeys
-from protocols.binning.quantile import Binned
+from protocols.binning.quantile import Bins
 from protocols.boosting import exact_cut, rings
 from protocols.boosting.exact_cut import Cuts, Step, numbers_of, ones, steps_of
 from protocols.boosting.rings import Words
@@ -121,14 +121,14 @@ class Material:
         return Material(self.cuts.take(first, last), pads, self.products[first:last])
 
 
-def guest(session: Session, share: Words, part: GuestTrees, names: Sequence[bytes], binned: Binned) -> Ints:
+def guest(session: Session, share: Words, part: GuestTrees, names: Sequence[bytes], binned: Bins) -> Ints:
     """F (outputs, rows) of shares (outputs, rows) modulo 2^48; names: the canonical id of each row; binned: the guest's
     rows.  Raises ProtocolError."""
     (outputs, rows), bits, found = share.shape, part.params.score_bits, list[Ints]()
     for block in blocks(rows, outputs, bits):
         material = receive(session, block, outputs, bits)
-        here = block.rows
-        found.append(guest_block(session, material, share[:, here], part, names[here], binned.bins[here], block))
+        here, bins = block.rows, binned.take(np.arange(block.first, block.last)).bins
+        found.append(guest_block(session, material, share[:, here], part, names[here], bins, block))
         taken(session.channels[session.roles.hosts[0]], block)
     return np.concatenate(found, axis=1)
 
@@ -187,7 +187,7 @@ def host(session: Session, outputs: int, rows: int, score_bits: int) -> None:
         session.arbiter.send(second, block)
 
 
-def margins(part: GuestTrees, found: Ints, binned: Binned) -> Floats:
+def margins(part: GuestTrees, found: Ints, binned: Bins) -> Floats:
     """The guest's margins (rows, outputs): what was opened (outputs, rows), in steps of the grid, plus its own trees
     and the base, which are rounded to whole units of a share.  All of these are integers that fit into a float."""
     own = np.rint(alone(part.own, binned).T / part.margin_unit).astype(np.int64)

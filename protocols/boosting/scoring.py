@@ -24,11 +24,12 @@ and how often a row is scored (vfl.run.budget).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.binning.quantile import Binned
+from protocols.binning.quantile import Bins
 from protocols.boosting import rounding, walk
 from protocols.boosting.ensemble import Ensemble, HostSplits
 from protocols.boosting.keys import agree
@@ -37,7 +38,9 @@ from protocols.boosting.packing import Floats
 from protocols.boosting.sealed_parts import ArbiterTrees, GuestTrees
 from protocols.boosting.tree import walker
 from protocols.channel import broadcast, misplaced
+from protocols.codec import check_lengths
 from protocols.errors import ModelError, RemoteProtocolError
+from protocols.kept import Kept
 from protocols.message import PUBLIC, REVEALED, Message
 from protocols.parts import Part, parts
 from protocols.row_blocks import pace, taken
@@ -66,7 +69,7 @@ class ScoreGrid(Message, disclosure=PUBLIC, learns="that scores are opened on a 
     score_bits: int
 
 
-def guest(session: Session, binned: Binned, part: Ensemble | GuestTrees, names: Sequence[bytes]) -> Floats:
+def guest(session: Session, binned: Bins, part: Ensemble | GuestTrees, names: Sequence[bytes]) -> Floats:
     """Margins (rows, outputs) of the guest's rows, of sealed trees rounded; names: the canonical id of each row.
 
     Learns: of open trees directions, of sealed ones the rounded scores.  Raises ModelError, ProtocolError.
@@ -75,11 +78,15 @@ def guest(session: Session, binned: Binned, part: Ensemble | GuestTrees, names: 
         return guest_sealed(session, binned, part, names)
     broadcast(session.hosts, TreesName(part.model_id))  # 1
     tables = [receive_all(session, k, len(binned), part) for k in range(len(session.hosts))]
-    steps = [tree.value[tree.route(len(binned), walker(binned, tree, tables))] for tree in part.trees]
-    return part.margin(steps, len(binned))  # 2
+    found = np.empty((len(binned), len(part.base)))
+    for block in blocks_of(len(binned), max((table.splits for table in tables), default=0)):
+        here, lefts = binned.take(np.arange(block.first, block.last)), [table.within(block) for table in tables]
+        steps = [tree.value[tree.route(len(here), walker(here, tree, lefts))] for tree in part.trees]
+        found[block.rows] = part.margin(steps, len(here))  # 2
+    return found
 
 
-def guest_sealed(session: Session, binned: Binned, part: GuestTrees, names: Sequence[bytes]) -> Floats:
+def guest_sealed(session: Session, binned: Bins, part: GuestTrees, names: Sequence[bytes]) -> Floats:
     share = walk.guest(session, agree(session), binned, part)  # 1
     found = rounding.guest(session, share, part, names, binned)  # 2
     return rounding.margins(part, found, binned)  # 3
@@ -87,7 +94,7 @@ def guest_sealed(session: Session, binned: Binned, part: GuestTrees, names: Sequ
 
 def host(
     session: Session,
-    binned: Binned,
+    binned: Bins,
     part: HostSplits,
     depth: int,
     allow: Callable[[int], None] | None = None,
@@ -99,8 +106,8 @@ def host(
         if name.model_id != part.model_id:
             raise walk.another_model(session)
         for block in blocks_of(len(binned), len(part)):
-            rows = np.arange(block.first, block.last)
-            left = pack_bits([part.goes_left(binned, rows, k) for k in range(len(part))])
+            here = binned.take(np.arange(block.first, block.last))
+            left = pack_bits([part.goes_left(here, slice(None), k) for k in range(len(part))])
             pace([session.guest], block)
             session.guest.send(AllDirections(len(part), left), block)  # 1
         return
@@ -127,9 +134,28 @@ def arbiter(session: Session, part: ArbiterTrees) -> None:
     rounding.arbiter(session, walk.arbiter(session, keys, part), part)  # 2
 
 
-def receive_all(session: Session, k: int, rows: int, part: Ensemble) -> NDArray[np.bool_]:
-    """The directions (splits, rows) of host k."""
-    channel, found = session.hosts[k], list[NDArray[np.bool_]]()
+@dataclass(frozen=True, eq=False)
+class KeptDirections:
+    """Those of one host: how many splits it has, and of each block of rows what reads the bitmap (splits, rows)."""
+
+    sender: str
+    splits: int
+    blocks: list[tuple[Part, Kept]]
+
+    def within(self, block: Part) -> NDArray[np.bool_]:
+        """(splits, rows) of a block of rows."""
+        found = [np.zeros((self.splits, 0), dtype=np.bool_)]
+        for own, read in self.blocks:
+            first, last = max(own.first, block.first), min(own.last, block.last)
+            if first < last:
+                bits = unpack_bits(read(), self.splits * len(own), self.sender).reshape(self.splits, len(own))
+                found.append(bits[:, first - own.first : last - own.first])
+        return np.concatenate(found, axis=1)
+
+
+def receive_all(session: Session, k: int, rows: int, part: Ensemble) -> KeptDirections:
+    """The directions of host k."""
+    channel, found = session.hosts[k], list[tuple[Part, Kept]]()
     message, place = channel.recv_block(AllDirections)
     splits = message.splits
     needed = max((int(t.feature[t.owner == k + 1].max(initial=-1)) for t in part.trees), default=-1) + 1
@@ -144,9 +170,10 @@ def receive_all(session: Session, k: int, rows: int, part: Ensemble) -> NDArray[
             message, place = channel.recv_block(AllDirections)
         if place != block.place or message.splits != splits:
             raise misplaced(channel.peer, AllDirections, block.place, place)
-        found.append(unpack_bits(message.left, splits * len(block), channel.peer).reshape(splits, len(block)))
+        check_lengths(channel.peer, -(-splits * len(block) // 8), message.left, what="bytes of a bitmap")
+        found.append((block, session.keep(message.left)))
         taken(channel, block)
-    return np.concatenate(found, axis=1)
+    return KeptDirections(channel.peer, splits, found)
 
 
 def blocks_of(rows: int, splits: int) -> list[Part]:

@@ -47,19 +47,19 @@ to the model's, bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocols._native import PlainVec
-from protocols.binning.quantile import Binned
+from protocols.binning.quantile import Bins
 from protocols.boosting import constraints, held_out, prepare
 from protocols.boosting.blocks import Layout
 from protocols.boosting.constraints import SignsToArbiter
-from protocols.boosting.gradients import Scale, scale_of
 from protocols.boosting.keys import PairKeys
 from protocols.boosting.levels import check_ints, own_columns, unpack_bits
 from protocols.boosting.opening import MAX_COLUMNS
@@ -67,14 +67,21 @@ from protocols.boosting.params import Params
 from protocols.boosting.prepare import Owned
 from protocols.boosting.product import Level
 from protocols.boosting.rings import Words
+from protocols.boosting.scale import Scale, scale_of
 from protocols.codec import Int32s, check_lengths
 from protocols.errors import DataError, RemoteProtocolError
+from protocols.kept import Keep, KeptRows
+from protocols.marked import Marked
 from protocols.message import BLINDED, PUBLIC, REVEALED, Message
+from protocols.parts import Part, parts
+from protocols.randomness import Seed
 from protocols.session import Session
+from protocols.shuffle import Shuffle
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bits = NDArray[np.bool_]
+T = TypeVar("T", bound=np.generic)
 MOST_ROWS = 1 << 32
 
 
@@ -189,10 +196,10 @@ class Start:
         return divmod((number - step.start) * self.p.num_class + k, self.layout.trees)
 
     @cached_property
-    def rows(self) -> Ints:
+    def rows(self) -> Marked:
         """The rows that trees are trained on.  Which of them a round leaves out the guest alone knows: the arbiter
         would tell from sums over rows that it can name who lies in a bin."""
-        return np.flatnonzero(~self.held_out)
+        return Marked(~self.held_out)
 
     def joint(self, number: int, k: int) -> int:
         """The number of class k's tree among the joint ones."""
@@ -203,6 +210,24 @@ def layout_of(p: Params, rows: int, key_bits: int, weighted: bool) -> Layout:
     """Raises ConfigError where a level of a tree does not fit into a plaintext, whatever the labels."""
     scale = scale_of(p, rows, weighted)
     return Layout(rows, p.max_depth, scale.slots, key_bits)
+
+
+def shuffled_order(seed: Seed, rows: int, keep: Keep) -> KeptRows[np.int64]:
+    """`seed.permutation(rows)`, drawn and kept block by block."""
+    shuffle = Shuffle(seed, rows)
+    return KeptRows(keep, (shuffle.between(part.first, part.last) for part in parts(rows)))
+
+
+def in_order(values: NDArray[T], order: KeptRows[np.int64], keep: Keep) -> KeptRows[T]:
+    """Of each row a number, the rows in this order, kept block by block."""
+    return KeptRows(keep, (values[rows] for rows in order.blocks()))
+
+
+def more_margin(
+    session: Session, margin: KeptRows[np.uint64], more: Iterable[tuple[Part, Words]]
+) -> KeptRows[np.uint64]:
+    """A holder's shares of the margins after another tree, kept block by block."""
+    return KeptRows(session.keep, (margin[part.rows] + step for part, step in more))
 
 
 def walked(session: Session, walk: Callable[[], Words]) -> Words:
@@ -224,7 +249,7 @@ def first_of(p: Params, joint: int) -> int:
     return p.guest_only_trees + joint // p.num_class
 
 
-def prepared_by(session: Session, start: Start, step: range, binned: Binned, party: int) -> list[Owned]:
+def prepared_by(session: Session, start: Start, step: range, binned: Bins, party: int) -> list[Owned]:
     """Step 1 at an owner."""
     candidates = binned.candidates(own_columns(start.p, step[0], start.columns, party))
     owned = [prepare.owner(session, binned, candidates, group, start.rows) for group in start.groups(step)]
@@ -240,9 +265,9 @@ def candidate(sender: str, owned: Owned, position: int) -> int:
     return int(owned.order[position])
 
 
-def level_of(start: Start, number: int, level: int, rows: Ints, n: int) -> Level:
-    sampled = rows if level + 1 < start.p.max_depth else None
-    return Level(f"round {number} level {level}", n, sampled, start.p.num_class << level)
+def level_of(start: Start, number: int, level: int) -> Level:
+    sampled = start.rows if level + 1 < start.p.max_depth else None
+    return Level(f"round {number} level {level}", len(start.held_out), sampled, start.p.num_class << level)
 
 
 def seats(session: Session, keys: PairKeys, other: str, p: Params, number: int, level: int) -> Ints | None:

@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols.boosting import constraints, gradients, held_out, leaves, level_sums, prepare, product, rings, walk
+from protocols.boosting import scale as scales
 from protocols.boosting.blocks import Layout
+from protocols.boosting.by_class import ByClass
 from protocols.boosting.constraints import SignsToArbiter
 from protocols.boosting.keys import agree
 from protocols.boosting.level_sums import LeftChildren, at_root
 from protocols.boosting.levels import unpack_bits
 from protocols.boosting.params import Params
 from protocols.boosting.prepare import Prepared
-from protocols.boosting.rings import Words
 from protocols.boosting.sealed import (
     MaskedSums,
     Owners,
@@ -28,6 +29,7 @@ from protocols.boosting.sealed import (
     first_of,
     layout_of,
     level_of,
+    more_margin,
     receive_start,
     seats,
     walked,
@@ -38,6 +40,8 @@ from protocols.cipher import DecryptionKey, key_offer
 from protocols.codec import check_lengths
 from protocols.errors import PlaintextOverflow
 from protocols.glm.sealed_link import refuse_beyond
+from protocols.kept import Keep, KeptRows
+from protocols.marked import Marked
 from protocols.recovery.checkpoint import Arrays
 from protocols.row_blocks import receive_vector
 from protocols.session import Session
@@ -52,7 +56,8 @@ class ArbiterState:
     """The same at the arbiter, with leaf values; made, best: of the rounds of this training how many are made, and up
     to which the loss of held-out rows was lowest."""
 
-    margin: Words
+    margin: list[KeptRows[np.uint64]]
+    keep: Keep
     shape: Shape
     value: Ints
     made: int = 0
@@ -62,17 +67,14 @@ class ArbiterState:
 
     def save(self) -> Arrays:
         return saved_shape(self.shape) | {
-            "margin": self.margin,
+            "margin": np.array([own[:] for own in self.margin]),
             "value": self.value,
             "numbers": np.array([self.beyond, int(self.over), self.made, self.best]),
         }
 
     def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
-        self.margin, self.shape, self.value = (
-            saved["margin"].astype(np.uint64),
-            loaded_shape(self.shape.depth, saved),
-            saved["value"],
-        )
+        self.margin = [KeptRows.of(own, self.keep) for own in saved["margin"].astype(np.uint64)]
+        self.shape, self.value = loaded_shape(self.shape.depth, saved), saved["value"]
         self.beyond, over, self.made, self.best = saved["numbers"].tolist()
         self.over = bool(over)
 
@@ -89,17 +91,19 @@ def arbiter(session: Session, p: Params, before: ArbiterTrees | None = None, *, 
     key = session.scheme.generate(session.me, session.seed("key"))
     key_offer.offer(session, key)
     keys = agree(session)
-    scale = gradients.receive(session, p, rows, weighted)
+    scale = scales.receive(session, p, rows, weighted)
     layout = Layout(rows, p.max_depth, scale.slots, session.scheme.bits)
     held = unpack_bits(told.held_out, rows, session.roles.guest)
     start = Start(p, columns, held, layout, scale, keys, first_of(p, len(before.shape) if before else 0))
     if before:
-        state = ArbiterState(walked(session, lambda: walk.arbiter(session, keys, before)), before.shape, before.value)
+        found = walked(session, lambda: walk.arbiter(session, keys, before))
+        margin = [KeptRows.of(own, session.keep) for own in found]
+        del found
+        state = ArbiterState(margin, session.keep, before.shape, before.value)
     else:
-        shape = Shape.empty(p.max_depth)
-        state = ArbiterState(
-            np.zeros((p.num_class, rows), dtype=np.uint64), shape, np.zeros((0, 1 << p.max_depth), dtype=np.int64)
-        )
+        shape, nothing = Shape.empty(p.max_depth), np.broadcast_to(np.uint64(0), rows)
+        margin = [KeptRows.of(nothing, session.keep) for _ in range(p.num_class)]
+        state = ArbiterState(margin, session.keep, shape, np.zeros((0, 1 << p.max_depth), dtype=np.int64))
     for step in session.steps("train", start.steps, state, until=lambda: state.over):
         prepared = [prepare.arbiter(session, key, group, len(start.rows)) for group in start.groups(step)]  # 1
         if p.monotone_constraints:
@@ -131,10 +135,12 @@ def arbiter_round(
     number: int,
     prepared: Sequence[Prepared],
 ) -> None:
-    p, scale, keys, rows = start.p, start.scale, start.keys, start.rows
+    p, scale, keys = start.p, start.scale, start.keys
     classes, n = p.num_class, len(start.held_out)
-    pair, state.beyond = gradients.arbiter(session, keys, scale, f"round {number}", state.margin[:, rows].ravel())  # 2
-    shares = at_root(session, start, pair.x(scale.slots), 0)
+    pair, state.beyond = gradients.arbiter(
+        session, keys, scale, f"round {number}", ByClass(start.rows, state.margin)
+    )  # 2
+    shares = at_root(session, start, partial(pair.x, scale.slots), 0)
     del pair
     owners_of, orders_of, total = (
         list[Ints](),
@@ -160,7 +166,7 @@ def arbiter_round(
         owners, positions, total, bounds = decide(session, start, offers, total, bounds)
         tell_winners(session, owners, positions)  # 6
         orders = seats(session, keys, session.roles.guest, p, number, level + 1)
-        shares = product.arbiter(session, keys, level_of(start, number, level, rows, n), shares, owners, orders)  # 7
+        shares = product.arbiter(session, keys, level_of(start, number, level), shares, owners, orders)  # 7
         if orders is not None:
             seated = (orders + (np.arange(classes) * orders.shape[1])[:, None]).ravel()
             total, bounds = total[:, seated], bounds.take(seated)
@@ -172,7 +178,8 @@ def arbiter_round(
     value = np.rint(exact).astype(np.int64).reshape(classes, -1)
     for k in range(classes):
         u = partial(shares.u, k)
-        state.margin[k] += leaves.arbiter(session, keys, f"leaves {number} {k}", n, u, value[k])  # 8
+        more = leaves.arbiter(session, keys, f"leaves {number} {k}", n, u, value[k])  # 8
+        state.margin[k] = more_margin(session, state.margin[k], more)
         state.shape = state.shape.plus([o[k] for o in owners_of], [o[k] for o in orders_of[: p.max_depth]])
     state.value = np.vstack([state.value, value])
     if p.early_stopping_rounds:
@@ -181,7 +188,7 @@ def arbiter_round(
 
 def compare_losses(session: Session, key: DecryptionKey, start: Start, state: ArbiterState, number: int) -> None:
     """Step 9: whether this round has the lowest loss so far."""
-    held, label = state.margin[:, start.held_out].ravel(), f"held out {number}"
+    held, label = ByClass(Marked(start.held_out), state.margin), f"held out {number}"
     lower = held_out.arbiter(session, key, start.keys, start.scale, label, held, first=not state.made)
     state.made += 1
     state.best = state.made if lower else state.best

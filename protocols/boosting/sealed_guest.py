@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.binning.quantile import Binned
-from protocols.boosting import gradients, held_out, leaves, level_sums, product, twin, walk
+from protocols.binning.quantile import Bins
+from protocols.boosting import gradients, guest_rows, held_out, leaves, level_sums, product, twin, walk
 from protocols.boosting.blocks import Layout
+from protocols.boosting.by_class import ByClass
 from protocols.boosting.ensemble import Ensemble, Rounds
+from protocols.boosting.guest_rows import Targets
 from protocols.boosting.keys import agree
 from protocols.boosting.level_sums import LeftChildren, LevelSums, at_root
 from protocols.boosting.levels import check_ints, own_columns, pack_bits
 from protocols.boosting.opening import MAX_COLUMNS, SplitColumns
 from protocols.boosting.params import Params
 from protocols.boosting.prepare import Owned
-from protocols.boosting.rings import Words
 from protocols.boosting.sealed import (
     MaskedSums,
     Owners,
@@ -30,18 +31,23 @@ from protocols.boosting.sealed import (
     TreeRowOrder,
     candidate,
     first_of,
+    in_order,
     kept_trees,
     layout_of,
     level_of,
+    more_margin,
     other_scale,
     prepared_by,
     seats,
+    shuffled_order,
     walked,
 )
 from protocols.boosting.sealed_parts import GUEST, NO_SPLIT, GuestTrees, Shape, alone, loaded_shape, saved_shape
 from protocols.channel import broadcast
 from protocols.cipher import CipherVec, EncryptionKey, key_offer
 from protocols.codec import check_lengths
+from protocols.kept import Keep, KeptRows, Sliced
+from protocols.marked import Marked
 from protocols.parts import Part
 from protocols.randomness import Seed
 from protocols.recovery.checkpoint import Arrays
@@ -55,10 +61,11 @@ Bits = NDArray[np.bool_]
 
 @dataclass(eq=False)
 class GuestState:
-    """What the guest carries from step to step: its shares of margins (classes, rows), its part of the trees so far,
-    and with early stopping the lowest loss so far under the arbiter's key."""
+    """What the guest carries from step to step: its shares of margins, of each class (rows,), its part of the trees so
+    far, and with early stopping the lowest loss so far under the arbiter's key; keep: where margins are put."""
 
-    margin: Words
+    margin: list[KeptRows[np.uint64]]
+    keep: Keep
     shape: Shape
     feature: Ints
     cut: Ints
@@ -73,7 +80,7 @@ class GuestState:
             saved_shape(self.shape)
             | kept
             | {
-                "margin": self.margin,
+                "margin": np.array([own[:] for own in self.margin]),
                 "feature": self.feature,
                 "cut": self.cut,
                 "missing_left": self.missing_left,
@@ -82,7 +89,8 @@ class GuestState:
         )
 
     def load(self, saved: Mapping[str, NDArray[Any]]) -> None:
-        self.margin, self.shape = saved["margin"].astype(np.uint64), loaded_shape(self.shape.depth, saved)
+        self.margin = guest_rows.kept_margins(saved["margin"].astype(np.uint64), self.keep)
+        self.shape = loaded_shape(self.shape.depth, saved)
         self.feature, self.cut, self.missing_left = (
             saved["feature"],
             saved["cut"],
@@ -95,49 +103,56 @@ class GuestState:
 
 def guest(
     session: Session,
-    binned: Binned,
+    binned: Bins,
     p: Params,
-    y: Floats,
+    y: Sliced[np.float64],
     model_id: bytes,
-    weight: Floats | None = None,
+    weight: Sliced[np.float64] | None = None,
     held: Bits | None = None,
     before: GuestTrees | None = None,
 ) -> GuestTrees:
     """binned: the guest's n rows; y (n,) labels; weight (n,) or None for ones; held (n,): rows that no tree is trained
     on and on which early stopping evaluates the loss;
-    model_id (16,) bytes; before: its part of the model that gets more rounds.
+    model_id (16,) bytes; before: its part of the model that gets more rounds.  What is kept of rows is not held.
 
     Learns: owners of splits, its own wins.  Raises ConfigError (head-room), DataError, ProtocolError.
     """
     layout_of(p, len(binned), session.scheme.bits, weight is not None)  # where it does not fit, nothing is sent
     earlier = before.own if before else None
     own = Rounds(
-        p, y, weight=weight, held_out=held, before=None if earlier is None else (earlier, alone(earlier, binned))
+        p,
+        y[:],
+        weight=None if weight is None else weight[:],
+        held_out=held,
+        before=None if earlier is None else (earlier, alone(earlier, binned)),
     )
     if p.early_stopping_rounds:
         held_out.check_rows(int(own.held_out.sum()), session.me)
     columns, order = start_guest(session, binned, own.held_out, model_id)  # 0
     if earlier is None:
         grow_alone(binned, p, own, columns)
-    binned, labels = binned.take(order), outputs_of(p, own.y[order])
-    weights = None if weight is None else own.weight[order]
     key = key_offer.accept(session)
     keys = agree(session)
-    inside = ~own.held_out
-    weighed = None if weight is None else own.weight[inside]
-    scale = gradients.announce(session, p, len(binned), own.y[inside], weighed, float(own.base[0]))
+    scale = guest_rows.announced(session, p, own, weighted=weight is not None)
+    targets = Targets.of(session, p, own, order, weighted=weight is not None)
+    margin = guest_rows.kept_margins(own.margin.T, session.keep, order, scale.margin_unit)
+    binned, held = binned.ordered(order, session.keep), in_order(own.held_out, order, session.keep)[:]
+    base, grown = own.base, tuple(own.trees)
+    del own, order, y, weight  # of which nothing is held from here on
     layout = Layout(len(binned), p.max_depth, scale.slots, session.scheme.bits)
-    start = Start(p, columns, own.held_out[order], layout, scale, keys, first_of(p, len(before.shape) if before else 0))
-    margin = np.rint(own.margin.T / scale.margin_unit).astype(np.int64).view(np.uint64)[:, order]
+    start = Start(p, columns, held, layout, scale, keys, first_of(p, len(before.shape) if before else 0))
     if before:
         if before.margin_unit != scale.margin_unit:
             raise other_scale(session.me)
-        margin = margin + walked(session, lambda: walk.guest(session, keys, binned, before))
-    state, sample = guest_state(p, margin, before, key), session.seed("row sample") if p.subsample < 1 else None
+        more = walked(session, lambda: walk.guest(session, keys, binned, before))
+        margin = [KeptRows.of(own[:] + step, session.keep) for own, step in zip(margin, more, strict=True)]
+        del more
+    state = guest_state(session, p, margin, before, key)
+    sample = session.seed("row sample") if p.subsample < 1 else None
     for step in session.steps("train", start.steps, state, until=lambda: state.over):
         owned = prepared_by(session, start, step, binned, GUEST)  # 1
         for number in step:
-            guest_round(session, start, state, step, number, binned, owned, labels, weights, sample)
+            guest_round(session, start, state, step, number, binned, owned, targets, sample)
             if p.early_stopping_rounds and number + 1 < p.n_estimators:
                 state.over = not session.arbiter.recv(held_out.MoreRounds).more
                 if state.over:
@@ -145,33 +160,35 @@ def guest(
     kept = len(state.shape)
     if p.early_stopping_rounds:
         kept = kept_trees(session, start, len(state.shape))
-    own_part = Ensemble(p, model_id, own.base, tuple(own.trees))
+    own_part = Ensemble(p, model_id, base, grown)
     splits = state.feature[:kept], state.cut[:kept], state.missing_left[:kept]
     return GuestTrees(own_part, state.shape.first(kept), *splits, scale.margin_unit)
 
 
-def grow_alone(binned: Binned, p: Params, own: Rounds, columns: Sequence[int]) -> None:
+def grow_alone(binned: Bins, p: Params, own: Rounds, columns: Sequence[int]) -> None:
     """The first rounds, on the guest's own columns alone, in the clear."""
     for number in range(min(p.guest_only_trees, p.n_estimators)):
-        g, h, sampled = own.gradients(number)
+        gradients = own.gradients(number)
         candidates = binned.candidates(own_columns(p, number, columns, GUEST))
         trees = p.trees_of(number)
-        own.add([twin.grow([binned], [candidates], p, tree, g[:, k], h[:, k], sampled) for k, tree in enumerate(trees)])
+        own.add([twin.grow([binned], [candidates], p, tree, gradients, k) for k, tree in enumerate(trees)])
 
 
-def outputs_of(p: Params, y: Floats) -> Floats:
-    """(outputs, rows) labels: of several classes, whether a row is of each."""
-    return (y == np.arange(p.num_class)[:, None]).astype(np.float64) if p.num_class > 1 else y[None]
-
-
-def guest_state(p: Params, margin: Words, before: GuestTrees | None, key: EncryptionKey) -> GuestState:
+def guest_state(
+    session: Session,
+    p: Params,
+    margin: list[KeptRows[np.uint64]],
+    before: GuestTrees | None,
+    key: EncryptionKey,
+) -> GuestState:
     if before is not None:
-        return GuestState(margin, before.shape, before.feature, before.cut, before.missing_left, key)
+        return GuestState(margin, session.keep, before.shape, before.feature, before.cut, before.missing_left, key)
     empty = Shape.empty(p.max_depth)
-    return GuestState(margin, empty, empty.owner, empty.owner.copy(), empty.owner.astype(np.bool_), key)
+    nothing = empty.owner, empty.owner.copy(), empty.owner.astype(np.bool_)
+    return GuestState(margin, session.keep, empty, *nothing, key)
 
 
-def start_guest(session: Session, binned: Binned, held: Bits, model_id: bytes) -> tuple[list[int], Ints]:
+def start_guest(session: Session, binned: Bins, held: Bits, model_id: bytes) -> tuple[list[int], KeptRows[np.int64]]:
     """Step 0 at the guest: how many columns each party has, and the secret order of rows."""
     columns = [binned.columns]
     for channel in session.hosts:
@@ -180,9 +197,10 @@ def start_guest(session: Session, binned: Binned, held: Bits, model_id: bytes) -
         )
         columns.append(int(count))
     seed = session.seed("row order")
-    order = seed.permutation(len(binned))
+    order = shuffled_order(seed, len(binned), session.keep)
     broadcast(session.hosts, TreeRowOrder(seed.secret))
-    told = SealedStart(np.array(columns, dtype=np.int32), len(binned), pack_bits([held[order]]), model_id)
+    outside = pack_bits([in_order(held, order, session.keep)[:]])
+    told = SealedStart(np.array(columns, dtype=np.int32), len(binned), outside, model_id)
     broadcast([*session.hosts, session.arbiter], told)
     return columns, order
 
@@ -193,24 +211,20 @@ def guest_round(
     state: GuestState,
     step: range,
     number: int,
-    binned: Binned,
+    binned: Bins,
     owned: Sequence[Owned],
-    labels: Floats,
-    weights: Floats | None,
+    targets: Targets,
     sample: Seed | None,
 ) -> None:
     p, scale, keys, rows = start.p, start.scale, start.keys, start.rows
     classes, n = p.num_class, len(binned)
-    weight = None if weights is None else np.tile(weights[rows], classes)
+    margin, labels = ByClass(rows, state.margin), ByClass(rows, targets.labels)
+    weight = None if targets.weights is None else ByClass(rows, [targets.weights] * classes)
     inside = (
-        None
-        if sample is None
-        else np.tile(sample.child(str(number)).words(len(rows)) < np.uint64(p.subsample * 2**64), classes)
+        None if sample is None else guest_rows.drawn_rows(sample.child(str(number)), p.subsample, len(rows), classes)
     )
-    pair = gradients.guest(
-        session, keys, scale, f"round {number}", state.margin[:, rows].ravel(), labels[:, rows].ravel(), weight, inside
-    )  # 2
-    shares = at_root(session, start, pair.x(scale.slots), 1)
+    pair = gradients.guest(session, keys, scale, f"round {number}", margin, labels, weight, inside)  # 2
+    shares = at_root(session, start, partial(pair.x, scale.slots), 1)
     del pair
     trees, owners_of, orders_of = Winners.empty(p, classes), list[Ints](), [np.zeros((classes, 1), dtype=np.int64)]
     for level in range(p.max_depth):
@@ -224,20 +238,21 @@ def guest_round(
         check_lengths(session.roles.arbiter, classes * places, owners, told.positions, what="nodes")
         left = trees.take(session, start, step, number, level, binned, owned, owners == GUEST, told.positions)
         orders = seats(session, keys, session.roles.arbiter, p, number, level + 1)
-        products = level_of(start, number, level, rows, n)
+        products = level_of(start, number, level)
         shares = product.guest(session, keys, products, shares, owners, left, orders)  # 7
         owners_of.append(owners.reshape(classes, places))
         orders_of.append(np.zeros((0, 0), dtype=np.int64) if orders is None else orders)
     for k in range(classes):
         shape, u = (1 << p.max_depth, n), partial(shares.u, k)
-        state.margin[k] += leaves.guest(session, keys, f"leaves {number} {k}", shape, u)  # 8
+        more = leaves.guest(session, keys, f"leaves {number} {k}", shape, u)  # 8
+        state.margin[k] = more_margin(session, state.margin[k], more)
         state.shape = state.shape.plus([o[k] for o in owners_of], [o[k] for o in orders_of[: p.max_depth]])
     state.feature, state.cut = np.vstack([state.feature, trees.feature]), np.vstack([state.cut, trees.cut])
     state.missing_left = np.vstack([state.missing_left, trees.missing_left])
     if p.early_stopping_rounds:
-        held, label = start.held_out, f"held out {number}"
-        margin, y = state.margin[:, held].ravel(), labels[:, held].ravel()
-        state.lowest = held_out.guest(session, keys, scale, label, margin, y, state.lowest)  # 9
+        held, label = Marked(start.held_out), f"held out {number}"
+        margin, labels = ByClass(held, state.margin), ByClass(held, targets.labels)
+        state.lowest = held_out.guest(session, keys, scale, label, margin, labels, state.lowest)  # 9
 
 
 @dataclass(eq=False)
@@ -262,7 +277,7 @@ class Winners:
         step: range,
         number: int,
         level: int,
-        binned: Binned,
+        binned: Bins,
         owned: Sequence[Owned],
         mine: Bits,
         positions: NDArray[np.int32],
@@ -282,7 +297,7 @@ class Winners:
             won.append((int(found.feature[c]), int(found.cut[c]), bool(found.missing_left[c])))
 
         def left(part: Part) -> Bits:
-            rows = np.arange(part.first, part.last)
-            return np.array([binned.goes_left(rows, *split) for split in won], dtype=np.bool_).reshape(-1, len(part))
+            each = [binned.goes_left(part.rows, *split) for split in won]
+            return np.array(each, dtype=np.bool_).reshape(-1, len(part))
 
         return left

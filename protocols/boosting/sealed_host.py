@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.binning.quantile import Binned
+from protocols.binning.quantile import Bins
 from protocols.boosting import gradients, held_out, leaves, level_sums, product, walk
+from protocols.boosting import scale as scales
 from protocols.boosting.blocks import Layout
 from protocols.boosting.ensemble import HostSplits
 from protocols.boosting.keys import agree
@@ -27,15 +28,18 @@ from protocols.boosting.sealed import (
     Wins,
     candidate,
     first_of,
+    in_order,
     kept_trees,
     layout_of,
     level_of,
     prepared_by,
     receive_start,
+    shuffled_order,
 )
 from protocols.cipher import key_offer
 from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
+from protocols.kept import KeptRows
 from protocols.parts import Part
 from protocols.randomness import Seed
 from protocols.recovery.checkpoint import Arrays
@@ -64,7 +68,7 @@ class HostState:
 
 def host(
     session: Session,
-    binned: Binned,
+    binned: Bins,
     p: Params,
     held: Bits | None = None,
     before: HostSplits | None = None,
@@ -79,12 +83,13 @@ def host(
     layout_of(p, len(binned), session.scheme.bits, weighted)  # where it does not fit, nothing is sent
     outside = np.zeros(len(binned), dtype=np.bool_) if held is None else held
     columns, order, name = start_host(session, binned, outside)  # 0
-    binned = binned.take(order)
+    binned, outside = binned.ordered(order, session.keep), in_order(outside, order, session.keep)[:]
+    del order
     key_offer.accept(session)
     keys = agree(session)
-    scale = gradients.receive(session, p, len(binned), weighted)
+    scale = scales.receive(session, p, len(binned), weighted)
     layout = Layout(len(binned), p.max_depth, scale.slots, session.scheme.bits)
-    start = Start(p, columns, outside[order], layout, scale, keys, first_of(p, 0 if before is None else before.trees))
+    start = Start(p, columns, outside, layout, scale, keys, first_of(p, 0 if before is None else before.trees))
     if before is not None:
         session.once(lambda: walk.host(session, keys, binned, before, p.max_depth), lambda _: {}, lambda _: 0)
     splits = HostSplits(name) if before is None else before.continued(name, len(before))  # even one that has no split
@@ -101,14 +106,14 @@ def host(
     return splits.first(kept_trees(session, start, splits.trees)) if p.early_stopping_rounds else splits
 
 
-def start_host(session: Session, binned: Binned, held: Bits) -> tuple[list[int], Ints, bytes]:
+def start_host(session: Session, binned: Bins, held: Bits) -> tuple[list[int], KeptRows[np.int64], bytes]:
     """Step 0 at a host: how many columns each party has, the order of rows, the model's name."""
     guest_name = session.roles.guest
     session.guest.send(SplitColumns(binned.columns))
     seed = session.guest.recv(TreeRowOrder).seed
     check_lengths(guest_name, 32, seed, what="bytes of a seed")
-    order = Seed(guest_name, seed).permutation(len(binned))
-    columns, told = receive_start(session, len(binned), held[order])
+    order = shuffled_order(Seed(guest_name, seed), len(binned), session.keep)
+    columns, told = receive_start(session, len(binned), in_order(held, order, session.keep)[:])
     if columns[party_of(session)] != binned.columns:
         raise RemoteProtocolError(
             f"{guest_name} announced another number of columns than this party has", party=guest_name
@@ -117,10 +122,10 @@ def start_host(session: Session, binned: Binned, held: Bits) -> tuple[list[int],
 
 
 def host_round(
-    session: Session, start: Start, splits: HostSplits, step: range, number: int, binned: Binned, owned: Sequence[Owned]
+    session: Session, start: Start, splits: HostSplits, step: range, number: int, binned: Bins, owned: Sequence[Owned]
 ) -> None:
-    p, keys, rows, classes, n = start.p, start.keys, start.rows, start.p.num_class, len(binned)
-    gradients.host(session, keys, start.scale, f"round {number}", classes * len(rows))  # 2
+    p, keys, classes, n = start.p, start.keys, start.p.num_class, len(binned)
+    gradients.host(session, keys, start.scale, f"round {number}", classes * len(start.rows))  # 2
     candidates = binned.candidates(own_columns(p, number, start.columns, party_of(session)))
     for level in range(p.max_depth):
         places = 1 << level
@@ -138,7 +143,7 @@ def host_round(
         if not 0 <= helps <= classes * places - len(won):
             raise RemoteProtocolError(f"{session.roles.arbiter} asks for impossible help", party=session.roles.arbiter)
         left = partial(goes_left, splits, binned, won)
-        product.host(session, keys, level_of(start, number, level, rows, n), left, helps)  # 7
+        product.host(session, keys, level_of(start, number, level), left, helps)  # 7
     for k in range(classes):
         leaves.host(session, keys, f"leaves {number} {k}", 1 << p.max_depth, n)  # 8
     splits.trees += classes
@@ -146,8 +151,7 @@ def host_round(
         held_out.host(session, keys, start.scale, f"held out {number}", classes * int(start.held_out.sum()))  # 9
 
 
-def goes_left(splits: HostSplits, binned: Binned, handles: Sequence[int], part: Part) -> Bits:
+def goes_left(splits: HostSplits, binned: Bins, handles: Sequence[int], part: Part) -> Bits:
     """Which rows of a block go left at these splits, (splits, rows)."""
-    rows = np.arange(part.first, part.last)
-    left = [splits.goes_left(binned, rows, handle) for handle in handles]
+    left = [splits.goes_left(binned, part.rows, handle) for handle in handles]
     return np.array(left, dtype=np.bool_).reshape(len(handles), len(part))

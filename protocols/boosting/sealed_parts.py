@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.binning.quantile import Binned
+from protocols.binning.quantile import Bins
 from protocols.boosting.ensemble import Ensemble
 from protocols.boosting.params import Params
 from protocols.boosting.tree import walker
+from protocols.parts import parts
 from protocols.recovery.checkpoint import Arrays
 
 Ints = NDArray[np.int64]
@@ -93,7 +94,7 @@ class GuestTrees:
         """Of all kinds: tree t adds to output t % num_class."""
         return len(self.own.trees) + len(self.shape)
 
-    def goes_left(self, binned: Binned, rows: Ints, tree: int, node: int) -> NDArray[np.bool_]:
+    def goes_left(self, binned: Bins, rows: Ints | slice, tree: int, node: int) -> NDArray[np.bool_]:
         """At a joint tree's node that the guest owns."""
         return binned.goes_left(
             rows, int(self.feature[tree, node]), int(self.cut[tree, node]), bool(self.missing_left[tree, node])
@@ -134,7 +135,11 @@ def loaded_shape(depth: int, saved: Mapping[str, NDArray[Any]]) -> Shape:
     return Shape(depth, *(saved[name] for name in NODE_FIELDS))
 
 
-def alone(part: Ensemble, binned: Binned) -> Floats:
+def alone(part: Ensemble, binned: Bins) -> Floats:
     """Margins (rows, outputs) of the trees on the guest's columns alone, base included."""
-    steps = [tree.value[tree.route(len(binned), walker(binned, tree, ()))] for tree in part.trees]
-    return part.margin(steps, len(binned))
+    found = np.tile(part.base, (len(binned), 1))
+    for block in parts(len(binned)) if part.trees else ():
+        own = binned.take(np.arange(block.first, block.last))
+        steps = [tree.value[tree.route(len(own), walker(own, tree, ()))] for tree in part.trees]
+        found[block.rows] = part.margin(steps, len(own))
+    return found

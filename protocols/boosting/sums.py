@@ -7,15 +7,17 @@ import itertools
 import operator
 from collections.abc import Sequence
 from functools import reduce
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.binning.quantile import Binned, Candidates
+from protocols.binning.quantile import Bins, Candidates
 from protocols.boosting.packing import Ints
 from protocols.cipher import CipherVec
 from protocols.randomness import Seed
+
+Rows = NDArray[np.integer[Any]]
 
 
 class Addable(Protocol):
@@ -39,7 +41,7 @@ class Lefts:
     not be empty.
     """
 
-    def __init__(self, binned: Binned, candidates: Candidates) -> None:
+    def __init__(self, binned: Bins, candidates: Candidates) -> None:
         self.binned, self.candidates = binned, candidates
         self.columns, self._place = np.unique(candidates.feature, return_inverse=True)
         self._missing = 1 if binned.any_missing else 0
@@ -56,9 +58,11 @@ class Lefts:
         c, bins = self.candidates, self.binned.missing
         return np.append((self._place * (1 + self._missing) + c.missing_left) * bins + c.cut, self.block - 1)
 
-    def cells(self, values: V, rows: Ints) -> V:
+    def cells(self, values: V, rows: Rows) -> V:
         """values (len(rows),); cost: about rows * columns additions, fewer by joint tables of several columns."""
-        bins = self.binned.bins[np.ix_(rows, self.columns)].astype(np.int64)
+        bins = np.empty((len(rows), len(self.columns)), dtype=np.int64)
+        for k, column in enumerate(self.columns.tolist()):
+            bins[:, k] = self.binned.column(column, rows)
         return values.histogram(bins, self.binned.missing + self._missing)
 
     def all(self, cells: V) -> V:
@@ -78,7 +82,7 @@ class SumTable:
 
     @classmethod
     def add_up(
-        cls, binned: Binned, candidates: Candidates, gh: Sequence[CipherVec], rows: Sequence[tuple[Ints, Ints]]
+        cls, binned: Bins, candidates: Candidates, gh: Sequence[CipherVec], rows: Sequence[tuple[Rows, Rows]]
     ) -> SumTable:
         """gh: blocks of ciphertexts; rows: of each node its rows, and where their ciphertexts stand in all blocks, in
         order."""
@@ -110,15 +114,20 @@ class SumTable:
         return self._table.take((np.arange(self.nodes)[:, None] * self._block + index[lists]).ravel())
 
 
-def within(blocks: Sequence[CipherVec], rows: Ints, places: Ints) -> list[tuple[CipherVec, Ints]]:
+def within(blocks: Sequence[CipherVec], rows: Rows, places: Rows) -> list[tuple[CipherVec, Rows]]:
     """Of each block that holds some of these rows their ciphertexts, and which rows these are; of none an empty one."""
     ends = np.cumsum([len(block) for block in blocks])
-    borders, found = [0, *np.searchsorted(places, ends).tolist()], list[tuple[CipherVec, Ints]]()
+    borders, found = [0, *np.searchsorted(places, ends).tolist()], list[tuple[CipherVec, Rows]]()
     for block, start, (first, last) in zip(blocks, ends, itertools.pairwise(borders), strict=True):
         if first < last:
             whole = last - first == len(block)
-            found.append((block if whole else block.take(places[first:last] - (start - len(block))), rows[first:last]))
-    return found or [(blocks[0].take(places), rows)]
+            found.append(
+                (
+                    block if whole else block.take(places[first:last].astype(np.int64) - (start - len(block))),
+                    rows[first:last],
+                )
+            )
+    return found or [(blocks[0].take(places.astype(np.int64)), rows)]
 
 
 def left_sums(cells: V, single: NDArray[np.bool_], bins: int, missing: int) -> V:

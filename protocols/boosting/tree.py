@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.binning.quantile import Binned, Candidates
-from protocols.boosting.packing import Floats, Ints, Quantised
+from protocols.binning.quantile import Bins, Candidates
+from protocols.boosting.packing import Floats, Gradients, Ints, Quantised
 from protocols.boosting.params import Params
 from protocols.boosting.split import Bounds, Choice, Offer, leaf_values
+from protocols.parts import parts
 
 Bits = NDArray[np.bool_]
+Rows = NDArray[np.int32]  # as many as a table can have, in half the memory
 Split = tuple[int, int, int, bool, float]  # owner, feature or handle, cut, missing_left, gain
 LEAF, GUEST = -1, 0
 
@@ -39,7 +41,7 @@ class Tree:
         return len(self.owner)
 
     def route(self, rows: int, goes_left: Callable[[int, Ints], Bits]) -> Ints:
-        """(rows,) the leaf of each row; goes_left(node, rows) answers for the rows at a node."""
+        """(rows,) the leaf of each row of a block; goes_left(node, rows) answers for the rows at a node."""
         at = np.zeros(rows, dtype=np.int64)
         for node in np.flatnonzero(self.owner != LEAF):
             here = np.flatnonzero(at == node)
@@ -54,10 +56,9 @@ class Growing:
     places among 2^level; bounds: of the weights of all nodes, with monotone constraints."""
 
     rows: int
-    at: Ints = field(init=False)
+    at: Rows = field(init=False)
     active: Ints = field(init=False)
     pads: Ints = field(init=False)
-    pad_of: Ints = field(init=False)  # (rows,) the place of each row among 2^level, dead branches included
     owner: list[int] = field(default_factory=lambda: [LEAF])
     feature: list[int] = field(default_factory=lambda: [-1])
     cut: list[int] = field(default_factory=lambda: [-1])
@@ -67,30 +68,42 @@ class Growing:
     bounds: Bounds = field(default_factory=lambda: Bounds.none(1))
 
     def __post_init__(self) -> None:
-        self.at = np.zeros(self.rows, dtype=np.int64)
+        self.at = np.zeros(self.rows, dtype=np.int32)
         self.active = self.pads = np.zeros(1, dtype=np.int64)
-        self.pad_of = np.zeros(self.rows, dtype=np.int64)
 
-    def position(self) -> Ints:
+    def position(self, rows: slice = slice(None)) -> Ints:
         """(rows,) where each row's node stands in `active`, -1 in finished leaves."""
         place = np.full(len(self.owner), -1, dtype=np.int64)
         place[self.active] = np.arange(len(self.active))
-        return place[self.at]
+        return place[self.at[rows]]
 
     def totals(self, q: Quantised) -> tuple[Ints, Ints]:
         """G and H of the active nodes."""
-        position = self.position()
-        inside = position >= 0
-        sums = (np.bincount(position[inside], weights=v[inside], minlength=len(self.active)) for v in (q.g, q.h))
-        g, h = (s.astype(np.int64) for s in sums)
-        return g, h
+        found = np.zeros((2, len(self.active)), dtype=np.int64)
+        for part in parts(self.rows):
+            position = self.position(part.rows)
+            inside = position >= 0
+            for total, values in zip(found, (q.g[part.rows], q.h[part.rows]), strict=True):
+                sums = np.bincount(position[inside], weights=values[inside], minlength=len(self.active))
+                total += sums.astype(np.int64)
+        return found[0], found[1]
 
-    def rows_of(self) -> list[Ints]:
+    def rows_of(self) -> list[Rows]:
         """The rows of each active node, ascending."""
-        position = self.position()
-        order = np.argsort(position, kind="stable")
-        edges = np.searchsorted(position[order], np.arange(len(self.active) + 1))
-        return [order[a:b] for a, b in itertools.pairwise(edges)]
+        nodes = len(self.active)
+        sizes = np.zeros(nodes, dtype=np.int64)
+        for part in parts(self.rows):
+            sizes += np.bincount(self.position(part.rows) + 1, minlength=nodes + 1)[1:]
+        found, filled = [np.empty(size, dtype=np.int32) for size in sizes.tolist()], np.zeros(nodes, dtype=np.int64)
+        for part in parts(self.rows):
+            position = self.position(part.rows)
+            order = np.argsort(position, kind="stable")
+            edges = np.searchsorted(position[order], np.arange(nodes + 1)).tolist()
+            for node, (first, last) in enumerate(itertools.pairwise(edges)):
+                start = int(filled[node])
+                found[node][start : start + last - first] = order[first:last] + part.first
+                filled[node] += last - first
+        return found
 
     def active_bounds(self, p: Params) -> Bounds | None:
         """Of the weights of the active nodes; None without monotone constraints."""
@@ -101,12 +114,11 @@ class Growing:
         choices: Sequence[Choice | None],
         splits: Sequence[Split | None],
         lefts: Sequence[Bits | None],
-        rows: Sequence[Ints],
+        rows: Sequence[Rows],
     ) -> None:
         """One level down: of each active node what was chosen, its split and which of its rows go left, or None for a
         leaf."""
         active, pads, below = [], [], [self.bounds]
-        self.pad_of *= 2
         for node, pad, choice, split, left, here in zip(
             self.active.tolist(), self.pads.tolist(), choices, splits, lefts, rows, strict=True
         ):
@@ -125,21 +137,23 @@ class Growing:
                 (self.gain, 0.0),
             ):
                 column += [empty, empty]
-            self.at[here] = np.where(left, first, first + 1)
-            self.pad_of[here] += ~left
+            self.at[here] = first + 1
+            self.at[here[left]] = first
             active += [first, first + 1]
             pads += [2 * pad, 2 * pad + 1]
         self.active, self.pads = np.array(active, dtype=np.int64), np.array(pads, dtype=np.int64)
         self.bounds = Bounds.join(below)
 
-    def finish(self, p: Params, g: Floats, h: Floats, sampled: Bits) -> tuple[Tree, Floats]:
-        """The tree, and the step (rows,) of every row's margin; leaf values from exact g, h over the sampled rows."""
-        nodes = len(self.owner)
-        g_sum, h_sum = (
-            np.bincount(self.at[sampled], weights=v[sampled], minlength=nodes).astype(np.float64) for v in (g, h)
-        )
-        tree = self.tree(leaf_values(p, g_sum, h_sum, self.bounds if p.monotone_constraints else None))
-        return tree, tree.value[self.at]
+    def finish(self, p: Params, gradients: Gradients, k: int) -> tuple[Tree, Rows]:
+        """The tree of class k, and the leaf (rows,) of every row; leaf values from exact g, h over the sampled rows,
+        which are added up one row after the other."""
+        sums = np.zeros((2, len(self.owner)))
+        for part in parts(self.rows):
+            inside = gradients.sampled[part.rows]
+            for total, values in zip(sums, gradients.block(part.rows), strict=True):
+                np.add.at(total, self.at[part.rows][inside], values[inside, k])
+        tree = self.tree(leaf_values(p, sums[0], sums[1], self.bounds if p.monotone_constraints else None))
+        return tree, self.at
 
     def tree(self, values: Floats) -> Tree:
         """With what each node would be worth as a leaf."""
@@ -155,19 +169,22 @@ class Growing:
         )
 
 
-def plain_offer(binned: Binned, candidates: Candidates, growing: Growing, q: Quantised) -> Offer:
+def plain_offer(binned: Bins, candidates: Candidates, growing: Growing, q: Quantised) -> Offer:
     """The sums on the left of every candidate at every active node, from q in the clear."""
-    position, nodes, bins = growing.position(), len(growing.active), binned.missing + 1
+    nodes, bins = len(growing.active), binned.missing + 1
     if not len(candidates):
         return Offer(np.zeros((nodes, 0), dtype=np.int64), np.zeros((nodes, 0), dtype=np.int64), candidates.sign)
-    inside = np.flatnonzero(position >= 0)
     columns, place = np.unique(candidates.feature, return_inverse=True)
-    tables, start = np.zeros((2, nodes, len(columns), bins), dtype=np.int64), position[inside] * bins
-    for k, column in enumerate(columns):  # one at a time: rows are many
-        cells = start + binned.bins[inside, column]
-        for table, values in zip(tables, (q.g, q.h), strict=True):
-            found = np.bincount(cells, weights=values[inside], minlength=nodes * bins)
-            table[:, k] = found.astype(np.int64).reshape(nodes, bins)
+    tables = np.zeros((2, nodes, len(columns), bins), dtype=np.int64)
+    for part in parts(growing.rows):
+        position = growing.position(part.rows)
+        inside = np.flatnonzero(position >= 0)
+        start, both = position[inside] * bins, [values[part.rows][inside] for values in (q.g, q.h)]
+        for k, column in enumerate(columns.tolist()):
+            cells = start + binned.column(column, part.rows)[inside]
+            for table, values in zip(tables, both, strict=True):
+                found = np.bincount(cells, weights=values, minlength=nodes * bins)
+                table[:, k] += found.astype(np.int64).reshape(nodes, bins)
     sums = []
     for table in tables:
         upto, alone = np.cumsum(table[:, :, :-1], axis=2)[:, place, candidates.cut], table[:, place, candidates.cut]
@@ -189,7 +206,7 @@ def own_split(candidates: Candidates, choice: Choice, c: int | None = None) -> S
     )
 
 
-def walker(binned: Binned, tree: Tree, tables: Sequence[NDArray[np.bool_]]) -> Callable[[int, Ints], Bits]:
+def walker(binned: Bins, tree: Tree, tables: Sequence[NDArray[np.bool_]]) -> Callable[[int, Ints], Bits]:
     """Directions at the nodes of one tree, from the guest's own columns and what the hosts sent, (splits, rows)
     each."""
 

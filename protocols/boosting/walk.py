@@ -20,7 +20,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.binning.quantile import Binned
+from protocols.binning.quantile import Bins
 from protocols.boosting import leaves, product
 from protocols.boosting.ensemble import HostSplits
 from protocols.boosting.keys import PairKeys
@@ -59,25 +59,26 @@ class HelpOrder(
     places: Int32s  # (depth,)
 
 
-def guest(session: Session, keys: PairKeys, binned: Binned, part: GuestTrees) -> Words:
+def guest(session: Session, keys: PairKeys, binned: Bins, part: GuestTrees) -> Words:
     """The guest's shares (outputs, rows)."""
     broadcast([*session.hosts, session.arbiter], SealedName(part.model_id, len(binned), part.params.num_class))  # 1
     margin = np.zeros((part.params.num_class, len(binned)), dtype=np.uint64)
 
-    def step(level: int, shares: Shares, orders: Ints | None, rows: Ints) -> Shares:
+    def step(level: int, shares: Shares, orders: Ints | None, rows: Ints, own: Bins) -> Shares:
         owners = part.shape.level(level)[0]
         bits = np.zeros((int((owners == GUEST).sum()), len(rows)), dtype=np.bool_)
         for k, (tree, place) in enumerate(zip(*np.nonzero(owners == GUEST), strict=True)):
-            bits[k] = part.goes_left(binned, rows, int(tree), (1 << level) - 1 + int(place))
+            bits[k] = part.goes_left(own, slice(None), int(tree), (1 << level) - 1 + int(place))
         products = walked(rows, level, len(part.shape))
         return product.guest(session, keys, products, shares, owners.ravel(), partial(within, bits), orders)  # 2
 
     for rows in blocks(len(binned), len(part.shape), part.shape.depth):
-        u = descend(part.shape, np.ones((len(part.shape), len(rows)), dtype=np.uint64), partial(step, rows=rows))
+        start = np.ones((len(part.shape), len(rows)), dtype=np.uint64)
+        u = descend(part.shape, start, partial(step, rows=rows, own=binned.take(rows)))
         for tree, own in enumerate(u):
-            margin[tree % len(margin), rows] += leaves.guest(
-                session, keys, f"walk leaves {rows[0]} {tree}", own.shape, partial(within, own)
-            )  # 3
+            label = f"walk leaves {rows[0]} {tree}"
+            for here, more in leaves.guest(session, keys, label, own.shape, partial(within, own)):  # 3
+                margin[tree % len(margin), rows[here.rows]] += more
     return margin
 
 
@@ -97,16 +98,16 @@ def arbiter(session: Session, keys: PairKeys, part: ArbiterTrees) -> Words:
     for rows in blocks(name.rows, len(part.shape), part.shape.depth):
         u = descend(part.shape, np.zeros((len(part.shape), len(rows)), dtype=np.uint64), partial(step, rows=rows))
         for tree, own in enumerate(u):
-            margin[tree % len(margin), rows] += leaves.arbiter(
-                session, keys, f"walk leaves {rows[0]} {tree}", len(rows), partial(within, own), part.value[tree]
-            )  # 3
+            label, of_rows = f"walk leaves {rows[0]} {tree}", partial(within, own)
+            for here, more in leaves.arbiter(session, keys, label, len(rows), of_rows, part.value[tree]):  # 3
+                margin[tree % len(margin), rows[here.rows]] += more
     return margin
 
 
 def host(
     session: Session,
     keys: PairKeys,
-    binned: Binned,
+    binned: Bins,
     part: HostSplits,
     depth: int,
     allow: Callable[[int], None] | None = None,
@@ -136,8 +137,9 @@ def host(
             )
     by_level = part.handles_by_level(depth)
     for rows in blocks(len(binned), part.trees, depth):
+        own = binned.take(rows)
         for level, handles in enumerate(by_level):
-            left = np.array([part.goes_left(binned, rows, k) for k in handles], dtype=np.bool_).reshape(
+            left = np.array([part.goes_left(own, slice(None), k) for k in handles], dtype=np.bool_).reshape(
                 len(handles), len(rows)
             )
             products = walked(rows, level, part.trees)

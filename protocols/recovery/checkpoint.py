@@ -127,12 +127,14 @@ class CheckpointLog:
         self, channels: Mapping[str, Channel], randomness: Randomness, keeper: Keeper | None, goal: Position = START
     ) -> None:
         self._channels, self._randomness, self._keeper = channels, randomness, keeper
-        self._stage, self._goal = 0, goal if goal != START else None
+        self._stage, self._goal, self._rests = 0, goal if goal != START else None, False
         self._approach()
 
     def begin(self, save: Callable[[], Arrays], *, empty: bool = False) -> tuple[int, Arrays | None]:
         """A stage begins: returns its first item, and the state to load if the run resumes.  empty: the stage has no
         items."""
+        if self._rests:
+            raise RuntimeError("a stage begins after the last one")
         if self._keeper is None:
             return 0, None
         if self._goal is None:
@@ -161,6 +163,12 @@ class CheckpointLog:
         """The stage is over."""
         self._stage += 1
         self._approach()
+
+    def rest(self) -> None:
+        """No stage follows: a run that resumes does all that follows again, so nothing that is received is recorded."""
+        self._rests = True
+        for channel in self._channels.values() if self._goal is None else ():
+            channel.record(False)
 
     @property
     def skips(self) -> bool:

@@ -24,6 +24,7 @@ from protocols.glm import sealed_link, training
 from protocols.glm.block import Block, Share
 from protocols.glm.links import LOGISTIC_LINKS
 from protocols.glm.plan import FEATURE, Penalty, rows_log2
+from protocols.marked import Marked
 from protocols.message import Message
 from protocols.parts import Part
 from protocols.randomness import Seed
@@ -102,7 +103,7 @@ def bins() -> tuple[list[int], list[int]]:
     pads = [large << row if row < 30 else 0 for row in range(rows)]
     candidates = binned.candidates(np.arange(2))
     victim: Any = Victim(prepare.EncryptedPads(sealed(pads)))
-    owned = prepare.owner(victim, binned, candidates, layout, np.arange(rows))
+    owned = prepare.owner(victim, binned, candidates, layout, Marked(np.ones(rows, dtype=np.bool_)))
     lefts = Lefts(binned, candidates)
     marks: NDArray[np.int64] = np.array([1 << row if row < 30 else 0 for row in range(rows)])
     true = lefts.of(lefts.cells(PlainVec.from_i64(marks), np.arange(rows))).take(owned.order)

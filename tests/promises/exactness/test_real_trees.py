@@ -17,7 +17,8 @@ import pytest
 from sklearn.metrics import accuracy_score, mean_poisson_deviance, r2_score, roc_auc_score
 
 from protocols.binning.quantile import Binned
-from protocols.boosting import gradients, objective, twin
+from protocols.boosting import objective, twin
+from protocols.boosting import scale as scales
 from protocols.boosting.levels import own_columns
 from protocols.boosting.packing import Quantised
 from protocols.boosting.params import Params
@@ -85,8 +86,8 @@ def as_sealed(blocks: Sequence[Binned], y: Floats, p: Params, test: np.ndarray, 
     values from the rounded sums."""
     rng, inside, ones = np.random.default_rng(seed), ~test, np.ones(len(y))
     base = objective.base_margin(p, y[inside], ones[inside])
-    with patch.object(gradients, "broadcast"):
-        scale = gradients.announce(Mock(hosts=[]), p, len(y), y[inside], None, float(base[0]))
+    with patch.object(scales, "broadcast"):
+        scale = scales.announce(Mock(hosts=[]), p, len(y), y[inside], None, float(base[0]))
     units, margin, columns = scale.units, np.tile(base, (len(y), 1)), [b.columns for b in blocks]
 
     def rounded(values: Floats, unit: float) -> np.ndarray:

@@ -1,5 +1,5 @@
-"""A driver's memory does not grow with the ciphertexts that its workers hold, and little with the ids of an
-alignment."""
+"""A driver's memory does not grow with the ciphertexts that its workers hold, and little with the ids of an alignment
+or with the rows that trees are trained on."""
 
 from __future__ import annotations
 
@@ -8,24 +8,34 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from benchmarks.cluster import RUN, SECRET, Processes
-from protocols import tags
+from protocols import parts, tags
 from protocols._native import PlainVec, PrivateKey
-from protocols.alignment.shuffle import Shuffle
 from protocols.alignment.spread import PIECE, Spread
-from protocols.cipher import CipherVec, Keyring
+from protocols.binning.quantile import Binner, KeptBins
+from protocols.boosting import open as open_trees
+from protocols.boosting import scoring, sealed_arbiter, sealed_guest, sealed_host, walk
+from protocols.boosting.ensemble import RoundGradients, Rounds
+from protocols.boosting.params import Params
+from protocols.cipher import CipherVec, Identity, Keyring
 from protocols.cipher.sharded import Sharded
-from protocols.kept import Kept, in_memory
+from protocols.ids import Ids
+from protocols.kept import Keep, Kept, KeptRows, in_memory
+from protocols.local import run_local
 from protocols.randomness import Seed
+from protocols.session import Roles, Session
+from protocols.shuffle import Shuffle
 from protocols.tags import Tags
 from protocols.workers.cluster import Cluster
 from protocols.workers.run import Caller
 from protocols.workers.seal import Seal
+from vfl.storage import shelf
 from vfl.storage.shelf import Shelf
 
 BLOCK, BLOCKS, SETTLED = 1 << 14, 24, 4  # 8 MiB each
@@ -106,3 +116,85 @@ def test_a_secret_order_takes_little_memory() -> None:
     seed = Seed("bank", b"s" * 32)
     assert peak(lambda: Shuffle(seed, ROWS).between(5, 10)) < 14
     assert peak(lambda: seed.permutation(ROWS)) > 15  # the positive control
+
+
+# -- trees
+
+BLOCK_ROWS, FEW_ROWS, MANY_ROWS, COLUMNS = 1 << 11, 1 << 12, 1 << 14, 3
+
+
+def bins(party: int, rows: int, keep: Keep) -> KeptBins:
+    """A party's columns in bins, drawn a block at a time."""
+    binner = Binner(*(tuple([one] * COLUMNS) for one in (np.arange(7) + 0.5, False, None)))
+    drawn = (np.random.default_rng([party, part.first]).normal(4, 2, len(part)) for part in parts.parts(rows))
+    whole = KeptRows(keep, (np.clip(block, 0, 7) for block in drawn))
+    return binner.kept(rows, lambda f: whole[:], keep)
+
+
+def tree_peak(rows: int, p: Params, keep: Keep) -> int:
+    """The most bytes of Python and numpy that the three parties of a training and its scores hold together, in one
+    process; native vectors are of a block at most."""
+    y = KeptRows(keep, (np.arange(part.first, part.last) % 3 // 2.0 for part in parts.parts(rows)))
+    own, theirs, names = bins(1, rows, keep), bins(2, rows, keep), Ids(b"", np.zeros(rows + 1, np.int64))
+
+    def guest(session: Session) -> int:
+        session.keep, trees = keep, None
+        if p.sealed:
+            trees = sealed_guest.guest(session, own, p, y, bytes(16))
+        else:
+            trees = open_trees.guest(session, own, p, Rounds(p, y[:]), bytes(16))
+        return len(scoring.guest(session, own, trees, names))
+
+    def host(session: Session) -> None:
+        session.keep = keep
+        splits = (sealed_host if p.sealed else open_trees).host(session, theirs, p)
+        scoring.host(session, theirs, splits, p.max_depth if p.sealed else 0)
+
+    def arbiter(session: Session) -> None:
+        session.keep = keep
+        if p.sealed:
+            scoring.arbiter(session, sealed_arbiter.arbiter(session, p))
+
+    tracemalloc.start()
+    try:
+        programs = {"guest": guest, "host": host, "arbiter": arbiter}
+        found = run_local(Roles("guest", ("host",), "arbiter"), programs, Identity())
+        assert found["guest"] == rows
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def bytes_per_row(p: Params, keep: Callable[[], Keep]) -> float:
+    few, many = (tree_peak(rows, p, keep()) for rows in (FEW_ROWS, MANY_ROWS))
+    return (many - few) / (MANY_ROWS - FEW_ROWS)
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "ROWS", BLOCK_ROWS)
+    monkeypatch.setattr(walk, "BLOCK", BLOCK_ROWS << 3)
+    monkeypatch.setattr(shelf, "IN_MEMORY", 1 << 10)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_rows_of_sealed_trees_lie_in_the_file(tmp_path: Path) -> None:
+    p = Params(n_estimators=1, max_depth=3, max_bin=8)
+    assert bytes_per_row(p, lambda: Shelf(tmp_path).keep) < 12
+    assert bytes_per_row(p, lambda: in_memory) > 150  # the positive control
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_rows_of_open_trees_take_a_few_bytes_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of guest and host together; a build that holds exact gradients takes 16 more."""
+    p = Params(n_estimators=1, max_depth=3, max_bin=8, membership="open")
+    assert bytes_per_row(p, lambda: Shelf(tmp_path).keep) < 52
+    honest = RoundGradients.block
+
+    def block(self: Any, rows: slice) -> Any:
+        if not hasattr(self, "planted"):
+            self.planted = honest(self, slice(None))
+        return [values[rows] for values in self.planted]
+
+    monkeypatch.setattr(RoundGradients, "block", block)
+    assert bytes_per_row(p, lambda: Shelf(tmp_path).keep) > 52

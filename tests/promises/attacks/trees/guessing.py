@@ -144,8 +144,8 @@ def opened_sums() -> Iterator[Sums]:
         return totals(self, q)
 
     def choosing(p: Any, q: Any, offers: Any, *rest: Any) -> Any:
-        sums.g.append(q.g.copy())
-        sums.h.append(q.h.copy())
+        sums.g.append(q.g[:].copy())
+        sums.h.append(q.h[:].copy())
         stood = lists.get(timeout=60)
         for found, kept in ((offers[HOST].g, sums.left_g), (offers[HOST].h, sums.left_h)):
             own = np.zeros((len(stood), stood.max() + 1), dtype=np.int64)

@@ -224,8 +224,8 @@ class Silent(Seed):
         made = super().child(label)
         return silent(made, f"{self.label}/{label}", self.missing)
 
-    def words(self, length: int) -> NDArray[np.uint64]:
-        return np.zeros(length, dtype=np.uint64) if self.here else super().words(length)
+    def words_between(self, first: int, last: int) -> NDArray[np.uint64]:
+        return np.zeros(last - first, dtype=np.uint64) if self.here else super().words_between(first, last)
 
     def ring(self, length: int) -> PlainVec:
         return PlainVec.zeros(length) if self.here else super().ring(length)

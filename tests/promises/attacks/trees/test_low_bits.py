@@ -13,10 +13,12 @@ from scipy.stats import rankdata
 
 from protocols._native import PlainVec
 from protocols.boosting import gradients
-from protocols.boosting.gradients import Pair, Scale, deal, look_up_margins, of_looked_up
+from protocols.boosting.gradients import Pair, deal, look_up_margins, of_looked_up
 from protocols.boosting.params import Params
+from protocols.boosting.scale import Scale
 from protocols.cipher import Identity
 from protocols.glm.sealed_link import receive_edge, tell_edge
+from protocols.kept import KeptVec
 from protocols.parts import parts
 from protocols.session import Session
 from tests.promises.attacks.trees.arbiter_view import View, watching
@@ -104,23 +106,17 @@ def training(bits: int, *, local: bool) -> tuple[Trained, View, Known, Ints]:
 def cut_guest(
     session: Session, keys: Any, scale: Scale, label: str, margin: Any, y: Floats, weight: Any, inside: Any
 ) -> Pair:
-    looked, edge = look_up_margins(session, margin, scale.curves, *parts(len(y)), first=True)
+    looked, edge = look_up_margins(session, margin[:], scale.curves, *parts(len(y)), first=True)
     tell_edge(session, [edge])
     one = PlainVec.from_i64(np.ones(len(y), dtype=np.int64))
-    return Pair(
-        *(
-            v.shift_right(s) + one
-            for v, s in zip(of_looked_up(looked, scale, scale.labels(y)), scale.shifts, strict=True)
-        )
-    )
+    values = of_looked_up(looked, scale, scale.labels(y[:]))
+    return Pair(*(KeptVec.of(v.shift_right(s) + one) for v, s in zip(values, scale.shifts, strict=True)))
 
 
 def cut_arbiter(session: Session, keys: Any, scale: Scale, label: str, margin: Any) -> tuple[Pair, int]:
-    looked, edge = look_up_margins(session, margin, scale.curves, *parts(len(margin)), first=False)
-    beyond = receive_edge(session, [edge])
-    return Pair(
-        *(v.shift_right(s) for v, s in zip(gradients.of_looked_up(looked, scale, None), scale.shifts, strict=True))
-    ), beyond
+    looked, edge = look_up_margins(session, margin[:], scale.curves, *parts(len(margin)), first=False)
+    beyond, values = receive_edge(session, [edge]), gradients.of_looked_up(looked, scale, None)
+    return Pair(*(KeptVec.of(v.shift_right(s)) for v, s in zip(values, scale.shifts, strict=True))), beyond
 
 
 def cut_host(session: Session, keys: Any, scale: Scale, label: str, rows: int) -> None:

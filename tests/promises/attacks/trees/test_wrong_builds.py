@@ -13,15 +13,17 @@ import pytest
 
 from protocols._native import PlainVec
 from protocols.boosting import gradients, keys, prepare, product, rings
-from protocols.boosting.gradients import Pair, Scale
+from protocols.boosting.gradients import Pair
 from protocols.boosting.keys import PairKeys
 from protocols.boosting.level_sums import LevelSums
 from protocols.boosting.prepare import Owned
 from protocols.boosting.product import Level
 from protocols.boosting.rings import Shares
+from protocols.boosting.scale import Scale
 from protocols.boosting.sealed import Blocks, MaskedSums
 from protocols.cipher import Identity
 from protocols.errors import DataError
+from protocols.kept import KeptVec
 from protocols.local import run_local
 from protocols.parts import parts
 from protocols.randomness import Seed
@@ -180,7 +182,7 @@ def test_sums_do_not_tell_how_often_they_wrapped(monkeypatch: pytest.MonkeyPatch
         assert lefts is not None
         if session.me == "host1":
             ones = PlainVec.from_i64(np.ones(len(self.rows), dtype=np.int64))
-            sizes.append(lefts.of(lefts.cells(ones, self.rows)).take(self.order).to_i64())
+            sizes.append(lefts.of(lefts.cells(ones, self.rows[:])).take(self.order).to_i64())
         return lefts.of(cells).take(self.order).shift_left(block.guard) - block.window(self.masks[block.plane])
 
     monkeypatch.setattr(LevelSums, "add", from_zero)
@@ -239,12 +241,8 @@ def rounding(local: bool) -> tuple[Floats, dict[str, Floats]]:
         return found
 
     def cut(session: Session, value: list[PlainVec], one: int) -> Pair:
-        return Pair(
-            *(
-                v.shift_right(shift) + PlainVec.from_i64(np.full(ROWS, one))
-                for v, shift in zip(value, scale.shifts, strict=True)
-            )
-        )
+        ones = PlainVec.from_i64(np.full(ROWS, one))
+        return Pair(*(KeptVec.of(v.shift_right(shift) + ones) for v, shift in zip(value, scale.shifts, strict=True)))
 
     def guest(session: Session) -> Pair:
         pairs = keys.agree(session)
@@ -283,9 +281,9 @@ def rounding(local: bool) -> tuple[Floats, dict[str, Floats]]:
         results = run_local(roles_of(1), {"guest": guest, "arbiter": arbiter, "host1": host}, Identity())
     unit, shift = 1 << scale.g_shift, scale.g_shift
     exact = (seen["guest"] + seen["arbiter"]).mod_2_128().to_i64()
-    rounded = (results["guest"].g + results["arbiter"].g).mod_2_128().to_i64()
+    rounded = (results["guest"].g.whole() + results["arbiter"].g.whole()).mod_2_128().to_i64()
     assert np.abs(rounded - exact / unit).max() <= 1
-    known = {"share": seen["arbiter"], "new share": results["arbiter"].g} | ({"rho": rho[0]} if rho else {})
+    known = {"share": seen["arbiter"], "new share": results["arbiter"].g.whole()} | ({"rho": rho[0]} if rho else {})
     low = {name: np.array([v % (1 << shift) for v in value.to_ints()]) / unit for name, value in known.items()}
     return rounded - exact / unit, low
 

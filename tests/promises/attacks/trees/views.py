@@ -117,7 +117,7 @@ def computed(guest: View, levels: list[Level]) -> Iterator[None]:
     def pair(*args: Any) -> Any:
         found = honest_gradients(*args)
         for value in (found.g, found.h):
-            guest.take(value)
+            guest.take(value.whole())
         return found
 
     with pytest.MonkeyPatch.context() as patch:

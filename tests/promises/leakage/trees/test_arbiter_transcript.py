@@ -23,6 +23,7 @@ from protocols.boosting.sealed_parts import GUEST, NO_SPLIT
 from protocols.boosting.split import Offer, choose, leaf_values
 from protocols.cipher import DecryptionKey, Keyring
 from protocols.glm.sealed_link import EdgeShare
+from protocols.marked import Marked
 from protocols.message import Disclosure, Message
 from protocols.parts import Part
 from protocols.randomness import Seed
@@ -302,7 +303,7 @@ def test_guest_and_first_host_read_who_is_at_the_guests_own_nodes(run: Run) -> N
         if len(mine):
             message, last = next(sent), label.endswith(f"level {DEPTH - 1}")
             tree, level = (int(word) for word in label.split()[1::2])
-            job = Level(label, ROWS, None if last else np.flatnonzero(~run.held[run.opened.order]))
+            job = Level(label, ROWS, None if last else Marked(~run.held[run.opened.order]))
             pads, _ = product.helper_pads(job, pair.child(f"{label} helper"), len(mine))
             u = shares.u[mine] + rings.from_bytes(message.u, (len(mine), ROWS), "arbiter") + pads.u
             if tree < len(run.trained.sealed.shape):

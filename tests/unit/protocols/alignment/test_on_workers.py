@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protocols import alignment, tags
-from protocols.alignment import Ids, IdsAway, away, lists, pieces, shuffle, spread
+from protocols import alignment, shuffle, tags
+from protocols.alignment import Ids, IdsAway, away, lists, pieces, spread
 from protocols.alignment.away import Range, There
 from protocols.alignment.lists import Blinding
-from protocols.alignment.shuffle import Shuffle
 from protocols.alignment.spread import Spread
 from protocols.cipher import Identity
 from protocols.errors import ComputeError
@@ -22,6 +21,7 @@ from protocols.local import run_local
 from protocols.randomness import Randomness, Seed
 from protocols.ristretto import PointVec
 from protocols.session import Roles, Session
+from protocols.shuffle import Shuffle
 from protocols.workers.calls import Answer, Job, State
 from protocols.workers.cluster import Cluster
 from protocols.workers.run import Caller, Inline

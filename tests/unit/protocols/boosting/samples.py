@@ -120,9 +120,9 @@ def watching_margins() -> Iterator[Steps]:
 
     def kept(function: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(session: Session, keys: Any, label: str, *rest: Any) -> Any:
-            step = function(session, keys, label, *rest)
-            steps.found.setdefault((session.me, label), step)
-            return step
+            blocks = list(function(session, keys, label, *rest))
+            steps.found.setdefault((session.me, label), np.concatenate([words for _, words in blocks]))
+            return blocks
 
         return wrapped
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from protocols._native import PlainVec
 from protocols.boosting import blocks, prepare
 from protocols.boosting.blocks import GUARD, MASK, Block, Layout, Slots
-from protocols.boosting.gradients import Scale
 from protocols.boosting.params import Params
 from protocols.boosting.rings import Shares
+from protocols.boosting.scale import Scale
 from protocols.boosting.sealed import layout_of
 from protocols.cipher import HEAD_ROOM
 from protocols.errors import ConfigError

@@ -11,13 +11,14 @@ from protocols.boosting import product, rings
 from protocols.boosting.kept_shares import KeptBlock, KeptShares
 from protocols.boosting.rings import Shares
 from protocols.kept import in_memory
+from protocols.marked import Marked
 from protocols.parts import Part
 from protocols.randomness import Seed
 from vfl.storage import shelf
 from vfl.storage.shelf import Shelf
 
 ROWS, CLASSES, PLACES = 40, 2, 3
-SAMPLED = np.flatnonzero(np.arange(ROWS) % 4 != 1)
+SAMPLED = Marked(np.arange(ROWS) % 4 != 1)
 WHOLE = rings.uniform(Seed("test", b"s" * 32), CLASSES * PLACES, ROWS, len(SAMPLED))
 
 

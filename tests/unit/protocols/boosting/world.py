@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from protocols.binning.quantile import Binned, Binner
 from protocols.boosting import gradients, open, scoring, sealed_arbiter, sealed_guest, sealed_host, twin
 from protocols.boosting.ensemble import Ensemble, HostSplits, Rounds
-from protocols.boosting.gradients import Pair, Scale
+from protocols.boosting.gradients import Pair
 from protocols.boosting.levels import own_columns
 from protocols.boosting.packing import Quantised
 from protocols.boosting.params import Params
+from protocols.boosting.scale import Scale
 from protocols.boosting.sealed_parts import GUEST, NO_SPLIT, ArbiterTrees, GuestTrees
 from protocols.boosting.split import Choice
 from protocols.boosting.tree import LEAF, Tree
@@ -106,15 +107,16 @@ def opening(opened: Opened) -> Iterator[None]:
             result = function(session, keys, scale, label, *rest)
             pair: Pair = result if party == "guest" else result[0]
             opened.scale = scale
-            opened.shares[party, label] = (pair.g, pair.h)
+            opened.shares[party, label] = (pair.g.whole(), None if pair.h is None else pair.h.whole())
             return result
 
         return wrapped
 
     def ordered(function: Callable[..., Any]) -> Callable[..., Any]:
         def wrapped(*args: Any) -> Any:
-            columns, opened.order = function(*args)
-            return columns, opened.order
+            columns, order = function(*args)
+            opened.order = order[:]
+            return columns, order
 
         return wrapped
 

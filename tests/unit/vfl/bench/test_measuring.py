@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protocols.boosting.gradients import scale_of
 from protocols.boosting.keys import PairKeys
 from protocols.boosting.params import Params
+from protocols.boosting.scale import scale_of
 from protocols.boosting.sealed import Start, layout_of
 from protocols.cipher import CipherVec, Identity, Paillier
 from protocols.glm.block import Block
