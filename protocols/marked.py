@@ -1,4 +1,4 @@
-"""Some of a party's rows, by a mark for each, where a list of them would take eight bytes for each."""
+"""Some of a party's rows, as one truth value for each row, where a list of them would take eight bytes for each."""
 
 from __future__ import annotations
 
