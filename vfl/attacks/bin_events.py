@@ -36,7 +36,7 @@ class BinEvents(Attack):
     reason = "one number for 50 labels explains 1/50 of them, an AUC of .58; .05 for the mean over seeds"
     succeeds = 0.9
     sizes = (0.5, 0.25, 0.1)
-    found = 0.25
+    found = 0.1
     size_of = "numbers of events that the host learns for each training row"
     textbook_is = "the events of all fine bins of as many columns as the host likes: one number for two rows"
 

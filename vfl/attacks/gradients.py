@@ -35,7 +35,7 @@ class HostGradients(Attack):
     reason = "nothing that arrives depends on labels; uniform numbers explain nothing on rows that were not seen"
     succeeds = 0.08
     sizes = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02)
-    found = 1.0
+    found = 0.5
     size_of = "the part of the textbook's 80 batches whose gradient is opened to the host"
     textbook_is = "gradients of batches opened to the host (Yang et al. 2019)"
 

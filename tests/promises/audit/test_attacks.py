@@ -134,6 +134,7 @@ def test_lengths_of_sealed_trees_are_what_their_receivers_are_told() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_answers_of_a_host_that_has_nothing_else_are_read_from_one_score() -> None:
     """What no rounding of the default stops: `vfl run` refuses such a host (docs/threat-model.md), and the audit finds
     it."""
@@ -148,6 +149,7 @@ def test_answers_of_a_host_that_has_nothing_else_are_read_from_one_score() -> No
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_answers_of_a_host_that_has_another_column_are_not_read() -> None:
     run, attack = record(Asked(answers(usage=1.0), vfl.LogisticRegression())), BinaryColumns()
     assert attack.unfit(run) == ""
