@@ -10,13 +10,14 @@ step begins after that time, and the next call goes on from there.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import sys
 import textwrap
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,19 +26,19 @@ import numpy as np
 import pandas as pd
 
 import vfl
+from protocols.cipher import Scheme
 from vfl.attacks.attack import SEEDS, Attack, Tried
 from vfl.attacks.audit import attacked, one_thread, recorded
 from vfl.attacks.page import figure, interval
 from vfl.attacks.registry import ATTACKS
-from vfl.attacks.scene import Run
+from vfl.attacks.scene import SHORT, Run
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE, RESULT = ROOT / "docs" / "privacy-results.md", ROOT / "benchmarks" / "results" / "privacy.json"
 ROWS = 4000  # of UCI credit
 FEW = 5  # seeds of trainings
-BREAST = "breast cancer"
-LONG = (16,)  # attacks whose planted leaks need a training each: their smallest leak is left to the slow tests
 Tables = tuple[pd.DataFrame, pd.DataFrame, str]
+Step = Callable[[Attack, Any, tuple[str, str], dict[str, Any]], None]
 
 
 def breast(folder: Path) -> Tables:
@@ -56,22 +57,29 @@ def credit(folder: Path) -> Tables:
 
 
 def answers(folder: Path) -> Tables:
-    """Generated: 800 rows, three columns of the guest and four 0/1 columns of a host."""
+    """Generated: 800 rows, three columns of the guest; of a host four 0/1 columns and one of many values."""
     rng = np.random.default_rng(0)
     causes = rng.normal(size=(800, 2))
     x = causes @ rng.normal(size=(2, 3)) + rng.normal(size=(800, 3))
     bits = (causes @ rng.normal(size=(2, 4)) + rng.normal(size=(800, 4)) > 0).astype(int)
-    y = (x.sum(axis=1) + bits.sum(axis=1) + rng.logistic(size=800) > 2).astype(int)
+    usage = causes.sum(axis=1) + rng.normal(size=800)
+    y = (x.sum(axis=1) + bits.sum(axis=1) + usage + rng.logistic(size=800) > 2).astype(int)
     guest = pd.DataFrame(x, columns=["age", "limit", "terms"]).assign(id=range(800), y=y)
-    return guest, pd.DataFrame(bits, columns=list("abcd")).assign(id=range(800)), "y"
+    return guest, pd.DataFrame(bits, columns=list("abcd")).assign(usage=usage, id=range(800)), "y"
 
 
-TABLES = {BREAST: breast, "UCI credit, 4,000 rows": credit, "generated, 0/1 columns": answers}
+TABLES = {"breast cancer": breast, "generated, 0/1 columns": answers, "UCI credit, 4,000 rows": credit}
 
 
 def parties(tables: Tables, **more: Any) -> vfl.Federation:
     guest, host, label = tables
     return vfl.Federation.local(guest, {"partner": host}, on="id", label=label, **more)
+
+
+def overlapping(tables: Tables) -> Tables:
+    """Each party lacks a tenth of its rows: an alignment has something to find."""
+    guest, host, label = tables
+    return guest.iloc[len(guest) // 10 :], host.iloc[: -(len(host) // 10)], label
 
 
 def members(tables: Tables) -> vfl.Members:
@@ -91,13 +99,14 @@ class Kind:
     asked: Mapping[str, Any] = field(default_factory=dict)
     reveal: Sequence[str] = ()
 
-    def run(self, tables: Tables) -> Run:
-        """With the job's own keys."""
+    def run(self, tables: Tables, cipher: Scheme | None = None) -> Run:
+        """Without a cipher with the job's own keys."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            averaged = isinstance(self.estimator, vfl.Averaging)
-            who = members(tables) if averaged else parties(tables, reveal=self.reveal)
-            return recorded(who, self.estimator, None, dict(self.asked))
+            if isinstance(self.estimator, vfl.Averaging):
+                return recorded(members(tables), self.estimator, None, {})
+            tables = overlapping(tables) if self.estimator is None else tables
+            return recorded(parties(tables, reveal=self.reveal, cipher=cipher), self.estimator, None, dict(self.asked))
 
 
 KINDS = {
@@ -105,47 +114,49 @@ KINDS = {
     "alignment of the size alone": Kind(seeds=SEEDS, asked={"cardinality_only": True}),
     "averaging of four members": Kind(vfl.Averaging(rounds=10), seeds=SEEDS),
     "logistic regression": Kind(vfl.LogisticRegression()),
-    "open trees": Kind(vfl.BoostedTrees(n_estimators=10, membership="open")),
-    "scorecard": Kind(vfl.Scorecard(), reveal=("guest",)),
-    "sealed trees": Kind(vfl.BoostedTrees(n_estimators=10)),
-    "network": Kind(vfl.MLPClassifier(max_iter=20)),
+    "open trees": Kind(vfl.BoostedTrees(n_estimators=10, membership="open"), seeds=3),
+    "scorecard": Kind(vfl.Scorecard(), seeds=3, reveal=("guest",)),
+    "sealed trees": Kind(vfl.BoostedTrees(n_estimators=10), seeds=3),
+    "network": Kind(vfl.MLPClassifier(max_iter=20), seeds=3),
 }
-PAIRS = [(table, kind) for kind in KINDS for table in TABLES]  # the order of measurement
 
 
 def measure(folder: Path, done: dict[str, Any], until: float) -> None:
-    """Every step that is not in `done` yet, in order; until: when no further one begins, on the monotonic clock."""
-    for name, kind in PAIRS:
-        scene: Run | None = None
-        for attack in ATTACKS:
-            number, lines = str(attack.number), done["results"].setdefault(name, {}).setdefault(kind, {})
-            steps = [attacked_by] if number not in lines else []
-            wanted = name == BREAST and number not in done["smallest"] and attack.number not in LONG
-            steps += [smallest_of] if wanted else []
-            for step in steps:
-                if "untried" in lines.get(number, {}):
-                    break
+    """Every step that is not in `done` yet: all results, then the smallest leaks.  until: when no further one begins,
+    on the monotonic clock."""
+    for step, cipher in ((result, None), (smallest, SHORT)):
+        for name, kind in itertools.product(TABLES, KINDS):
+            scene: Run | None = None
+            lines = done["results"].setdefault(name, {}).setdefault(kind, {})
+            for attack in waiting(step, lines, done["smallest"]):
                 if time.monotonic() > until:
                     return
-                started, scene = time.monotonic(), scene or KINDS[kind].run(TABLES[name](folder))
-                step(attack, scene, kind, lines, done["smallest"])
-                keep(done)
-                print(f"{name}, {kind}, {number}: {time.monotonic() - started:.0f} s", file=sys.stderr)
+                started, scene = time.monotonic(), scene or KINDS[kind].run(TABLES[name](folder), cipher)
+                step(attack, scene, (name, kind), done)
+                RESULT.write_text(json.dumps(done, indent=1) + "\n")
+                told = f"{step.__name__} of {attack.number}, {kind}, {name}: {time.monotonic() - started:.0f} s"
+                print(told, file=sys.stderr, flush=True)
 
 
-def attacked_by(attack: Attack, scene: Run, kind: str, lines: dict[str, Any], smallest: dict[str, Any]) -> None:
-    """The attack's results on a run, or why it says nothing about it."""
+def waiting(step: Step, lines: Mapping[str, Any], found: Mapping[str, Any]) -> list[Attack]:
+    """The attacks of which this step is missing."""
+    if step is result:
+        return [attack for attack in ATTACKS if str(attack.number) not in lines]
+    tried = [attack for attack in ATTACKS if "untried" not in lines[str(attack.number)]]
+    return [attack for attack in tried if str(attack.number) not in found]
+
+
+def result(attack: Attack, scene: Any, of: tuple[str, str], done: dict[str, Any]) -> None:
+    """What it finds on a run of this table and kind, or why it says nothing about it."""
+    name, kind = of
     tried, untried = attacked(scene, KINDS[kind].seeds, [attack])
-    lines[str(attack.number)] = line(tried[0]) if tried else {"untried": next(iter(untried.values()))}
+    found = line(tried[0]) if tried else {"untried": next(iter(untried.values()))}
+    done["results"][name][kind][str(attack.number)] = found
 
 
-def smallest_of(attack: Attack, scene: Any, kind: str, lines: dict[str, Any], smallest: dict[str, Any]) -> None:
-    """The smallest leak that it finds, on the first kind of run that it fits."""
-    smallest[str(attack.number)] = {"kind": kind, "size": attack.smallest(scene, SEEDS)}
-
-
-def keep(done: dict[str, Any]) -> None:
-    RESULT.write_text(json.dumps(done, indent=1) + "\n")
+def smallest(attack: Attack, scene: Any, of: tuple[str, str], done: dict[str, Any]) -> None:
+    """The smallest leak that it finds, on the first run that it fits."""
+    done["smallest"][str(attack.number)] = {"table": of[0], "kind": of[1], "size": attack.smallest(scene, SEEDS)}
 
 
 def line(tried: Tried) -> dict[str, Any]:
@@ -163,40 +174,37 @@ INTRODUCTION = """# What the audit finds on public tables
 Written by `VFL_TEST_DATA=FOLDER python -m benchmarks.privacy`; do not edit it. `vfl.audit(federation, estimator)` makes
 the same attacks on any tables that are in one place ([ADR 31](adr/0031-audit.md)). Each run has the default settings
 and keys of 3,072 bits, but there are 10 trees, 20 epochs of a network, and 10 rounds of an averaging. Repetitions use
-at most 400 rows and short keys. A bound is an absolute number that was fixed before the run; the control is the same
-attack on a twin in which a leak is planted; the textbook column is the same attack on the published protocol. In
-brackets are 95% intervals of the mean over the seeds that the section names.
+at most 400 rows and short keys, and so does the search for the smallest leak. A bound is an absolute number that was
+fixed before the run; the control is the same attack on a twin in which a leak is planted; the textbook column is the
+same attack on the published protocol. In brackets are 95% intervals of the mean over the seeds that the section names.
+In alignments each party lacks a tenth of its rows. The host of the generated table has four 0/1 columns and one of many
+values. Without the latter, attack 11 reads the others, and so `vfl run` refuses such a host unless the job allows
+`few-columns` ([threat model](threat-model.md)).
 """
 
 
 def introduction(found: dict[str, Any]) -> Iterator[str]:
     yield INTRODUCTION
-    missing = dict[str, str]()
-    for kind in KINDS:
-        lines = [found["results"].get(table, {}).get(kind, {}) for table in TABLES]
-        numbers = [str(attack.number) for attack in ATTACKS if any(str(attack.number) not in one for one in lines)]
-        if numbers:
-            missing[kind] = ", ".join(numbers) if len(numbers) < len(ATTACKS) else "all"
-    if missing:
-        which = "; ".join(f"{kind}: {numbers}" for kind, numbers in missing.items())
-        yield textwrap.fill(f"Attacks that are not measured yet on every table: {which}.", 120)
-        yield ""
+    for table in TABLES:
+        lines = {kind: found["results"].get(table, {}).get(kind, {}) for kind in KINDS}
+        if missing := [kind for kind, known in lines.items() if len(known) < len(ATTACKS)]:
+            yield textwrap.fill(f"Not measured yet, or not every attack, on {table}: {', '.join(missing)}.", 120)
+            yield ""
 
 
 def sizes(smallest: dict[str, Any]) -> Iterator[str]:
     """What each attack is, and the smallest leak that it finds."""
     yield "## The attacks"
     yield ""
-    yield f"| attack | who | result and bound | setting | smallest leak at each of {SEEDS} seeds (breast cancer) |"
+    yield f"| attack | who | result and bound | setting | smallest leak at each of {SEEDS} seeds (and where) |"
     yield "|---|---|---|---|---|"
     for attack in ATTACKS:
         found = smallest.get(str(attack.number))
         if found is None:
             what = "not measured"
-        elif found["size"] is None:
-            what = f"none at every seed ({found['kind']}): {attack.size_of}"
         else:
-            what = f"{figure(found['size'])} ({found['kind']}): {attack.size_of}"
+            size = "none at every seed" if found["size"] is None else figure(found["size"])
+            what = f"{size} ({found['table']}, {found['kind']}): {attack.size_of}"
         told = f"{attack.measure}; at most {figure(attack.bound)}, since {attack.reason}"
         yield f"| {attack.number} {attack.name} | {attack.who} | {told} | {attack.setting} | {what} |"
     yield ""
@@ -204,7 +212,7 @@ def sizes(smallest: dict[str, Any]) -> Iterator[str]:
 
 def results(tables: dict[str, Any]) -> Iterator[str]:
     """A table for each table and kind of run."""
-    for name, kinds in tables.items():
+    for name, kinds in ((name, tables[name]) for name in TABLES if name in tables):
         yield f"## {name[0].upper()}{name[1:]}"
         yield ""
         for kind in (kind for kind in KINDS if kind in kinds):
@@ -225,9 +233,6 @@ def section(kind: str, lines: dict[str, Any]) -> Iterator[str]:
             yield row(by_number[number], one)
     yield ""
     above = [number for number, one in lines.items() if one.get("holds") is False and not blind(by_number[number], one)]
-    if "11" in above:
-        yield "`vfl run` refuses such a host unless the job allows `few-columns`; one process does not."
-        yield ""
     if kind == "open trees" and above:
         yield 'What `membership = "open"` opens needs the permissions that the settings name. Sealed is the default.'
         yield ""
