@@ -1,7 +1,7 @@
 """How long an online score takes, from the request of the bank's system to the answer: three nodes on this machine,
 each with its own process of the model, over mutual TLS.
 
-    python -m benchmarks.online [--bits 16 20] [--samples N] [--reveal] [--connections C]
+    python -m benchmarks.online [--bits 16 20] [--samples N] [--reveal | --trees 100 --depth 5] [--connections C]
 
 A model is trained on 2,000 customers; then the host publishes 2^bits of them, real ones and made-up ones.  One system
 asks one query after the other over one connection, half of them about customers that the host knows; then C
@@ -24,6 +24,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,12 @@ from vfl.data.normalise import normaliser
 from vfl.demo.datasets import Demo, credit_sim
 from vfl.demo.run import ARBITER, Options, free_ports, lay_out, run_parties
 from vfl.job import starter_job
+from vfl.job.starter import starter_permits
 from vfl.node.online.publications import Publications
 from vfl.screen.console import Console
 from vfl.storage.files import write_private
 
-ROWS, KEY_BITS, PASSES, HOST = 2000, 2048, 10, "telecom"
+ROWS, KEY_BITS, PASSES, HOST, TREES = 2000, 2048, 10, "telecom", "boosted-trees"
 SECTION = """
 [node]
 [node.online]
@@ -60,31 +62,62 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=1000)
     parser.add_argument("--connections", type=int, default=50)
     parser.add_argument("--reveal", action="store_true", help="all weights are known to their owners")
+    parser.add_argument("--trees", type=int, help="sealed trees in the place of a regression, and how many")
+    parser.add_argument("--depth", type=int, default=5, help="of sealed trees")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        bank = Bank(Path(folder), reveal=options.reveal)
+        bank = Bank(Path(folder), Model(options.reveal, options.trees, options.depth))
         for bits in options.bits:
             with bank.published(bits) as seconds:
                 bank.measured(bits, seconds, options.samples, options.connections)
 
 
+@dataclass(frozen=True)
+class Model:
+    """What is published.  reveal: whether all know their weights; trees: none for a regression."""
+
+    reveal: bool
+    trees: int | None
+    depth: int
+
+    @property
+    def job(self) -> dict[str, Any]:
+        """What the job says of it."""
+        if self.trees is None:
+            return {"max_iter": PASSES, "reveal": ("guest", "hosts") if self.reveal else ()}
+        return {"kind": TREES, "n_estimators": self.trees, "max_depth": self.depth}
+
+    @property
+    def permits(self) -> tuple[str, ...]:
+        """What a party's file allows besides what a regression needs."""
+        if self.trees is None:
+            return ("guest-weights-to-guest", "host-weights-to-host") if self.reveal else ()
+        return tuple(sorted({*starter_permits(TREES)} - {*starter_permits("logistic-regression")}))
+
+    def __str__(self) -> str:
+        if self.trees is not None:
+            return f"{self.trees} sealed trees of depth {self.depth}"
+        return f"weights {'known to their owners' if self.reveal else 'shared'}"
+
+
 class Bank:
     """Three parties with a trained model."""
 
-    def __init__(self, folder: Path, *, reveal: bool) -> None:
-        self.folder, self.reveal, self.demo = folder, reveal, credit_sim(ROWS)
+    def __init__(self, folder: Path, model: Model) -> None:
+        self.folder, self.model, self.demo = folder, model, credit_sim(ROWS)
         self.names = (self.demo.guest_name, HOST, ARBITER)
         lay_out(self.demo, HOST, Options("credit-sim", None, None, ROWS, KEY_BITS, PASSES, folder), folder)
         self.job = folder / "job.toml"
-        self.job.write_text(job_text(self.demo, reveal=reveal))
+        self.job.write_text(job_text(self.demo, model))
         (self.port,), self.token = free_ports(1), run_seed().hex()
         for name in self.names:
             file = folder / name / "party.toml"
             text = file.read_text()
             for old in ("queries_per_partner_per_day = 10000", "queries_per_id_per_month = 10"):
                 text = text.replace(old, old.partition(" = ")[0] + " = 1000000")
-            weights = '  "guest-weights-to-guest",\n  "host-weights-to-host",\n'
-            text = text.replace("allow = [\n", f"allow = [\n{weights}", 1) if reveal else text
+            permits = "".join(f'  "{permit}",\n' for permit in model.permits)
+            text = text.replace("allow = [\n", f"allow = [\n{permits}", 1)
+            text = text.replace("rows_per_label_number = 50", "rows_per_label_number = 1")
             section = SECTION.format(port=self.port) if name == self.demo.guest_name else "\n[node]\n"
             write_private(file, (text + section).encode())
         write_private(folder / self.demo.guest_name / "token", self.token.encode())
@@ -144,8 +177,7 @@ class Bank:
             thread.join()
         rate = samples / (time.perf_counter() - began)
         at_once = [one for each, _ in outcomes for one in each]
-        weights = "known to their owners" if self.reveal else "shared"
-        print(f"2^{bits} customers, weights {weights}: published in {seconds:.0f} s", flush=True)
+        print(f"2^{bits} customers, {self.model}: published in {seconds:.0f} s", flush=True)
         print(f"  one by one: {told(times)}; {answers} of {samples} answered by the partners")
         right = sum(n for _, n in outcomes)
         print(f"  {connections} connections: {told(at_once)}; {rate:.0f} per second; {right} of {samples} answered")
@@ -202,7 +234,7 @@ def pair(guest: pd.DataFrame, host: pd.DataFrame, key: str, rule: str) -> list[i
     return [row for row, value in enumerate(ids[0]) if value in there]
 
 
-def job_text(demo: Demo, *, reveal: bool) -> str:
+def job_text(demo: Demo, model: Model) -> str:
     return starter_job(
         name="online",
         guest=demo.guest_name,
@@ -211,9 +243,8 @@ def job_text(demo: Demo, *, reveal: bool) -> str:
         keys=[demo.key],
         normalise={demo.key: demo.normalise},
         min_intersection=100,
-        max_iter=PASSES,
         key_bits=KEY_BITS,
-        reveal=("guest", "hosts") if reveal else (),
+        **model.job,
     )
 
 

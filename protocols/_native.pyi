@@ -244,5 +244,17 @@ class DpfTables:
     def look_up(self, keys: DpfKeys, x: NDArray[np.int64]) -> list[PlainVec]:
         """As `keys.look_up(x, tables)`; one row over 2^16 entries takes a sixth of its time."""
 
+class DpfRecords:
+    """2^bits records of whole 64-bit words, for look-ups of many keys by exclusive or.  No repr of its contents, no pickling."""
+
+    def __init__(self, words: NDArray[np.uint64], bits: int) -> None:
+        """words (2^bits * words of a record,): record after record."""
+    def __len__(self) -> int: ...
+    def look_up(self, keys: DpfKeys) -> NDArray[np.uint64]:
+        """(rows * words,) for every key this party's share of the record at its point: the exclusive or of both parties' shares is the record.
+
+        Reads all records, in a time that does not depend on the keys.
+        """
+
 def random_scalar(seed: bytes) -> bytes:
     """A uniform non-zero scalar from a 32-byte seed (64 bytes of ChaCha20 reduced)."""

@@ -15,7 +15,7 @@ from protocols.glm.plan import FEATURE
 from protocols.glm.scoring import UNIT
 from protocols.glm.shares import NAME, Moved, WeightShares
 from protocols.local import run_local
-from protocols.online import epoch, query
+from protocols.online import asking, epoch, publishing, query
 from protocols.online.epoch import GuestEpoch, Listed
 from protocols.online.lists import Form
 from protocols.session import Roles, Session
@@ -48,7 +48,7 @@ class OnlineWorld:
     models: int = 1
     shared: str = ""
     seed: int = 0
-    meter: epoch.Meter = everything
+    meter: publishing.Meter = everything
     settle: Callable[[], None] = lambda: None
     x: dict[str, Numbers] = field(init=False)
 
@@ -102,14 +102,14 @@ class OnlineWorld:
             )
             found = asks(session, begun)
             for channel in (*session.hosts, session.arbiter):
-                channel.send(query.OnlineEnd(True))
+                channel.send(asking.OnlineEnd(True))
             return found
 
         def host(session: Session) -> Any:
             me = session.me
             if not self.own[me].whole:
                 key_offer.accept(session)
-            start: epoch.EpochStart | None = session.guest.recv(epoch.EpochStart)
+            start: publishing.EpochStart | None = session.guest.recv(publishing.EpochStart)
             while start is not None:
                 listed = Listed(MODEL, self.ids[me], self.x[me], self.own[me], self.error[me], self.form)
                 begun = epoch.host(session, start, listed, keep=lambda m: self.own.update(alone(m)))
@@ -119,7 +119,7 @@ class OnlineWorld:
             if self.held:
                 key.append(session.scheme.generate("arbiter", session.seed("key")))
                 key_offer.offer(session, key[0], list(self.held))
-            start: epoch.EpochStart | None = session.guest.recv(epoch.EpochStart)
+            start: publishing.EpochStart | None = session.guest.recv(publishing.EpochStart)
             while start is not None:
                 own = key[0] if key else None
                 model = MODEL if self.held else None

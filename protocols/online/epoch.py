@@ -50,12 +50,11 @@ from protocols._native import DpfTables
 from protocols.channel import Channel, broadcast
 from protocols.cipher import CipherVec, DecryptionKey
 from protocols.codec import Int64s, check_lengths
-from protocols.errors import ModelError, RemoteProtocolError
+from protocols.errors import RemoteProtocolError
 from protocols.glm import pair_masks, scoring, shares
 from protocols.glm.shares import Moved, WeightShares, Words
-from protocols.message import BLINDED, PUBLIC, Message
+from protocols.message import BLINDED, Message
 from protocols.online.lists import (
-    MOST_BITS,
     Form,
     bits_of,
     check_length,
@@ -63,59 +62,25 @@ from protocols.online.lists import (
     pad,
     placed,
     row_masks,
-    tags_from,
+)
+from protocols.online.publishing import (
+    NAME,
+    EpochStart,
+    ListStart,
+    PadSeed,
+    Served,
+    check_start,
+    opened,
+    ready,
+    receive_list_start,
+    receive_pad_seed,
+    receive_tags,
+    send_tags,
 )
 from protocols.parts import parts
 from protocols.row_blocks import pace, taken
 from protocols.session import Session
-from protocols.tags import TAG_BYTES, Tags
-
-PIECE = 1 << 16  # tags of a message
-NAME = 16  # bytes of an epoch's name
-
-
-class EpochStart(
-    Message,
-    disclosure=PUBLIC,
-    learns="the random names of the model and of the epoch, and how many numbers a score has",
-    most_bytes=128,
-):
-    model_id: bytes  # (16,)
-    epoch: bytes  # (16,)
-    models: int
-    cut: int
-
-
-class ListStart(
-    Message,
-    disclosure=BLINDED,
-    learns="how long the sender's list is, rounded up to a power of two, and a seed that only the two servers know",
-    most_bytes=64,
-):
-    bits: int
-    seed: bytes  # (32,) of what hides the answers
-
-
-class PublishedTags(
-    Message,
-    disclosure=BLINDED,
-    learns=(
-        "how long the sender's list is, rounded up to a power of two; of tags of ids under a secret of the sender's, "
-        "nothing before it asks"
-    ),
-    most_bytes=TAG_BYTES * PIECE + 16,
-):
-    tags: bytes  # a piece of (2^bits, 16), sorted
-    more: int
-
-
-class PadSeed(
-    Message,
-    disclosure=BLINDED,
-    learns="nothing: the seed of numbers that hide a list, which the receiver does not hold",
-    most_bytes=64,
-):
-    seed: bytes  # (32,)
+from protocols.tags import Tags
 
 
 class PaddedList(
@@ -125,19 +90,6 @@ class PaddedList(
     in_blocks=True,
 ):
     numbers: Int64s  # (rows * models,) modulo 2^w
-
-
-class EpochReady(
-    Message,
-    disclosure=PUBLIC,
-    learns="that the sender has its lists, and how many queries it still answers today",
-    most_bytes=16,
-):
-    left: int
-
-
-class EpochOpen(Message, disclosure=PUBLIC, learns="that all parties have their lists", most_bytes=16):
-    done: bool
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -153,18 +105,12 @@ class Listed:
     form: Form
 
 
-@dataclass(eq=False, repr=False)
-class ServerEpoch:
-    """What a server of look-ups holds of one host: its list of 2^bits places, modulo 2^w, and the seed of what hides
-    answers; scalar: at the host itself.  number: of the last query that was answered."""
+@dataclass(eq=False, repr=False, kw_only=True)
+class ServerEpoch(Served):
+    """With the numbers of the list, modulo 2^w."""
 
-    name: bytes
     form: Form
-    bits: int
     tables: DpfTables
-    seed: bytes
-    scalar: bytes = b""
-    number: int = 0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -200,8 +146,8 @@ def guest(
     pair_masks.relay(session)  # 2
     tags, pads = list[Tags](), list[Words]()
     for channel in session.hosts:
-        tags.append(_tags(channel))  # 3
-        pads.append(pad(_pad_seed(channel), len(tags[-1]), form))
+        tags.append(receive_tags(channel))  # 3
+        pads.append(pad(receive_pad_seed(channel), len(tags[-1]), form))
     theirs, moved, words = None, None, own.latest
     if not own.whole:  # 4
         moved = shares.move(session, own)
@@ -210,11 +156,9 @@ def guest(
         check_lengths(session.roles.arbiter, words.size, theirs, what="weights")
     for at, host in enumerate(session.roles.hosts):
         if host in shared:  # 5
-            pads[at] = form.cut_off(pads[at] + pad(_pad_seed(session.arbiter), len(tags[at]), form))
+            pads[at] = form.cut_off(pads[at] + pad(receive_pad_seed(session.arbiter), len(tags[at]), form))
     keep({session.me: moved} if moved is not None else {})
-    left = min(channel.recv(EpochReady).left for channel in (*session.hosts, session.arbiter))  # 6
-    broadcast([*session.hosts, session.arbiter], EpochOpen(True))
-    return GuestEpoch(name, form, tuple(tags), tuple(pads), words, theirs, left)
+    return GuestEpoch(name, form, tuple(tags), tuple(pads), words, theirs, opened(session))  # 6
 
 
 def host(
@@ -229,7 +173,7 @@ def host(
 
     Raises ModelError for another model, DataError for a list that is too long, ProtocolError.
     """
-    _check(session, start, own.model_id, own.form)
+    check_start(session, start, own.model_id, own.form.models, own.form.cut)
     form, bits = own.form, bits_of(len(own.ids))
     check_length(len(own.ids), session.me)
     masks = pair_masks.agree(session, "online")  # 2
@@ -238,7 +182,7 @@ def host(
     tags, rows = placed(own.ids, scalar, secret.child("places"))  # 3
     pads, seed = secret.child("pad").secret, secret.child("answers").secret
     session.arbiter.send(ListStart(bits, seed))
-    _send_tags(session.guest, tags)
+    send_tags(session.guest, tags)
     session.guest.send(PadSeed(pads))
     error = None if own.error is None else own.error[rows]
     words, moved = scoring.part(session, scoring.Own(own.model_id, own.x[rows], own.shares, True, error))  # 4
@@ -250,9 +194,8 @@ def host(
     if not own.shares.whole:
         words = form.cut_off(words + _receive_list(session.arbiter, bits, form))
     keep({session.me: moved} if moved is not None else {})
-    session.guest.send(EpochReady(left))  # 6
-    session.guest.recv(EpochOpen)
-    return ServerEpoch(start.epoch, form, bits, laid_out(words), seed, scalar)
+    ready(session, left)  # 6
+    return ServerEpoch(name=start.epoch, bits=bits, seed=seed, scalar=scalar, form=form, tables=laid_out(words))
 
 
 def arbiter(
@@ -273,23 +216,19 @@ def arbiter(
             f"{session.roles.guest} starts an epoch of an impossible form", party=session.roles.guest
         )
     if model_id is not None:
-        _check(session, start, model_id, form)
+        check_start(session, start, model_id, form.models, form.cut)
     starts, moved = list[ListStart](), dict[str, Moved]()
     for channel in session.hosts:
-        begun = channel.recv(ListStart)  # 3
-        if not 1 <= begun.bits <= MOST_BITS or len(begun.seed) != 32:
-            raise RemoteProtocolError(f"{channel.peer} publishes a list of impossible length", party=channel.peer)
-        starts.append(begun)
+        starts.append(receive_list_start(channel))  # 3
     if (own := held.get(session.roles.guest)) is not None:
         assert key is not None
         moved[session.roles.guest] = scoring.serve(session, key, session.roles.guest, own, 1)  # 4
     lists = list[ServerEpoch]()
     for channel, one in zip(session.hosts, starts, strict=True):
         words = _serve_host(session, channel, start, one.bits, key, held.get(channel.peer), moved)
-        lists.append(ServerEpoch(start.epoch, form, one.bits, laid_out(words), one.seed))
+        lists.append(ServerEpoch(name=start.epoch, bits=one.bits, seed=one.seed, form=form, tables=laid_out(words)))
     keep(moved)
-    session.guest.send(EpochReady(1 << 30))  # 6
-    session.guest.recv(EpochOpen)
+    ready(session)  # 6
     return lists
 
 
@@ -308,55 +247,13 @@ def _serve_host(
         return _receive_list(channel, bits, form)
     assert key is not None
     moved[channel.peer] = scoring.serve(session, key, channel.peer, held, 1 << bits)  # 4
-    opened = scoring.opened(channel, key, moved[channel.peer].words.shape, 1 << bits)
+    own = scoring.opened(channel, key, moved[channel.peer].words.shape, 1 << bits)
     theirs = _receive_list(channel, bits, form)  # 5
     secret = session.seed("epoch pad", start.epoch + channel.peer.encode()).secret
-    words = form.cut_off(form.into(opened) + pad(secret, 1 << bits, form))
+    words = form.cut_off(form.into(own) + pad(secret, 1 << bits, form))
     _send_list(channel, words)
     session.guest.send(PadSeed(secret))
     return form.cut_off(words + theirs)
-
-
-def _check(session: Session, start: EpochStart, model_id: bytes, form: Form) -> None:
-    if start.model_id != model_id:
-        raise ModelError(
-            f"{session.roles.guest} publishes another model than this party's part belongs to",
-            remedy="Give every party the model folder of the same run",
-            party=session.me,
-        )
-    if (start.models, start.cut) != (form.models, form.cut) or len(start.epoch) != NAME:
-        raise RemoteProtocolError(
-            f"{session.roles.guest} starts an epoch of an impossible form", party=session.roles.guest
-        )
-
-
-def _send_tags(channel: Channel, tags: bytes) -> None:
-    pieces = [tags[at : at + TAG_BYTES * PIECE] for at in range(0, len(tags), TAG_BYTES * PIECE)]
-    for number, piece in enumerate(pieces):
-        channel.send(PublishedTags(piece, len(pieces) - 1 - number))
-
-
-def _tags(channel: Channel) -> Tags:
-    """A host's list of tags.  Raises RemoteProtocolError."""
-    data, left = bytearray(), None
-    most = (1 << MOST_BITS) // PIECE - 1
-    while left != 0:
-        piece = channel.recv(PublishedTags)
-        if not 0 <= piece.more <= most or left not in (None, piece.more + 1) or not piece.tags:
-            raise RemoteProtocolError(f"{channel.peer} lost count of the messages of a list", party=channel.peer)
-        data += piece.tags
-        left = piece.more
-    bits = bits_of(len(data) // TAG_BYTES)
-    tags = tags_from(bytes(data), bits) if bits <= MOST_BITS else None
-    if tags is None:
-        raise RemoteProtocolError(f"{channel.peer} published no sorted list of tags", party=channel.peer)
-    return tags
-
-
-def _pad_seed(channel: Channel) -> bytes:
-    seed = channel.recv(PadSeed).seed
-    check_lengths(channel.peer, 32, seed, what="bytes of a seed")
-    return seed
 
 
 def _send_list(channel: Channel, words: Words) -> None:
@@ -374,6 +271,3 @@ def _receive_list(channel: Channel, bits: int, form: Form) -> Words:
         found.append(form.cut_off(numbers.view(np.uint64)))
         taken(channel, block)
     return np.concatenate(found).reshape(1 << bits, form.models)
-
-
-Meter = Callable[[int], int]  # charges a number of queries; how many more are left, negative where these are refused

@@ -26,58 +26,23 @@ to each host, one key per host and one ciphertext to the arbiter.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocols._native import DpfKeys
-from protocols.channel import Channel, broadcast
 from protocols.cipher import CipherVec, DecryptionKey
 from protocols.codec import Int64s, check_lengths
-from protocols.errors import RemoteProtocolError
 from protocols.glm import scoring
 from protocols.glm.scoring import Slots
 from protocols.glm.shares import WeightShares, Words
-from protocols.message import BLINDED, PUBLIC, REVEALED, Message
-from protocols.online.epoch import EpochStart, GuestEpoch, Meter, ServerEpoch
-from protocols.online.lists import answer_mask, inverse, looked_up, place_of, points_of
-from protocols.randomness import Seed
-from protocols.ristretto import POINT_BYTES, PointVec
+from protocols.message import BLINDED, REVEALED, Message
+from protocols.online import asking
+from protocols.online.asking import MOST_AT_ONCE, Asked
+from protocols.online.epoch import GuestEpoch, ServerEpoch
+from protocols.online.lists import Form, answer_mask, looked_up
+from protocols.online.publishing import EpochStart, Meter
 from protocols.session import Session
-
-MOST_AT_ONCE = 32  # queries that travel together
-KEY_BYTES = 26 + MOST_AT_ONCE * (16 * 22 + 3)
-
-
-class BlindedAsk(
-    Message,
-    disclosure=BLINDED,
-    learns="that the sender asks about this number of ids, which it cannot tell from others",
-    most_bytes=POINT_BYTES * MOST_AT_ONCE + 16,
-):
-    points: PointVec  # (n,)  H(id)^r, r new for each
-
-
-class RaisedAsk(
-    Message,
-    disclosure=REVEALED,
-    permit="intersection-to-parties",
-    learns="for each id asked whether the sender knows it, and where it stands in its list; what is left of a budget",
-    most_bytes=POINT_BYTES * MOST_AT_ONCE + 32,
-):
-    points: PointVec  # (n,)  the receiver's to the power b; none where the budget refuses
-    left: int
-
-
-class QueryKeys(
-    Message,
-    disclosure=BLINDED,
-    learns="nothing: keys of point functions, without those of the other server",
-    most_bytes=KEY_BYTES + 32,
-):
-    number: bytes  # (8,) of the query, big-endian: its size tells nothing
-    keys: DpfKeys  # (n,)
 
 
 class OwnProducts(
@@ -102,42 +67,25 @@ class Answer(
     numbers: Int64s  # (n * models,) modulo 2^w
 
 
-class OnlineEnd(Message, disclosure=PUBLIC, learns="that nothing more is asked", most_bytes=16):
-    done: bool
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Asked:
-    """What came of queries: predictors (n, models), which only count where `known`; left: of the smallest budget of a
-    host, negative where it refused all of them and nothing was looked up."""
-
-    predictors: NDArray[np.float64]
-    known: NDArray[np.bool_]
-    left: int
-
-
 def ask(session: Session, epoch: GuestEpoch, ids: Sequence[bytes | None], x: NDArray[np.int64]) -> Asked:
     """The guest's side; ids: canonical, None for one that cannot be read; x (n, width): its own columns as integers.
 
     The steps, their sizes and their order do not depend on the ids.
     """
     n, models, form = len(ids), epoch.form.models, epoch.form
-    secret = session.seed("online ask", b"".join(len(i or b"").to_bytes(4, "big") + (i or b"") for i in ids))
-    scalars = _blinded(session, secret.child, ids)  # 1
+    secret = asking.drawn(session, ids)
+    scalars = asking.blinded(session, secret.child, ids)  # 1
     own, packed = _own(session, epoch, x)  # while the hosts work
-    tags, left = _raised(session, scalars)
+    tags, left = asking.raised(session, scalars)
     if left < 0:
         return Asked(np.zeros((n, models)), np.zeros(n, np.bool_), left)
-    places, known = _places(epoch, tags, secret.child("places").words(n * len(tags)))
+    places, known = asking.places_of(epoch.tags, tags, secret.child("places").words(n * len(tags)))
     epoch.asked[0] += 1
-    number, total = epoch.asked[0].to_bytes(8, "big"), np.zeros((n, models), np.uint64)
-    for host, channel in enumerate(session.hosts):
+    total = np.zeros((n, models), np.uint64)
+    for host, place in enumerate(places):
         size = len(epoch.tags[host])
-        bits = size.bit_length() - 1
-        ours, other = DpfKeys.deal(secret.child(f"keys {host}").secret, -places[host] % size, bits)
-        session.arbiter.send(QueryKeys(number, other))  # 2, first to whom it is the longest work
-        channel.send(QueryKeys(number, ours))
-        total -= epoch.pads[host][places[host]]
+        asking.send_keys(session, secret, epoch.asked[0], host, -place % size, size.bit_length() - 1)  # 2
+        total -= epoch.pads[host][place]
     if packed is not None:
         session.arbiter.send(OwnProducts(packed))
     for channel in (*session.hosts, session.arbiter):
@@ -158,89 +106,16 @@ def _own(session: Session, epoch: GuestEpoch, x: NDArray[np.int64]) -> tuple[Wor
     return own - masks, packed
 
 
-def _blinded(session: Session, child: Callable[[str], Seed], ids: Sequence[bytes | None]) -> list[bytes]:
-    """Step 1, asked: the scalar of each id."""
-    seeds = [child(f"blind {row}") for row in range(len(ids))]
-    scalars = [seed.scalar() for seed in seeds]
-    own = [
-        points_of([seed.child("nobody").secret if one is None else one], scalar).to_bytes()
-        for seed, scalar, one in zip(seeds, scalars, ids, strict=True)
-    ]
-    broadcast(session.hosts, BlindedAsk(PointVec.of_own(b"".join(own))))
-    return scalars
-
-
-def _raised(session: Session, scalars: Sequence[bytes]) -> tuple[list[list[bytes]], int]:
-    """Step 1, answered: by host the tag of each id, and what is left of the smallest budget."""
-    inverses = [inverse(scalar) for scalar in scalars]
-    found, left = list[list[bytes]](), 1 << 62
-    for channel in session.hosts:
-        raised = channel.recv(RaisedAsk)
-        left = min(left, raised.left)
-        if raised.left < 0:
-            continue
-        check_lengths(channel.peer, len(scalars), raised.points)
-        data = raised.points.to_bytes()
-        points = (PointVec.receive(data[i : i + POINT_BYTES], channel.peer) for i in range(0, len(data), POINT_BYTES))
-        found.append([(p * i).tag_bytes() for p, i in zip(points, inverses, strict=True)])
-    return found, left
-
-
-def _places(
-    epoch: GuestEpoch, tags: Sequence[Sequence[bytes]], random: NDArray[np.uint64]
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """(hosts, n) the place of each id in each host's list, a random one where any host does not know it; and (n,)
-    whether all know it."""
-    hosts, n = len(tags), len(tags[0])
-    places = np.empty((hosts, n), np.int64)
-    known = np.ones(n, np.bool_)
-    for host in range(hosts):
-        for row in range(n):
-            place = place_of(epoch.tags[host], tags[host][row])
-            known[row] &= place is not None
-            places[host, row] = place or 0
-    drawn = random.reshape(hosts, n)
-    for host in range(hosts):
-        lost = (drawn[host] % np.uint64(len(epoch.tags[host]))).astype(np.int64)
-        places[host] = np.where(known, places[host], lost)
-    return places, known
-
-
 def serve_host(
     session: Session, epoch: ServerEpoch, meter: Meter, settle: Callable[[], None] = lambda: None
 ) -> EpochStart | None:
-    """A host's side, until the guest starts another epoch, which is returned, or ends.  Learns: how often, and when.
+    """As `asking.serve_host`."""
 
-    meter: charges queries before anything is said of them; settle: returns when nothing can undo what was charged, and
-    is called before an answer.  Raises ProtocolError for a number that is not the next one.
-    """
-    guest, asked = session.guest, 0  # ids that are raised and not looked up
-    while True:
-        message = guest.recv_of((BlindedAsk, QueryKeys, EpochStart, OnlineEnd))
-        if isinstance(message, BlindedAsk):  # the earlier ones were given up, where another host refused them
-            asked = _raise(guest, epoch, message.points, meter)  # 1
-        elif isinstance(message, QueryKeys):
-            _check_count(guest, asked)
-            keys = _keys(guest, message, epoch, 0)  # 2
-            check_lengths(guest.peer, asked, keys, what="keys")
-            found = looked_up(keys, epoch.tables, epoch.form)
-            settle()
-            _answer(guest, epoch, found + answer_mask(epoch.seed, epoch.number, asked, epoch.form))  # 3
-            asked = 0
-        else:
-            return message if isinstance(message, EpochStart) else None
+    def answer(keys: DpfKeys) -> Answer:
+        found = looked_up(keys, epoch.tables, epoch.form)
+        return _answer(epoch.form, found + answer_mask(epoch.seed, epoch.number, len(keys), epoch.form))
 
-
-def _raise(guest: Channel, epoch: ServerEpoch, points: PointVec, meter: Meter) -> int:
-    """Step 1 at a host: how many ids may be looked up now, none where the budget refuses."""
-    count = len(points)
-    _check_count(guest, count)
-    left = meter(count)
-    if left < 0:
-        guest.send(RaisedAsk(PointVec.of_own(b""), left))
-        return 0
-    guest.send(RaisedAsk(points * epoch.scalar, left))
-    return count
+    return asking.serve_host(session, epoch, meter, settle, answer)
 
 
 def serve_arbiter(
@@ -250,54 +125,24 @@ def serve_arbiter(
     held: WeightShares | None,
     counted: Callable[[int], object] = lambda _: None,
 ) -> EpochStart | None:
-    """The arbiter's side; held: its shares of the guest's weights, where these stay shared; counted: receives the
-    number of queries.  As `serve_host`: what the hosts refuse does not get here, or is not worth anything."""
-    guest, first = session.guest, epochs[0]
-    while True:
-        message = guest.recv_of((QueryKeys, EpochStart, OnlineEnd))
-        if not isinstance(message, QueryKeys):
-            return message if isinstance(message, EpochStart) else None
-        count = len(message.keys)
-        _check_count(guest, count)
-        counted(count)
-        total = np.zeros((count, first.form.models), np.uint64)
-        for host, epoch in enumerate(epochs):
-            asked = guest.recv(QueryKeys) if host else message
-            keys = _keys(guest, asked, epoch, 1)  # 2
-            check_lengths(guest.peer, count, keys, what="keys")
-            total += looked_up(keys, epoch.tables, epoch.form)
-            total -= answer_mask(epoch.seed, epoch.number, count, epoch.form)
+    """As `asking.serve_arbiter`; held: its shares of the guest's weights, where these stay shared."""
+    guest, form = session.guest, epochs[0].form
+
+    def answer(each: Sequence[DpfKeys], count: int) -> None:
+        total = np.zeros((count, form.models), np.uint64)
+        for epoch, keys in zip(epochs, each, strict=True):
+            total += looked_up(keys, epoch.tables, form)
+            total -= answer_mask(epoch.seed, epoch.number, count, form)
         if held is not None:
             assert key is not None
-            width = held.latest.shape[1]
-            slots, numbers = Slots.of(key.public, 1, width), count * first.form.models
+            slots, numbers = Slots.of(key.public, 1, held.latest.shape[1]), count * form.models
             packed = guest.recv(OwnProducts).packed
             check_lengths(guest.peer, numbers, packed, what="packed products")
-            total += slots.words(key.open_whole(packed), numbers).reshape(first.form.models, count).T
-        _answer(guest, first, total)  # 3
+            total += slots.words(key.open_whole(packed), numbers).reshape(form.models, count).T
+        guest.send(_answer(form, total))  # 3
+
+    return asking.serve_arbiter(session, epochs, counted, answer)
 
 
-def _check_count(channel: Channel, count: int) -> None:
-    if not 1 <= count <= MOST_AT_ONCE:
-        raise RemoteProtocolError(f"{channel.peer} asks about an impossible number of ids", party=channel.peer)
-
-
-def _keys(channel: Channel, message: QueryKeys, epoch: ServerEpoch, party: int) -> DpfKeys:
-    """The keys of the next query.  Raises RemoteProtocolError for one that was answered before, or of another list."""
-    number = int.from_bytes(message.number, "big") if len(message.number) == 8 else -1
-    if number != epoch.number + 1:
-        raise RemoteProtocolError(
-            f"{channel.peer} sent a query under a number that is not the next one",
-            remedy="Nothing was answered. If this occurs again, ask there what was repeated",
-            party=channel.peer,
-            expected=epoch.number + 1,
-            found=number,
-        )
-    if message.keys.bits != epoch.bits or message.keys.party != party:
-        raise RemoteProtocolError(f"{channel.peer} sent keys of another list", party=channel.peer)
-    epoch.number += 1
-    return message.keys
-
-
-def _answer(channel: Channel, epoch: ServerEpoch, numbers: Words) -> None:
-    channel.send(Answer(epoch.form.cut_off(numbers).view(np.int64).ravel()))
+def _answer(form: Form, numbers: Words) -> Answer:
+    return Answer(form.cut_off(numbers).view(np.int64).ravel())

@@ -6,6 +6,7 @@ Every training with held-out rows compares the joint model with one on the guest
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -15,6 +16,13 @@ from protocols.errors import ModelError
 from vfl.storage.files import write_private, written
 
 FORMAT, FILE = 1, "fallback.json"
+
+
+class Keepable(Protocol):
+    """What a training keeps to score by the guest's columns alone, of any kind."""
+
+    def save(self, folder: Path) -> None:
+        """In the folder of the guest's part.  Raises ConfigError."""
 
 
 class Fallback(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
@@ -19,7 +20,7 @@ from protocols.online.lists import Form
 from protocols.session import Roles, Session
 from vfl.data import Table
 from vfl.models.content import Body, Head
-from vfl.models.fallback import Fallback
+from vfl.models.fallback import Keepable
 from vfl.models.fitted import Fitted, Scored
 from vfl.models.plan import Plan, Role
 from vfl.models.workload import Columns, Workload
@@ -169,16 +170,39 @@ class Kind(ABC, Generic[S, P]):
         return part
 
     def online(self, part: P) -> Form | None:
-        """What the numbers of a row are where it is scored online (protocols/online/); None: of this kind none is."""
+        """What the numbers of a row are where its score is a sum of what the parties' lists hold (protocols/online/);
+        None: of this kind none is."""
         return None
 
-    def fallback(self, plan: Plan[S], fitted: Fitted) -> Fallback | None:
+    def check_online(self, part: P, rows: int | None) -> None:
+        """Raises ConfigError unless a data party's part can be published; rows: a host's customers, None at the
+        guest."""
+        if self.online(part) is None:
+            raise ConfigError(
+                f"a model of kind {self.name} cannot be published", remedy="Score its rows in batches, with vfl predict"
+            )
+
+    def online_row(self, part: P, features: pd.DataFrame) -> NDArray[np.int64]:
+        """At the guest, of a kind that is published: its own columns (n, width) of rows, as integers."""
+        raise ConfigError(f"a model of kind {self.name} cannot be published", remedy="Score its rows in batches")
+
+    def online_scores(self, part: P, opened: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What the guest's program would compute for n rows, from what was opened online."""
+        return opened
+
+    def load_fallback(self, part: P, folder: Path) -> Any:
+        """What a training left in the folder of the guest's part, to score by its own columns; None where it left
+        none.  Raises ModelError."""
+        return None
+
+    def fallback(self, plan: Plan[S], fitted: Fitted) -> Keepable | None:
         """At the guest, what scores rows by its own columns alone, for the time when a partner does not answer; None:
         this kind has none."""
         return None
 
-    def alone(self, part: P, fallback: Fallback, features: pd.DataFrame) -> NDArray[np.float64]:
-        """What the guest's program would compute for n rows, from its own columns alone, by what `fallback` made."""
+    def alone(self, part: P, fallback: Any, features: pd.DataFrame) -> NDArray[np.float64]:
+        """What the guest's program would compute for n rows, by its own columns alone; fallback: as `load_fallback`
+        read it."""
         raise ConfigError(f"a model of kind {self.name} has no fallback", remedy="Ask again when all partners answer")
 
     # -- afterwards

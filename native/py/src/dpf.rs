@@ -1,10 +1,10 @@
 //! `DpfKeys`, and tables that they look up in.
 
-use numpy::{PyReadonlyArray1, PyReadonlyArray2};
+use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use vfl_core::dpf::{self, Backend, Tables};
+use vfl_core::dpf::{self, Backend, Records, Tables};
 
 use crate::convert;
 use crate::error::raise;
@@ -46,6 +46,34 @@ impl DpfTables {
 
     fn __repr__(&self) -> String {
         format!("DpfTables({} tables of {} entries)", self.0.count(), self.0.size())
+    }
+}
+
+/// 2^bits records of whole 64-bit words.
+#[pyclass(frozen, module = "protocols._native")]
+struct DpfRecords(Records);
+
+#[pymethods]
+impl DpfRecords {
+    /// `words`: record after record.
+    #[new]
+    fn new(words: PyReadonlyArray1<'_, u64>, bits: usize) -> PyResult<Self> {
+        Records::new(words.as_array().to_vec(), bits).map(Self).map_err(raise)
+    }
+
+    /// How many.
+    fn __len__(&self) -> usize {
+        self.0.size()
+    }
+
+    /// (rows * words,) for every key this party's share, by exclusive or, of the record at its point.
+    fn look_up<'py>(&self, py: Python<'py>, keys: &DpfKeys) -> PyResult<Bound<'py, PyArray1<u64>>> {
+        let shares = on_all_cores(py, || keys.0.look_up_records(&self.0))?.map_err(raise)?;
+        Ok(shares.into_pyarray(py))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("DpfRecords({} records of {} words)", self.0.size(), self.0.width())
     }
 }
 
@@ -142,5 +170,6 @@ fn backend() -> PyResult<Backend> {
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<DpfTables>()?;
+    m.add_class::<DpfRecords>()?;
     m.add_class::<DpfKeys>()
 }

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from protocols._native import DpfKeys
 from protocols.errors import RemoteProtocolError
 from protocols.glm.shares import Words, words_of
-from protocols.online import lists, query
+from protocols.online import asking, lists, query
+from protocols.online.asking import BlindedAsk, QueryKeys
 from protocols.online.epoch import GuestEpoch
-from protocols.online.query import Answer, BlindedAsk, QueryKeys
+from protocols.online.query import Answer
 from protocols.ristretto import PointVec
 from protocols.session import Session
 from tests.online import MODEL, OnlineWorld
@@ -45,7 +46,7 @@ def raw_query(session: Session, epoch: GuestEpoch, place: int, other: int | None
         theirs = DpfKeys.deal(session.seed("attack").secret, np.array([-other % size]), size.bit_length() - 1)[1]
     (host,) = session.hosts
     host.send(BlindedAsk(PointVec.hash_to_group([b"somebody"], lists.DOMAIN) * session.seed("r").scalar()))
-    host.recv(query.RaisedAsk)
+    host.recv(asking.RaisedAsk)
     host.send(QueryKeys(number, ours))
     session.arbiter.send(QueryKeys(number, theirs))
     return ours, [int(c.recv(Answer).numbers.view(np.uint64)[0]) for c in (host, session.arbiter)]
@@ -166,11 +167,14 @@ def test_a_number_is_answered_once(number: int) -> None:
 @pytest.mark.parametrize("fault", ["another list", "the other server's", "too many", "none"])
 def test_keys_of_another_kind_are_refused(fault: str) -> None:
     def asks(session: Session, epoch: GuestEpoch) -> None:
-        bits, count = len(epoch.tags[0]).bit_length() - 1, {"too many": query.MOST_AT_ONCE + 1, "none": 0}.get(fault, 1)
+        bits, count = (
+            len(epoch.tags[0]).bit_length() - 1,
+            {"too many": asking.MOST_AT_ONCE + 1, "none": 0}.get(fault, 1),
+        )
         (host,) = session.hosts
         points = PointVec.hash_to_group([b"%d" % i for i in range(count)], lists.DOMAIN)
         host.send(BlindedAsk(points))
-        host.recv(query.RaisedAsk)
+        host.recv(asking.RaisedAsk)
         bits += fault == "another list"
         keys = DpfKeys.deal(b"c" * 32, np.zeros(1, np.int64), bits)[fault == "the other server's"]
         host.send(QueryKeys((1).to_bytes(8, "big"), keys))
@@ -193,7 +197,7 @@ def test_a_dictionary_of_guessed_ids_runs_into_the_budget() -> None:
 
     world = OnlineWorld(rows=8, meter=meter)
 
-    def asks(session: Session, epoch: GuestEpoch) -> list[query.Asked]:
+    def asks(session: Session, epoch: GuestEpoch) -> list[asking.Asked]:
         guesses = [[b"id %d" % i, b"guess %d" % i] for i in range(1, 8)]
         return [query.ask(session, epoch, two, np.zeros((2, world.width), np.int64)) for two in guesses]
 

@@ -12,7 +12,7 @@ import pytest
 
 from protocols.cipher import Identity
 from protocols.message import registry
-from protocols.online import query
+from protocols.online import asking, query
 from protocols.online.epoch import GuestEpoch
 from protocols.randomness import Seed
 from protocols.session import Session
@@ -57,7 +57,7 @@ def test_a_transcript_says_nothing_of_the_id(shared: str) -> None:
 def skipping(session: Session, epoch: GuestEpoch, ids: Sequence[bytes | None], x: Any) -> None:
     """Planted: whoever is unknown costs no second step."""
     if ids[0] is None or ids[0].startswith(b"nobody"):
-        query._raised(session, query._blinded(session, session.seed("planted").child, ids))
+        asking.raised(session, asking.blinded(session, session.seed("planted").child, ids))
     else:
         query.ask(session, epoch, ids, x)
 
@@ -71,7 +71,7 @@ def test_a_skipped_second_step_is_found() -> None:
 
 def test_a_step_that_takes_longer_for_some_is_found() -> None:
     def slow(session: Session, epoch: GuestEpoch, ids: Sequence[bytes | None], x: Any) -> None:
-        places = query._places
+        places = asking.places_of
 
         def searching(*given: Any) -> Any:
             if ids[0] is not None and ids[0].startswith(b"nobody"):
@@ -79,7 +79,7 @@ def test_a_step_that_takes_longer_for_some_is_found() -> None:
             return places(*given)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(query, "_places", searching)
+            patch.setattr(asking, "places_of", searching)
             query.ask(session, epoch, ids, x)
 
     assert [line for line in online.times(queries(slow)) if line.startswith("unknown: the time between messages")]

@@ -21,6 +21,7 @@ from tests.promises.node.conftest import Nodes
 from tests.promises.node.test_page import ONLINE, one
 from tests.promises.processes.institutions import KEY, MANY, ROLES, tables
 from tests.promises.processes.test_pages import fences, shell
+from tests.promises.processes.test_trees import SMALL
 from vfl.demo.run import free_ports
 from vfl.job import PERMITS
 from vfl.ledger import verify_ledger
@@ -119,15 +120,19 @@ def online(tmp_path: Path) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("reveal", "hosts"), [((), 1), (KNOWN, 1), ((), 2)], ids=["shared", "revealed", "two hosts"])
-def test_three_nodes_answer_as_vfl_predict(online: Online, reveal: tuple[str, ...], hosts: int) -> None:
+@pytest.mark.parametrize(
+    ("job", "hosts"),
+    [({}, 1), ({"reveal": KNOWN}, 1), ({}, 2), (SMALL, 1), (SMALL, 2)],
+    ids=["shared", "revealed", "two hosts", "sealed trees", "sealed trees, two hosts"],
+)
+def test_three_nodes_answer_as_vfl_predict(online: Online, job: dict[str, Any], hosts: int) -> None:
     """Customers whom a host does not know get partial answers; over the budget nothing leaves; the ledgers count."""
     more: dict[str, Any] = {}
     if hosts == 2:
         data = tables()
         shop = pd.DataFrame({KEY: data["bank"][KEY].iloc[:70], "canaryvisits": np.linspace(-2, 2, 70)})
         more = {"data": data | {"shop": shop}, "roles": {**ROLES, "shop": "host"}}
-    online.train(reveal=reveal, settings=agreed(queries_per_partner_per_day=40), **more)
+    online.train(settings=agreed(queries_per_partner_per_day=40), **job, **more)
     wanted = online.predicted()
     online.face("[node.online]\nseconds = 4.0\n")
     nodes = {name: online.node(name) for name in online.roles}

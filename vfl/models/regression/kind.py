@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,7 +21,7 @@ from protocols.online.lists import Form
 from protocols.session import Roles, Session
 from vfl.data import Table
 from vfl.models.content import Body, Head
-from vfl.models.fallback import Fallback
+from vfl.models.fallback import Fallback, load_fallback
 from vfl.models.fitted import Fitted, Scored
 from vfl.models.kind import Kind
 from vfl.models.plan import Plan, Role
@@ -212,6 +213,15 @@ class RegressionKind(Kind[Regression, GlmPart]):
 
     def online(self, part: GlmPart) -> Form:
         return Form(part.models, 0)
+
+    def online_row(self, part: GlmPart, features: pd.DataFrame) -> NDArray[np.int64]:
+        return part.own(features, [b""] * len(features)).x
+
+    def online_scores(self, part: GlmPart, opened: NDArray[np.float64]) -> NDArray[np.float64]:
+        return part.opened(opened)
+
+    def load_fallback(self, part: GlmPart, folder: Path) -> Fallback | None:
+        return load_fallback(folder, part.model_id, part.shares.latest.shape[1])
 
     def notes(self, fitted: Any) -> list[str]:
         return ending.cautions(fitted.passes, fitted.ends)

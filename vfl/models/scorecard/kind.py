@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
@@ -20,7 +21,7 @@ from vfl.data import Table
 from vfl.data.codes import unseen
 from vfl.models import shared_weights as shared
 from vfl.models.content import Body, Head, check, tensors_of
-from vfl.models.fallback import Fallback
+from vfl.models.fallback import Fallback, load_fallback
 from vfl.models.fitted import Fitted, Scored
 from vfl.models.kind import Kind
 from vfl.models.plan import Plan, Role
@@ -168,6 +169,15 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
     def online(self, part: ScorecardPart) -> Form:
         """Whole points where all parties know theirs."""
         return Form(1, 0 if part.arbiter else UNIT)
+
+    def online_row(self, part: ScorecardPart, features: pd.DataFrame) -> NDArray[np.int64]:
+        return part.own(features, [b""] * len(features)).x
+
+    def online_scores(self, part: ScorecardPart, opened: NDArray[np.float64]) -> NDArray[np.float64]:
+        return part.opened(opened)
+
+    def load_fallback(self, part: ScorecardPart, folder: Path) -> Fallback | None:
+        return load_fallback(folder, part.model_id, part.shares.latest.shape[1])
 
     def remarks(self, fitted: Any) -> list[str]:
         wrong = wrong_signs(fitted.part) if fitted.part.known else []

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from protocols.binning.quantile import Binned
 from protocols.boosting import objective, open, sealed, twin
-from protocols.boosting.ensemble import Rounds
+from protocols.boosting.ensemble import Ensemble, Rounds
 from protocols.boosting.params import Params
-from protocols.boosting.tree import walker
+from protocols.boosting.sealed_parts import GuestTrees, alone
 from protocols.errors import ConfigError
+from protocols.online.lists import bits_of
+from protocols.online.records import check_list, check_walk
 from protocols.session import Roles, Session
 from vfl.data import Table
-from vfl.data.codes import coded, unseen
+from vfl.data.codes import unseen
 from vfl.models.content import Body, Head
 from vfl.models.fitted import Fitted, Scored
 from vfl.models.kind import Kind
@@ -25,6 +27,7 @@ from vfl.models.plan import Plan, Role
 from vfl.models.trees import constraints, program, scores
 from vfl.models.trees.binning import check_columns, check_label
 from vfl.models.trees.constraints import in_words, signs_of
+from vfl.models.trees.fallback import TreesFallback, load
 from vfl.models.trees.joint import FederatedTrees
 from vfl.models.trees.part import TreesPart, pack
 from vfl.models.trees.part_reading import unpack
@@ -163,22 +166,33 @@ class Trees(Kind[BoostedTrees, TreesPart]):
 
     def guest_alone(self, plan: Plan[BoostedTrees], fitted: Fitted, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The same of some aligned rows from the same trees on the guest's own columns, trained in the clear."""
-        params, aligned, test = plan.spec.params(), fitted.aligned, fitted.held_out
         assert isinstance(fitted, program.Fitted)
+        own, part = self._own_trees(plan, fitted), fitted.part
+        return _means(plan.spec.params(), alone(own, part.binned(fitted.aligned.features[rows])))
+
+    def fallback(self, plan: Plan[BoostedTrees], fitted: Fitted) -> TreesFallback | None:
+        """Of sealed trees, which are scored online, the same trees."""
+        assert isinstance(fitted, program.Fitted)
+        if not plan.spec.sealed:
+            return None
+        return TreesFallback.of(fitted.part.model_id, self._own_trees(plan, fitted))
+
+    def load_fallback(self, part: TreesPart, folder: Path) -> Ensemble | None:
+        return load(folder, part)
+
+    def alone(self, part: TreesPart, fallback: Any, features: pd.DataFrame) -> NDArray[np.float64]:
+        return alone(fallback, part.binned(features))
+
+    def _own_trees(self, plan: Plan[BoostedTrees], fitted: program.Fitted) -> Ensemble:
+        params, aligned, test = plan.spec.params(), fitted.aligned, fitted.held_out
         assert aligned.label is not None
         part, y = fitted.part, aligned.label.to_numpy(np.float64)
         weight = None if aligned.weight is None else aligned.weight.to_numpy(np.float64)[~test]
-
-        def binned(which: NDArray[np.bool_]) -> Binned:
-            return part.binner.transform(coded(aligned.features[which], part.columns, part.names))
-
         weight = plan.spec.row_weights(y[~test], weight)
         rounds = Rounds(params, y[~test], weight=weight, held_out=fitted.validation[~test])
-        own_rows = binned(~test)
+        own_rows = part.binned(aligned.features[~test])
         twin.train([own_rows.constrained(part.monotone) if part.monotone else own_rows], params, rounds)
-        own, ensemble = binned(rows), rounds.ensemble(b"")
-        steps = [tree.value[tree.route(len(own), walker(own, tree, ()))] for tree in ensemble.trees]
-        return _means(params, ensemble.margin(steps, len(own)))
+        return rounds.ensemble(part.model_id)
 
     def fitted_summary(self, fitted: Fitted) -> dict[str, Any]:
         """What this party knows of the trees."""
@@ -280,6 +294,20 @@ class Trees(Kind[BoostedTrees, TreesPart]):
             return Scored(scores.predict_guest(session, table, part, min_rows))
         scores.predict_host(session, table, part, min_rows)
         return Scored()
+
+    def check_online(self, part: TreesPart, rows: int | None) -> None:
+        """Sealed trees are published, if they are not too many for somebody who waits."""
+        if part.splits is not None and part.depth:
+            check_walk(part.splits.trees, part.depth, part.party)
+            assert rows is not None
+            check_list(len(part.splits), bits_of(rows), part.party)
+        elif isinstance(part.ensemble, GuestTrees):
+            check_walk(len(part.ensemble.shape), part.ensemble.shape.depth, part.party)
+        else:
+            super().check_online(part, rows)
+
+    def online_row(self, part: TreesPart, features: pd.DataFrame) -> NDArray[np.int64]:
+        return part.binned(features).bins.astype(np.int64)
 
     def pack(self, part: TreesPart) -> Body:
         return pack(part)

@@ -142,11 +142,11 @@ def _trees(arrays: Tensors, params: Params, binner: Binner) -> tuple[Tree, ...]:
     edges = [0, *np.cumsum(sizes).tolist()]
     trees = [Tree(*(arrays[f"trees.{name}"][a:b] for name in NODES)) for a, b in itertools.pairwise(edges)]
     for tree in trees:
-        _check_tree(tree, params, binner)
+        check_tree(tree, params, binner)
     return tuple(trees)
 
 
-def _check_tree(tree: Tree, params: Params, binner: Binner) -> None:
+def check_tree(tree: Tree, params: Params, binner: Binner) -> None:
     """Children follow their parents in order, two by two, none deeper than max_depth; a split of the guest's names a
     column and a cut that there are."""
     inner = np.flatnonzero(tree.owner != LEAF)

@@ -13,8 +13,8 @@ from protocols.errors import ConfigError, DataError
 from vfl.data import literals, table_from_frame
 from vfl.data.keys import canonical_id
 from vfl.job import Job, Party
+from vfl.models.content import Part
 from vfl.models.kind import Kind
-from vfl.models.regression.part import AdditivePart
 from vfl.node.online.asked import Ask, NoScore, Value
 
 ROW = "row of a query"
@@ -32,7 +32,7 @@ class Refusal(Exception):
 class Customers:
     """Reads customers as the table of a prediction is read."""
 
-    def __init__(self, job: Job, party: Party, part: AdditivePart, kind: Kind[Any, Any]) -> None:
+    def __init__(self, job: Job, party: Party, part: Part, kind: Kind[Any, Any]) -> None:
         if len(job.align.keys) != 1:
             raise ConfigError(
                 "a job with several keys cannot be published", remedy="Train a model whose job has one key"

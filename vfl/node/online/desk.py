@@ -20,15 +20,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from protocols.errors import VFLError
-from protocols.online.epoch import GuestEpoch
-from protocols.online.query import MOST_AT_ONCE, Asked
+from protocols.online.asking import MOST_AT_ONCE, Asked
 from vfl.job.node import Online
 from vfl.job.policy import Policy
-from vfl.models.fallback import Fallback
+from vfl.models.content import Part
 from vfl.models.kind import Kind
-from vfl.models.regression.part import AdditivePart
 from vfl.node.online.asked import Answered, Ask, Reason, Score, Why
 from vfl.node.online.customer import Customers, Refusal
+from vfl.node.online.meeting import Lists
 from vfl.run.budget.queries import PER_DAY, Queries, until_tomorrow, utc_now
 
 MOST_WAITING = 256  # queries at once
@@ -70,10 +69,10 @@ class Desk:
 
     def __init__(
         self,
-        part: AdditivePart,
+        part: Part,
         kind: Kind[Any, Any],
         customers: Customers,
-        fallback: Fallback | None,
+        fallback: Any,
         queries: Queries,
         hosts: Sequence[str],
         policy: Policy,
@@ -85,7 +84,7 @@ class Desk:
         self._waiting: deque[Query] = deque()
         self._taken: list[Query] = []  # the partners are asked about them
         self._changed = threading.Condition()
-        self._epoch: GuestEpoch | None = None
+        self._epoch: Lists | None = None
         self._left = "", 0  # on a day, what the hosts still answer, less what waits
 
     # -- towards this party's systems
@@ -109,7 +108,7 @@ class Desk:
         name, row = self._customers.name(ask), self._customers.row(ask.features)
         if self._epoch is None:
             return self._partial(row, "closed")
-        query = Query(name, self._part.own(row, [b""]).x)
+        query = Query(name, self._kind.online_row(self._part, row))
         with self._changed:
             if len(self._waiting) >= MOST_WAITING:
                 raise Refusal(429, "too many queries wait for an answer", 1)
@@ -126,7 +125,7 @@ class Desk:
         self._queries.settle()
         if query.predictors is None:
             return self._partial(row, "unknown")
-        return self._score(row, self._part.opened(query.predictors[np.newaxis]), None)
+        return self._score(row, self._kind.online_scores(self._part, query.predictors[np.newaxis]), None)
 
     def _charge(self, name: bytes | None) -> None:
         now = utc_now()
@@ -175,7 +174,7 @@ class Desk:
 
     # -- towards the thread that asks the partners
 
-    def opens(self, epoch: GuestEpoch) -> None:
+    def opens(self, epoch: Lists) -> None:
         """Queries are answered from now on."""
         self._heard(epoch.left)
         self._epoch = epoch

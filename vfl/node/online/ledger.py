@@ -8,26 +8,36 @@ import logging
 import threading
 from collections.abc import Iterator
 
+from protocols.boosting.exact_cut import CutOpening
+from protocols.boosting.rounding import DealtRounding, MaskedKey, MaskedNumbers, OpenedScores
 from protocols.errors import ConfigError
 from protocols.message import Message
-from protocols.online.query import Answer, BlindedAsk, OwnProducts, QueryKeys, RaisedAsk
+from protocols.online.asking import BlindedAsk, QueryKeys, RaisedAsk
+from protocols.online.dealing import DealtWalks
+from protocols.online.query import Answer, OwnProducts
+from protocols.online.tree_query import RecordShares
+from protocols.online.tree_walk import WalkBits, WalkMembership, WalkValues
 from vfl.ledger import LedgerTap, LedgerWriter
 from vfl.run.budget.queries import Queries, hour_of, utc_now
 
 log = logging.getLogger("vfl.node")
 COUNTED = (BlindedAsk, RaisedAsk, QueryKeys, OwnProducts, Answer)
+WALKED = (
+    *(RecordShares, WalkBits, WalkMembership, WalkValues, DealtWalks),
+    *(DealtRounding, MaskedNumbers, MaskedKey, CutOpening, OpenedScores),
+)
 EVERY = 20.0  # seconds between two readings of the clock
 
 
 class EpochTap(LedgerTap):
-    """Leaves out the messages of queries."""
+    """Leaves out the messages of queries, and what is dealt for queries to come."""
 
     def sent(self, peer: str, kind: type[Message], data: bytes) -> None:
-        if kind not in COUNTED:
+        if kind not in COUNTED + WALKED:
             super().sent(peer, kind, data)
 
     def received(self, peer: str, kind: type[Message], data: bytes) -> None:
-        if kind not in COUNTED:
+        if kind not in COUNTED + WALKED:
             super().received(peer, kind, data)
 
 

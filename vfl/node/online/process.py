@@ -23,16 +23,14 @@ from protocols.online.lists import check_length
 from vfl.job import Job, Party, cross_check, load_party
 from vfl.job.node import Node
 from vfl.ledger import Approval
-from vfl.models.fallback import load_fallback
+from vfl.models.content import ArbiterPart, Part
 from vfl.models.registry import kind_of
-from vfl.models.regression.part import AdditivePart
-from vfl.models.shared_weights import SharedWeights
 from vfl.node.online import session
 from vfl.node.online.customer import Customers
 from vfl.node.online.desk import Desk
 from vfl.node.online.local_socket import answered_at
+from vfl.node.online.meeting import Meeting
 from vfl.node.online.publications import Publication, Publications
-from vfl.node.online.session import Meeting, additive, form_of
 from vfl.node.processes import End
 from vfl.run.budget.queries import PER_DAY, Queries
 from vfl.run.scoring import Prepared, Scoring, arbiters_part, own_part, prepare
@@ -73,18 +71,14 @@ class Own:
         one = self.again()
         return prepare(self.job, self.party, None if one.model is None else Path(one.model), one.data, None)
 
-    def guest(self) -> AdditivePart:
+    def guest(self) -> Part:
         """The guest's part, as it is now."""
         assert self.folder is not None
-        return additive(own_part(self.job, self.party, self.folder))
+        return own_part(self.job, self.party, self.folder)
 
-    def arbiter(self, identity: Identity) -> SharedWeights | None:
-        """The arbiter's shares, as they are now."""
-        if self.folder is None:
-            return None
-        part = arbiters_part(self.job, self.party, self.folder, identity)
-        assert isinstance(part, SharedWeights)
-        return part
+    def arbiter(self, identity: Identity) -> ArbiterPart | None:
+        """What the arbiter keeps of the model, as it is now."""
+        return None if self.folder is None else arbiters_part(self.job, self.party, self.folder, identity)
 
 
 def check(job: Job, party: Party, model: Path | None, data: str | None = None) -> None:
@@ -115,13 +109,20 @@ def check(job: Job, party: Party, model: Path | None, data: str | None = None) -
             else "Leave --model out",
         )
     if model is not None and party.role != "arbiter":
-        form_of(job, own_part(job, party, model))
+        rows, part = None, own_part(job, party, model)
         if party.role == "host":
             table = prepare(job, party, model, data, None).ready.table  # read as the process will
             assert table is not None
-            check_length(len(table), party.name)
+            rows = len(table)
+            check_length(rows, party.name)
+        check_part(job, part, rows)
     elif model is not None:
         arbiters_part(job, party, model, Identity.load(party.identity.key, party.identity.certificate, party.name))
+
+
+def check_part(job: Job, part: Part, rows: int | None) -> None:
+    """As `Kind.check_online`."""
+    kind_of(job.model).check_online(part, rows)
 
 
 def ready_of(own: Own) -> Prepared:
@@ -154,7 +155,7 @@ def desk_of(own: Own) -> Desk:
     """The guest's.  Raises ModelError."""
     part, kind = own.guest(), kind_of(own.job.model)
     assert own.folder is not None
-    fallback = load_fallback(own.folder, part.model_id, part.shares.latest.shape[1])
+    fallback = kind.load_fallback(part, own.folder)
     if fallback is None:
         log.warning("the training of this model kept no fallback: there is no score while a partner is silent")
     customers, hosts = Customers(own.job, own.party, part, kind), own.job.parties.hosts

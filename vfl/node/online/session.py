@@ -7,32 +7,25 @@ An epoch's secrets are in this process alone.  Whatever ends it, the next meetin
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from protocols.cipher import key_offer
-from protocols.errors import ConfigError
-from protocols.glm.shares import Moved
-from protocols.online import epoch, query
-from protocols.online.epoch import EpochStart, Listed
-from protocols.online.lists import Form
+from protocols.online.publishing import EpochStart
 from protocols.randomness import Randomness, run_seed
 from protocols.session import Observer, Session
-from vfl.job import Job
 from vfl.ledger import LedgerWriter
-from vfl.models.part_files import add_shares, drop_shares
-from vfl.models.registry import kind_of
-from vfl.models.regression.part import AdditivePart
 from vfl.models.shared_weights import SharedWeights
+from vfl.models.trees.leaf_values import LeafValues
+from vfl.node.online import sums, walks
 from vfl.node.online.desk import Desk
 from vfl.node.online.ledger import EpochTap, Hours
+from vfl.node.online.meeting import Meeting, Says
 from vfl.run.budget import Budget
 from vfl.run.budget.queries import Queries, utc_now
 from vfl.run.events import Events
@@ -44,40 +37,6 @@ from vfl.taps.recorder import Recorder
 
 LEDGER = "ledger.jsonl"
 FOR_EVER = 10**6  # times run.message_seconds: a server waits for queries as long as the guest is there
-Says = Callable[..., None]
-
-
-@dataclass(frozen=True)
-class Meeting:
-    """A party in a meeting, and where it keeps its part."""
-
-    session: Session
-    ready: Prepared
-    folder: Path | None
-    says: Says
-
-    @contextlib.contextmanager
-    def shares(self, part: Any) -> Iterator[Callable[[Mapping[str, Moved]], None]]:
-        """What stores shares that an epoch moves on; earlier ones are dropped when all parties have theirs."""
-        names = _names(part)
-
-        def keep(moved: Mapping[str, Moved]) -> None:
-            if moved:
-                assert self.folder is not None
-                add_shares(self.folder, moved, self.ready.identity)
-
-        yield keep
-        if names:
-            assert self.folder is not None
-            drop_shares(self.folder, names, self.ready.identity)
-
-
-def _names(part: Any) -> dict[str, frozenset[bytes]]:
-    """Of the shares in a part, by whose weights they are of."""
-    if part is None:
-        return {}
-    held = part.shares if isinstance(part, SharedWeights) else {part.party: part.shares}
-    return {party: frozenset(one.names) for party, one in held.items() if one.names}
 
 
 def meet(
@@ -119,60 +78,44 @@ def host(meeting: Meeting, again: Callable[[], Scoring], queries: Queries) -> No
     """A host's side; again: reads its part and its customers, for each epoch."""
     session, job, party = meeting.session, meeting.ready.job, meeting.ready.party
     guest, limit = session.roles.guest, party.policy.queries_per_partner_per_day
-    if shares_of(job, "hosts"):
+    if not job.model.keeps_leaves and sums.shares_of(job, "hosts"):
         key_offer.accept(session)
     start: EpochStart | None = session.guest.recv(EpochStart)
     while start is not None:
         meeting.says("publishing")
-        scoring = again()
-        part, table = additive(scoring.part), scoring.ready.table
-        assert table is not None
-        form = form_of(job, part)
-        session.allowance.score_vectors(part.own_name, form.models, part.inputs)
-        names = list(table.names)
-        own = part.own(table.features, names)
-        listed = Listed(part.model_id, names, own.x, own.shares, own.error, form)
-        left = max(0, limit - queries.today(guest, utc_now()))
-        with session.phase("publish"), meeting.shares(part) as keep:
-            server = epoch.host(session, start, listed, left, keep)
-        del scoring, table, own, listed
-        meeting.says("answering", epoch=server.name.hex())
-        start = query.serve_host(
-            session, server, lambda n: queries.charge([guest], n, limit, utc_now()), queries.settle
-        )
+        name, left = start.epoch, max(0, limit - queries.today(guest, utc_now()))
+        serve = (walks if job.model.keeps_leaves else sums).host(meeting, start, again(), left)
+        meeting.says("answering", epoch=name.hex())
+        start = serve(lambda n: queries.charge([guest], n, limit, utc_now()), queries.settle)
 
 
-def arbiter(meeting: Meeting, again: Callable[[], SharedWeights | None], queries: Queries) -> None:
-    """The arbiter's side; again: reads its shares, for each epoch."""
+def arbiter(meeting: Meeting, again: Callable[[], Any], queries: Queries) -> None:
+    """The arbiter's side; again: reads what it keeps of the model, None where that is nothing, for each epoch."""
     session, guest, key, part = meeting.session, meeting.session.roles.guest, None, again()
-    if part is not None:
+    if isinstance(part, SharedWeights):
         key = session.scheme.generate(session.me, session.seed("key"))
         key_offer.offer(session, key, list(part.shares))
     start: EpochStart | None = session.guest.recv(EpochStart)
     while start is not None:
         meeting.says("publishing")
-        part = again()
-        held = {} if part is None else part.shares
-        with session.phase("publish"), meeting.shares(part) as keep:
-            servers = epoch.arbiter(session, start, key, None if part is None else part.model_id, held, keep)
-        meeting.says("answering", epoch=start.epoch.hex())
-        start = query.serve_arbiter(
-            session, servers, key, held.get(guest), lambda n: queries.charge([guest], n, 1 << 62, utc_now())
-        )
+        name, part = start.epoch, again()
+        if isinstance(part, LeafValues):
+            serve = walks.arbiter(meeting, start, part)
+        else:
+            serve = sums.arbiter(meeting, start, part, key)
+        meeting.says("answering", epoch=name.hex())
+        start = serve(lambda n: queries.charge([guest], n, 1 << 62, utc_now()))
 
 
-def guest(meeting: Meeting, again: Callable[[], AdditivePart], desk: Desk, over: Callable[[float], bool]) -> None:
+def guest(meeting: Meeting, again: Callable[[], Any], desk: Desk, over: Callable[[float], bool]) -> None:
     """The guest's side, until this process is stopped; over: whether an epoch that opened at this time has been long
     enough."""
-    session, job = meeting.session, meeting.ready.job
-    shared = session.roles.hosts if shares_of(job, "hosts") else ()
-    if shares_of(job, "guest"):
-        key_offer.accept(session)
+    job = meeting.ready.job
+    if not job.model.keeps_leaves and sums.shares_of(job, "guest"):
+        key_offer.accept(meeting.session)
     while True:
         meeting.says("publishing")
-        part = again()
-        with session.phase("publish"), meeting.shares(part) as keep:
-            begun = epoch.guest(session, part.model_id, part.factors, form_of(job, part), shared, keep)
+        begun = (walks if job.model.keeps_leaves else sums).guest(meeting, again())
         opened = time.time()
         desk.opens(begun)
         meeting.says("answering", epoch=begun.name.hex())
@@ -180,27 +123,6 @@ def guest(meeting: Meeting, again: Callable[[], AdditivePart], desk: Desk, over:
             while not over(opened):
                 if waiting := desk.take(1.0):
                     x = np.concatenate([one.x for one in waiting])
-                    desk.answered(waiting, query.ask(session, begun, [one.name for one in waiting], x))
+                    desk.answered(waiting, begun.ask([one.name for one in waiting], x))
         finally:
             desk.closes()
-
-
-def shares_of(job: Job, whose: str) -> bool:
-    """Whether the arbiter holds shares of these parties' weights ("guest" or "hosts")."""
-    return job.arbiter_keeps and whose not in job.reveal
-
-
-def additive(part: Any) -> AdditivePart:
-    """A part of a kind that is published: `form_of` has said so."""
-    return cast("AdditivePart", part)
-
-
-def form_of(job: Job, part: Any) -> Form:
-    """What is published of a model.  Raises ConfigError for a kind of which nothing can be."""
-    form = kind_of(job.model).online(part)
-    if form is None:
-        raise ConfigError(
-            f"a model of kind {job.model.kind} cannot be published",
-            remedy="Score its rows in batches, with vfl predict",
-        )
-    return form

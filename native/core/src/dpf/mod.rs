@@ -10,6 +10,7 @@
 mod key;
 mod portable;
 mod prg;
+mod records;
 mod table;
 #[cfg(target_arch = "x86_64")]
 mod wide;
@@ -24,6 +25,7 @@ use crate::random::{self, Seed};
 use crate::stop;
 use key::Key;
 use prg::{Prg, Salt};
+pub use records::Records;
 use table::Sums;
 pub use table::Tables;
 
@@ -237,6 +239,35 @@ impl DpfKeys {
             a
         };
         Ok(plain(sums.map(|(_, out)| out).reduce(|| vec![0; tables.count()], add).iter()))
+    }
+}
+
+impl DpfKeys {
+    /// For every row, one after the other, this party's share by exclusive or of the record at its point.
+    pub fn look_up_records(&self, records: &Records) -> Result<Vec<u64>> {
+        require(records.size() == 1 << self.bits, "there are not 2^bits records")?;
+        let (prg, width, size) = (Prg::new(&self.salt), records.width(), records.size());
+        let odd: Vec<Zeroizing<Vec<u64>>> = (0..self.len())
+            .into_par_iter()
+            .map(|i| {
+                stop::check();
+                let (mut nodes, mut odd) =
+                    (Zeroizing::new(vec![0; size / 2]), Zeroizing::new(vec![0; size.div_ceil(64)]));
+                records::odd_leaves(&prg, &self.row(i), &mut nodes, &mut odd);
+                odd
+            })
+            .collect();
+        let start = || vec![0u64; self.len() * width];
+        let found = (0..records.blocks()).into_par_iter().with_min_len(8).fold(start, |mut out, block| {
+            stop::check();
+            out.chunks_exact_mut(width).zip(&odd).for_each(|(out, odd)| records.add(block, odd, out));
+            out
+        });
+        let add = |mut a: Vec<u64>, b: Vec<u64>| {
+            a.iter_mut().zip(b).for_each(|(a, b)| *a ^= b);
+            a
+        };
+        Ok(found.reduce(start, add))
     }
 }
 

@@ -4,8 +4,8 @@ use super::key::{Key, mask};
 use super::prg::{BATCH, Prg};
 use super::table::{Sums, Tables};
 
-/// `nodes`: room for half as many nodes as there are leaves.
-pub fn evaluate(prg: &Prg, key: &Key<'_>, x: usize, tables: &Tables, nodes: &mut [u128], sums: &mut [Sums]) {
+/// All nodes of the last level; `nodes`: room for half as many nodes as there are leaves.
+pub fn grow(prg: &Prg, key: &Key<'_>, nodes: &mut [u128]) {
     nodes[0] = key.root();
     for level in 0..key.levels() {
         let (old, new) = nodes.split_at_mut(1 << level);
@@ -20,6 +20,11 @@ pub fn evaluate(prg: &Prg, key: &Key<'_>, x: usize, tables: &Tables, nodes: &mut
             }
         }
     }
+}
+
+/// `nodes`: as of `grow`.
+pub fn evaluate(prg: &Prg, key: &Key<'_>, x: usize, tables: &Tables, nodes: &mut [u128], sums: &mut [Sums]) {
+    grow(prg, key, nodes);
     sums.fill(Sums::default());
     let half = 1usize << key.levels();
     for (i, nodes) in nodes[..half].chunks(BATCH).enumerate() {

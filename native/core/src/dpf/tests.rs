@@ -226,3 +226,33 @@ proptest! {
         }
     }
 }
+
+/// Both parties' exclusive ors differ by the record at the point, for records of one word and of many, in small lists and in several blocks;
+/// a share alone is no record.
+#[test]
+fn records_are_shared_by_exclusive_or() {
+    for (bits, width) in [(1, 1), (2, 3), (7, 1), (9, 2), (11, 49)] {
+        let size = 1usize << bits;
+        let words: Vec<u64> = (0..(width * size) as u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+        let (records, points) = (Records::new(words.clone(), bits).unwrap(), points(5, bits));
+        let [a, b] = DpfKeys::deal(&SEED, &points, bits).unwrap().map(|k| k.look_up_records(&records).unwrap());
+        for (i, &point) in points.iter().enumerate() {
+            for w in 0..width {
+                let want = words[point as usize * width + w];
+                assert_eq!(a[i * width + w] ^ b[i * width + w], want, "bits {bits}, row {i}, word {w}");
+                assert!(bits < 7 || a[i * width + w] != want && b[i * width + w] != want);
+            }
+        }
+    }
+}
+
+#[test]
+fn records_of_another_size_are_refused() {
+    assert!(Records::new(vec![0; 3], 1).is_err());
+    assert!(Records::new(vec![], 1).is_err());
+    assert!(Records::new(vec![0; 4], 0).is_err());
+    assert!(Records::new(vec![0; 4], 21).is_err());
+    let records = Records::new(vec![0; 4], 1).unwrap();
+    assert!(deal(1, 2)[0].look_up_records(&records).is_err());
+    assert!(deal(0, 1)[0].look_up_records(&records).unwrap().is_empty());
+}

@@ -14,7 +14,7 @@ from protocols.errors import ConfigError, RemoteProtocolError
 from protocols.glm import scoring
 from protocols.glm.plan import FEATURE
 from protocols.local import run_local
-from protocols.online import query
+from protocols.online import asking, query
 from protocols.online.epoch import GuestEpoch
 from protocols.session import Session
 from tests.harness import Sent
@@ -30,7 +30,7 @@ def test_a_score_is_the_sum_of_all_parts_to_the_last_bit(hosts: int, models: int
     own = np.random.default_rng(1).integers(-(6 << FEATURE), 6 << FEATURE, (6, world.width))
     ids = [b"id 1", b"id 7", b"nobody", b"id 29", None, b"id 7"]
 
-    def asks(session: Session, epoch: GuestEpoch) -> list[query.Asked]:
+    def asks(session: Session, epoch: GuestEpoch) -> list[asking.Asked]:
         return [query.ask(session, epoch, ids, own), query.ask(session, epoch, ids[:1], own[:1])]
 
     many, one = world.run(asks)
@@ -80,8 +80,8 @@ def test_answers_are_those_of_a_batch_bit_for_bit(bits: int, count: int, shared:
 
     def asks(session: Session, epoch: GuestEpoch) -> NDArray[np.float64]:
         found = []
-        for at in range(0, count, query.MOST_AT_ONCE):
-            block = slice(at, at + query.MOST_AT_ONCE)
+        for at in range(0, count, asking.MOST_AT_ONCE):
+            block = slice(at, at + asking.MOST_AT_ONCE)
             asked = query.ask(session, epoch, [world.ids["h0"][row] for row in rows[block]], own[block])
             assert asked.known.all()
             found.append(asked.predictors)
@@ -106,7 +106,7 @@ def test_a_host_still_answers_after_another_one_refused(monkeypatch: pytest.Monk
     world = OnlineWorld(hosts=2, rows=8)
     own = np.zeros((1, world.width), np.int64)
 
-    def asks(session: Session, epoch: GuestEpoch) -> list[query.Asked]:
+    def asks(session: Session, epoch: GuestEpoch) -> list[asking.Asked]:
         found = [query.ask(session, epoch, [b"id 1"], own) for _ in range(3)]
         left["h1"] = 5  # another day
         return [*found, query.ask(session, epoch, [b"id 2"], own)]
@@ -128,7 +128,7 @@ def test_keys_need_ids_that_were_raised(before: str) -> None:
             query.ask(session, epoch, [b"id 1", b"id 2"], np.zeros((2, 3), np.int64))
         (host,), bits = session.hosts, len(epoch.tags[0]).bit_length() - 1
         number = (epoch.asked[0] + 1).to_bytes(8, "big")
-        host.send(query.QueryKeys(number, DpfKeys.deal(b"k" * 32, np.zeros(1, np.int64), bits)[0]))
+        host.send(asking.QueryKeys(number, DpfKeys.deal(b"k" * 32, np.zeros(1, np.int64), bits)[0]))
         host.recv(query.Answer)
 
     with pytest.raises(RemoteProtocolError, match="impossible number of ids"):

@@ -14,9 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from protocols.boosting.ensemble import Ensemble
+from protocols.online.asking import Asked
 from protocols.online.lists import Form
-from protocols.online.query import Asked
 from tests.parts import guests
+from tests.promises.predictions.kinds import fitted, tables
 from vfl.job.node import Online
 from vfl.job.policy import Policy
 from vfl.models.fallback import Fallback
@@ -90,6 +92,30 @@ def test_an_answer_of_the_partners(queries: Queries, known: bool, why: str | Non
     assert (score.partial, score.why) == (not known, why)
     assert score.epoch == (b"e" * 16).hex() if known else score.epoch is None
     assert queries.today("telecom", utc_now()) == 1
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_sealed_trees_answer_by_partners_or_by_the_guests_own_trees(queries: Queries, known: bool) -> None:
+    model, (table, _) = fitted("sealed trees"), tables("binary", True)
+    part, kind = model.parts["guest"], model._kind
+    row = model._learned.reader.read(table, kind, part).table.features.iloc[[3]]
+
+    class OneRow(Readers):
+        def row(self, features: Any) -> pd.DataFrame:
+            return row
+
+    own = Ensemble(part.trees.params, part.model_id, np.array([0.5]), ())
+    at = Desk(part, kind, OneRow(), own, queries, ["telecom"], Policy(), Online())  # type: ignore[arg-type]
+    at.opens(EPOCH)
+    thread, found = asked_in_the_background(at)
+    (query,) = at.take(5)
+    assert np.array_equal(query.x, part.binned(row).bins)
+    at.answered([query], Asked(np.array([[0.75]]), np.array([known]), 999))
+    thread.join()
+    (score,) = found
+    assert isinstance(score, Score)
+    assert score.score == pytest.approx(logistic(0.75 if known else 0.5))
+    assert score.partial is not known
 
 
 def test_an_answer_waits_until_its_charge_is_on_the_disk(queries: Queries, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,7 @@ def test_a_list_that_is_too_long_is_refused(
     bank: Bank, rows: int, refused: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: Any = SimpleNamespace(ready=SimpleNamespace(table=range(rows)))
-    for name, does in (("own_part", None), ("form_of", None), ("prepare", read)):
+    for name, does in (("own_part", None), ("check_part", None), ("prepare", read)):
         monkeypatch.setattr(process, name, lambda *_, does=does: does)
     party = load_party(bank.parties.file("telecom"))
     if not refused:
