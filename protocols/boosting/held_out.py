@@ -35,7 +35,6 @@ from protocols.channel import broadcast
 from protocols.cipher import CipherVec, DecryptionKey
 from protocols.codec import check_lengths
 from protocols.curves import Curve
-from protocols.errors import DataError
 from protocols.glm.sealed_link import UNIT, receive_edge, tell_edge
 from protocols.glm.signs import blinded, multiple_bits, multiples, spend
 from protocols.kept import Sliced
@@ -47,7 +46,7 @@ from protocols.session import Session
 MEAN = 40  # |mean loss| < 2^MEAN
 SHARE = 128  # bits of both parts of the sum
 LABEL = 8  # fractional bits of labels of counts
-LEAST_ROWS = 30
+MORE_ROWS = "Raise validation, use more rows, or set early_stopping_rounds = 0"
 
 
 class HeldOutShare(
@@ -95,17 +94,6 @@ class RoundsKept(
     learns="after which round the loss on the held-out rows was lowest",
 ):
     rounds: int
-
-
-def check_rows(rows: int, party: str) -> None:
-    """Raises DataError where too few rows would decide when training ends."""
-    if rows < LEAST_ROWS:
-        raise DataError(
-            f"{rows} rows are too few to decide when training ends: their loss would reveal too much about single rows",
-            remedy="Raise validation, use more rows, or set early_stopping_rounds = 0",
-            party=party,
-            expected=f"at least {LEAST_ROWS}",
-        )
 
 
 def curves(scale: Scale) -> list[Curve]:

@@ -46,6 +46,7 @@ from protocols.boosting.sealed_parts import GUEST, NO_SPLIT, GuestTrees, Shape, 
 from protocols.channel import broadcast
 from protocols.cipher import CipherVec, EncryptionKey, key_offer
 from protocols.codec import check_lengths
+from protocols.group_size import check_rows
 from protocols.kept import Keep, KeptRows, Sliced
 from protocols.marked import Marked
 from protocols.parts import Part
@@ -127,7 +128,7 @@ def guest(
         before=None if earlier is None else (earlier, alone(earlier, binned)),
     )
     if p.early_stopping_rounds:
-        held_out.check_rows(int(own.held_out.sum()), session.me)
+        check_rows(int(own.held_out.sum()), session.me, held_out.MORE_ROWS)  # whose weights do not weigh their loss
     columns, order = start_guest(session, binned, own.held_out, model_id)  # 0
     if earlier is None:
         grow_alone(binned, p, own, columns)

@@ -81,7 +81,7 @@ def begin(session: Session, model_id: bytes, stored: bytes = b"") -> tuple[bytes
     told = _collected(session, own) if session.me == session.roles.guest else _told(session, own)
     nonces, agreed, behind = told.nonces, told.stored, _named(session, told.behind)
     if own.over or behind:
-        names = " and ".join(behind) or "a party"
+        names = " and ".join([*filter(None, [", ".join(behind[:-1])]), *behind[-1:]]) or "a party"
         raise LocalProtocolError(
             f"{names} would repeat a training or scoring that had ended at all parties; nothing was sent",
             remedy=f"The run store of {names} was lost, or put back from a copy: start all parties again with --fresh",

@@ -43,7 +43,7 @@ from protocols._native import PlainVec
 from protocols.channel import broadcast
 from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey
 from protocols.codec import check_lengths
-from protocols.errors import RemoteProtocolError, TooFewHeldOut
+from protocols.errors import RemoteProtocolError
 from protocols.glm import loss_predictors, losses, predictors
 from protocols.glm.block import Block, Share
 from protocols.glm.chunks import Ready
@@ -52,6 +52,7 @@ from protocols.glm.pair_masks import PairMasks
 from protocols.glm.plan import SIGMA, WEIGHT, WIDE, Plan, Step
 from protocols.glm.progress import Comparing, Judging, Progress, Stopping
 from protocols.glm.signs import blinded, multiple_bits, multiples, spend
+from protocols.group_size import check_rows
 from protocols.message import REVEALED, SEALED, Message
 from protocols.parts import ONE
 from protocols.session import Session
@@ -59,7 +60,7 @@ from protocols.session import Session
 SCALE = 24  # bits of the factor that makes a mean of a sum
 MEAN = 40  # |mean loss| < 2^MEAN
 MOST_ROWS = 1 << 40
-LEAST_HELD_OUT = 30
+MORE_ROWS = "Raise validation_fraction, use more rows, or leave early_stopping out"
 
 
 class WeightSquares(
@@ -125,15 +126,8 @@ class Look:
             return None
         if not stopping.validation:
             return cls(stopping, plan, link, block)
-        rows = 0 if held_out is None else len(held_out)
-        if held_out is None or rows < LEAST_HELD_OUT:
-            raise TooFewHeldOut(
-                f"{rows} rows (validation_fraction of the training rows) are too few to decide when training ends: "
-                f"their loss would reveal too much about single rows",
-                remedy="Raise validation_fraction, use more rows, or leave early_stopping out",
-                party=session.me,
-                expected=f"at least {LEAST_HELD_OUT}",
-            )
+        check_rows(0 if held_out is None else len(held_out), session.me, MORE_ROWS)
+        assert held_out is not None
         return cls(stopping, plan, link, block.at(held_out))
 
     def due(self, step: Step) -> bool:

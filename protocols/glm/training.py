@@ -80,12 +80,14 @@ from protocols.glm.shares import WeightShares, Words, words_of
 from protocols.glm.slots import Slots
 from protocols.glm.stored_pads import digest_of
 from protocols.glm.terms import Announced, Terms, announce, receive_start
+from protocols.group_size import check_weights
 from protocols.message import BLINDED, PUBLIC, REVEALED, SEALED, Message
 from protocols.parts import parts
 from protocols.row_blocks import AHEAD
 from protocols.session import Session
 
 MAX_COLUMNS = 1 << 16
+NO_VERDICT = "use more rows, or leave out what ends training early (tol, early_stopping, convergence-to-parties)"
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,9 @@ def guest(
     (head-room), DataError (labels and weights out of bounds), InvalidKey, ProtocolError.
     """
     key, targets = accepted_key(session), noisy(session, targets, terms.noise)
+    looked = HeldOut(np.zeros((0, 0)), targets, weights) if held_out is None else held_out
+    if terms.stopping is not None or terms.settles:
+        check_weights(looked.weights, session.me, NO_VERDICT)
     told = announce(session, terms, targets, model_id, weights)
     plan, link = told.plan(key), told.link
     layouts = chunks.layouts(plan, link) if terms.prepared else []
@@ -182,7 +187,6 @@ def guest(
     del x  # the caller's, if that holds it no more
     order = batches.announce(session, plan, len(block), held(layouts))
     look = stopping.Look.of(session, told.stopping, plan, told.link, block, None if held_out is None else held_out.x)
-    looked = HeldOut(np.zeros((0, 0)), targets, weights) if held_out is None else held_out
     also = session.hosts if gram.may(terms, len(session.hosts)) else []
     broadcast([session.arbiter, *also], Columns(block.width))
     columns = {host: receive_columns(session, host) for host in session.roles.hosts}

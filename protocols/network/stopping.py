@@ -40,7 +40,7 @@ from protocols.channel import broadcast
 from protocols.cipher import CipherVec, DecryptionKey
 from protocols.codec import check_lengths
 from protocols.curves import Curve, softplus
-from protocols.errors import RemoteProtocolError, TooFewHeldOut
+from protocols.errors import RemoteProtocolError
 from protocols.glm import losses, preparation
 from protocols.glm.block import Block
 from protocols.glm.links import IDENTITY
@@ -49,7 +49,8 @@ from protocols.glm.losses import LinearLoss, Loss, SealedLoss
 from protocols.glm.pair_masks import PairMasks
 from protocols.glm.preparation import Pads
 from protocols.glm.signs import blinded, multiple_bits, multiples, spend
-from protocols.glm.stopping import LEAST_HELD_OUT, MEAN, MOST_ROWS
+from protocols.glm.stopping import MEAN, MORE_ROWS, MOST_ROWS
+from protocols.group_size import LEAST_ROWS, check_rows, check_weights
 from protocols.message import REVEALED, SEALED, Message
 from protocols.network import dealt, first_layer, layers
 from protocols.network.activations import FRACTION, OUT_RANGE, output
@@ -140,22 +141,18 @@ class Look:
         return max(1, round(stops.tol * float(whole) * 2.0**losses.UNIT))
 
 
-def check_rows(session: Session, terms: Terms, rows: int | None) -> None:
-    """At a data party, before a training begins: raises TooFewHeldOut where too few rows would decide when it ends."""
-    if terms.stopping is not None and (rows is None or rows < LEAST_HELD_OUT):
-        raise TooFewHeldOut(
-            f"{rows or 0} rows (validation_fraction of the training rows) are too few to decide when training ends: "
-            f"their loss would reveal too much about single rows",
-            remedy="Raise validation_fraction, use more rows, or leave early_stopping out",
-            party=session.me,
-            expected=f"at least {LEAST_HELD_OUT}",
-        )
+def check_held_out(session: Session, terms: Terms, rows: int, weights: NDArray[np.float64] | None = None) -> None:
+    """At a data party, before a training begins: raises TooFewHeldOut where too few rows would decide when it ends, or,
+    at the guest, too few by their weights (rows,)."""
+    if terms.stopping is not None:
+        check_rows(rows, session.me, MORE_ROWS)
+        check_weights(weights, session.me, "raise validation_fraction, or leave early_stopping out")
 
 
 def prepare_arbiter(
     session: Session, key: DecryptionKey, plan: Plan, columns: Mapping[str, int], name: bytes
 ) -> list[Pads]:
-    bounds = LEAST_HELD_OUT, MOST_ROWS
+    bounds = LEAST_ROWS, MOST_ROWS
     return [preparation.evaluations(session, key, slots, columns, bounds, name) for slots in plan.slots]
 
 

@@ -124,7 +124,8 @@ def guest(
     head-room), DataError (a training that diverges), InvalidKey, ProtocolError, TooFewHeldOut.
     """
     check(terms, len(x))
-    stopping.check_rows(session, terms, None if held_out is None else len(held_out.x))
+    decide = (0, None) if held_out is None else (len(held_out.x), held_out.weights)
+    stopping.check_held_out(session, terms, *decide)
     key = accepted_key(session)
     block = first_layer.block_of(x, intercept=True)
     session.arbiter.send(Columns(block.width))
@@ -171,7 +172,7 @@ def host(
     InvalidKey, ProtocolError, TooFewHeldOut.
     """
     check(terms, len(x))
-    stopping.check_rows(session, terms, None if held_out is None else len(held_out))
+    stopping.check_held_out(session, terms, 0 if held_out is None else len(held_out))
     key = accepted_key(session)
     block = first_layer.block_of(x, intercept=False)
     broadcast([session.guest, session.arbiter], Columns(block.width))

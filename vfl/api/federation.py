@@ -31,6 +31,7 @@ from vfl.schema.section import type_of
 from vfl.schema.spec import Spec
 from vfl.schema.table_options import TableOptions, settings_by_party
 from vfl.screen.notebook import showing
+from vfl.screen.sentences import counted
 from vfl.screen.warn import warn_user
 
 GUEST, ARBITER = "guest", "arbiter"
@@ -376,7 +377,9 @@ class Federation:
         )
 
     def __repr__(self) -> str:
-        return f"Federation(guest: {len(self._tables[GUEST].ids)} rows, hosts: {', '.join(self.roles.hosts)})"
+        return (
+            f"Federation(guest: {counted(len(self._tables[GUEST].ids), 'row')}, hosts: {', '.join(self.roles.hosts)})"
+        )
 
 
 def _check_reveal(reveal: object) -> None:

@@ -22,15 +22,18 @@ from vfl.models.averaging.spec import Averaging
 from vfl.models.privacy import Privacy
 from vfl.models.splitting import Split
 from vfl.preprocessing import Preprocessing
-from vfl.schema.arguments import flag, impossible, whole
+from vfl.schema.arguments import flag, impossible, path, whole
 from vfl.schema.section import type_of
 from vfl.schema.spec import Spec
+from vfl.screen import html
+from vfl.screen.sentences import counted
 from vfl.steps.alignment import AlignmentPlan
 from vfl.storage.files import write_private, written
 from vfl.version import __version__
 
 FORMAT = 1
 JSON, PAGE = "audit.json", "audit.html"
+RESULTS = ("here", "bound", "control", "textbook")
 CONTROLS = 5  # seeds of the control and of the textbook protocol
 
 
@@ -74,15 +77,41 @@ class Audit:
         }
 
     def save(self, folder: str | Path) -> Path:
-        """Writes audit.json and audit.html, readable by this account only; the path of the page."""
+        """Writes audit.json and audit.html, readable by this account only; the path of the page.  Raises ConfigError if
+        they cannot be written."""
         from vfl.attacks.page import render
 
-        content, where = self.as_dict(), Path(folder)
-        with written(where, "Make room there, and check that this account may write there"):
+        content, where = self.as_dict(), path("folder", folder)
+        with written(where, "Name a folder in which this account may make files, with room for them"):
             where.mkdir(parents=True, exist_ok=True)
             write_private(where / JSON, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
             write_private(where / PAGE, render(content).encode())
         return where / PAGE
+
+    def __repr__(self) -> str:
+        lines = [f"  {check['check']}: {'holds' if check['holds'] else 'FAILS'}" for check in self.checks]
+        for one in self.tried:
+            verdict, *found = _told(one)
+            each = ", ".join(f"{name} {value}" for name, value in zip(RESULTS, found, strict=True))
+            lines.append(f"  {one.attack.number} {one.attack.name}: {verdict}; {each}")
+        left = [f"  {counted(len(self.untried), 'attack')} not tried: untried says why"] * bool(self.untried)
+        return "\n".join([f"Audit of {self.about['source']}: {self._said()}", *lines, *left])
+
+    def _repr_html_(self) -> str:
+        """An attack per row, with its verdict and results."""
+        lines = [(f"{one.attack.number} {one.attack.name}", *_told(one)) for one in self.tried]
+        parts = [html.table(("attack", "verdict", *RESULTS), lines, numbers=len(RESULTS))] * bool(lines)
+        return html.card(f"Audit of {self.about['source']}", self._said(), *parts)
+
+    def _said(self) -> str:
+        verdict = "holds" if self.holds else "does not hold" if self.tried or self.checks else "nothing was tried"
+        return f"{self.about['kind']} on {counted(int(self.about['rows']), 'row')}, {verdict}"
+
+
+def _told(one: Tried) -> tuple[str, ...]:
+    """The verdict on an attack, and its results."""
+    found = (one.product.mean, one.attack.bound, one.control.mean, one.textbook.mean)
+    return "holds" if one.holds else "FAILS", *(f"{value:.3f}" for value in found)
 
 
 def audit(

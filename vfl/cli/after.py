@@ -36,7 +36,7 @@ def monitor(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Also write the numbers: .json, .csv, .parquet or .feather.",
+            help="Also write the numbers: .json, .csv, .parquet, .feather or .arrow.",
             show_default=False,
         ),
     ] = None,

@@ -20,7 +20,7 @@ from vfl.data import Table
 from vfl.data.schema import ColumnType, Schema
 from vfl.data.shapes import Profile
 from vfl.job import AlignmentJob, Job, MembersJob, Party, cautions, searched
-from vfl.job.opened import rows_taken
+from vfl.job.opened import numbers_added, rows_taken
 from vfl.job.plan import plan_of, roles_of
 from vfl.job.policy import bounds_told
 from vfl.job.shown import disclosed_by, noise_told
@@ -34,6 +34,7 @@ from vfl.run.stored_run import budget_of
 from vfl.run.train import prepare
 from vfl.schema.section import listed
 from vfl.screen.console import Console
+from vfl.screen.sentences import counted
 from vfl.screen.tables import bullets, print_cautions
 from vfl.storage.run_store import holds
 from vfl.storage.runs import listed as runs_listed
@@ -123,7 +124,7 @@ def _check(job: Job, party: Party) -> tuple[Check, Ready[Any]]:
         **({"workers": workers} if workers else {}),
         **said,
     }
-    bounds = bounds_told(job, party) + rows_taken(job, party) + budget.explained(peers, ready.table)
+    bounds = bounds_told(job, party) + rows_taken(job, party) + budget.explained(peers, ready.table, numbers_added(job))
     return _result(job, party, facts, bounds, told, memory), ready
 
 
@@ -140,7 +141,7 @@ def _of_table(table: Table | None) -> dict[str, str]:
     if table is None:
         return {}
     label = ", and the label" if table.label is not None else ""
-    facts = {"table": f"{len(table):,} rows, {table.features.shape[1]} columns{label}"}
+    facts = {"table": f"{counted(len(table), 'row')}, {counted(table.features.shape[1], 'column')}{label}"}
     facts["own columns"] = _columns(table.schema)
     if table.classes is not None and len(table.classes) == 2:
         facts["event"] = f"{table.classes[1]!r} rather than {table.classes[0]!r}"
@@ -174,7 +175,7 @@ def _check_alignment(job: AlignmentJob, party: Party) -> tuple[Check, Ready[Any]
         workers, about = workers_ready(ready)
     facts = dict[str, str]()
     if ready.ids is not None:
-        facts["table"] = f"{ready.rows:,} rows, {len(ready.ids[0]):,} of them with an id of their own"
+        facts["table"] = f"{counted(ready.rows, 'row')}, {len(ready.ids[0]):,} of them with an id of their own"
     facts |= _ids(profile) | noise_told(job)
     ids = None if ready.ids is None else len(ready.ids[0])
     facts["time"] = estimate.alignment_in_words(job, ids, party.compute.workers)

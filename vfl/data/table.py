@@ -19,6 +19,7 @@ from vfl.data.columns import feature, no_missing
 from vfl.data.labels import Objective, event_is_a_guess
 from vfl.data.labels import label as checked_label
 from vfl.data.schema import Schema, Settings
+from vfl.screen.sentences import counted
 
 T = TypeVar("T")
 LET_GO = ("ids", "index", "features", "label")
@@ -93,7 +94,7 @@ class Table:
 
     def __repr__(self) -> str:
         label = self.once("label", lambda: "" if self.label is None else ", with label")
-        return f"<Table of {self.party}: {self.shape[0]} rows, {self.shape[1]} features{label}>"
+        return f"<Table of {self.party}: {counted(self.shape[0], 'row')}, {counted(self.shape[1], 'feature')}{label}>"
 
     def __len__(self) -> int:
         return self.shape[0]

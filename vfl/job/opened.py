@@ -13,6 +13,7 @@ from vfl.job.job import Job
 from vfl.job.party import Party
 from vfl.job.plan import plan_of
 from vfl.models.registry import kind_of
+from vfl.screen.sentences import listed
 
 
 def vectors_opened(job: Job) -> int:
@@ -40,6 +41,24 @@ def rows_taken(job: Job, party: Party) -> list[str]:
         f"policy.rows_per_label_number = {rate}"
         f" the job needs {(fine - 1) * rate:,} training rows for each host column; fewer fine bins need fewer rows"
     ]
+
+
+def numbers_added(job: Job) -> str:
+    """How many numbers computed from labels a job tells hosts, in words, as `policy.rows_per_label_number` counts
+    them."""
+    plan, found = plan_of(job), list[str]()
+    if job.privacy is not None:
+        return "none: what hosts learn carries noise, which policy.epsilon counts"
+    models = job.model.num_class if job.model.label == "multiclass" else 1
+    if wins := numbers_of_wins(job):
+        found.append(f"{wins:,} for the splits that hosts win")
+    if (fine := kind_of(job.model).fine_bins(plan)) is not None:
+        found.append(f"up to {fine - 1} for each host column, whose bins are chosen by the label")
+    if "hosts" in plan.reveal:
+        found.append(f"{models} for each weight of a host")
+    if plan.settles or job.model.stops:
+        found.append(f"{models} for each host, which learns when training ended")
+    return listed(found, "and") or "none"
 
 
 def numbers_of_wins(job: Job) -> int:

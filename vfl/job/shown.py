@@ -66,7 +66,7 @@ def job_shown(job: Asked) -> JobShow:
 
 def _described(job: Job | AlignmentJob) -> dict[str, str]:
     parties, align = job.parties, job.align
-    hosts = " and ".join(parties.hosts)
+    hosts = listed(parties.hosts, "and")
     key = ", else by ".join(" and ".join(f"{c} ({align.normalise[c]})" for c in columns) for columns in align.keys)
     repeated = (
         "rows that share an id are an error"
@@ -85,7 +85,7 @@ def _trained(job: Job) -> dict[str, str]:
     parties, split = job.parties, job.split
     later = f", and those of {split.out_of_time} or later, by dates that only {parties.guest} knows"
     return {
-        "who": f"{parties.guest} holds the labels, {' and '.join(parties.hosts)} further columns"
+        "who": f"{parties.guest} holds the labels, {listed(parties.hosts, 'and')} further columns"
         + (f", {parties.arbiter} no data" if parties.arbiter else ""),
         "hold out": f"{100 * split.test:g} % of the common rows, chosen by seed {split.seed}, to evaluate the model"
         + (later if split.out_of_time else ""),

@@ -434,7 +434,8 @@ def _data(
 ) -> str:
     """The section [data]; label: the guest's; matched: whether ids are."""
     data = "[data]\n"
-    data += '# A file or a folder of files (.csv, .parquet), or a database, such as "sqlite:///bank.db" with a query.\n'
+    data += "# A file or a folder of files (.csv, .tsv, .parquet, .feather, .arrow),\n"
+    data += '# or a database, such as "sqlite:///bank.db" with a query.\n'
     data += f"source = {_toml(source)}\n"
     data += f"query = {_toml(query)}\n" if query else ""
     if label is not None:

@@ -22,6 +22,7 @@ from vfl.report import write_report
 from vfl.schema.arguments import impossible, one_of, path, value, whole
 from vfl.schema.section import listed, said
 from vfl.screen import html
+from vfl.screen.sentences import counted
 
 SERIES: dict[Objective, Callable[..., dict[str, Any]]] = {
     "binary": lambda y, p, _, weight: metrics.plot_series(y, p, weight),
@@ -142,7 +143,7 @@ class Evaluation:
         if not told:
             return "Evaluation at a host, which holds no labels: see stability and result"
         rows = sum(int(models["joint"]["n"]) for models in told.values())
-        return f"Evaluation of {rows} rows\n{self.metrics.to_string(float_format='{:.4f}'.format)}"
+        return f"Evaluation of {counted(rows, 'row')}\n{self.metrics.to_string(float_format='{:.4f}'.format)}"
 
     def _repr_html_(self) -> str:
         """The measures of each part of the rows, one row per measure and one column per model."""
@@ -159,7 +160,7 @@ class Evaluation:
             )
             parts.append(html.table(head, lines, numbers=len(models), strong=1))
         rows = sum(int(models["joint"]["n"]) for models in told.values())
-        return html.card("Evaluation", f"{rows:,} rows", *parts)
+        return html.card("Evaluation", counted(rows, "row"), *parts)
 
 
 def _words(name: str) -> str:

@@ -15,9 +15,9 @@ from vfl.steps.search import Searched
 
 
 class Fitted(Protocol):
-    """A model part, the common rows, which of them were held out and which of those are out of time, how many ids each
-    data party had, and at the guest the joint scores of the held-out rows, and of the training rows where the job asks
-    for them; and what a search found."""
+    """A model part, the common rows, which of them were held out and which of those are out of time, which others
+    decided when training ended, how many ids each data party had, and at the guest the joint scores of the held-out
+    rows, and of the training rows where the job asks for them; and what a search found."""
 
     @property
     def part(self) -> Part: ...
@@ -27,6 +27,8 @@ class Fitted(Protocol):
     def held_out(self) -> NDArray[np.bool_]: ...
     @property
     def later(self) -> NDArray[np.bool_]: ...
+    @property
+    def validation(self) -> NDArray[np.bool_]: ...
     @property
     def sizes(self) -> dict[str, int]: ...
     @property

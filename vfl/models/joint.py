@@ -35,6 +35,7 @@ from vfl.report.page import as_plain
 from vfl.schema.spec import Spec
 from vfl.screen import html
 from vfl.screen.notebook import showing
+from vfl.screen.sentences import counted
 from vfl.screen.warn import warn_user
 
 Floats = NDArray[np.float64]
@@ -107,7 +108,7 @@ class Trained(Generic[S]):
             self.weight,
             own.sizes,
             len(own.aligned),
-            int((~own.held_out).sum()),
+            int((~(own.held_out | own.validation)).sum()),
             {party: as_plain(self.kind.fitted_summary(fitted)) for party, fitted in self.fitted.items()},
             reports or {},
             self.drawn,
@@ -314,8 +315,8 @@ class Joint(Generic[S, P]):
         rows = self._learned.rows
         of = "" if rows == self.intersection_ else f"{rows} of "
         return (
-            f"{type(self).__name__}({self.estimator}, columns {widths}, trained on {of}{self.intersection_} "
-            f"common rows)"
+            f"{type(self).__name__}({self.estimator}, columns {widths}, trained on {of}"
+            f"{counted(self.intersection_, 'common row')})"
         )
 
     def _repr_html_(self) -> str:
@@ -325,7 +326,9 @@ class Joint(Generic[S, P]):
             role = "guest" if party == guest else "host"
             rows.append((party, role, f"{self.sizes_[party]:,}", str(len(part.inputs)), ", ".join(part.inputs)))
         by_party = html.table(("party", "role", "rows", "columns", "names of the columns"), rows)
-        return html.card(type(self).__name__, f"{self.estimator}, {self.intersection_:,} common rows", by_party)
+        return html.card(
+            type(self).__name__, f"{self.estimator}, {counted(self.intersection_, 'common row')}", by_party
+        )
 
 
 def spread(values: Floats, rows: NDArray[np.int64], total: int) -> Floats:

@@ -25,6 +25,7 @@ from vfl.models.kind import Kind
 from vfl.preprocessing.standardise import FARTHEST
 from vfl.schema.section import listed
 from vfl.screen.ending import clipped
+from vfl.screen.sentences import counted
 
 ENOUGH = 10  # rows: in a smaller batch a column may lack every value, or have new texts only
 
@@ -63,7 +64,7 @@ class NewRows:
 
     def sentences(self) -> list[str]:
         """What this party should know of its own rows: counts and names of columns only."""
-        total, found = f"{len(self.index):,} rows", list[str]()
+        total, found = counted(len(self.index), "row"), list[str]()
         if self.missing:
             named = listed([f"'{name}' ({rows:,})" for name, rows in self.missing.items()], "and")
             found.append(f"{self.left_out:,} of {total} have no score, because values are missing: {named}")

@@ -66,7 +66,7 @@ def data_party_result(result: dict[str, Any], by: Measuring, fitted: Fitted, bef
         "guest_rows": fitted.sizes[by.parties.guest],
         "host_rows": hosts if len(hosts) > 1 else next(iter(hosts.values())),
         "intersection": len(fitted.aligned.ids),
-        "train_rows": int((~fitted.held_out).sum()),
+        "train_rows": int((~(fitted.held_out | fitted.validation)).sum()),
         "test_rows": int((fitted.held_out & ~fitted.later).sum()),
     }
     result["alignment"]["repeated"] = fitted.aligned.repeated
@@ -75,6 +75,7 @@ def data_party_result(result: dict[str, Any], by: Measuring, fitted: Fitted, bef
             " + ".join(key): n for key, n in zip(by.keys, fitted.aligned.matched, strict=True)
         }
     result["alignment"] |= {"out_of_time_rows": int(fitted.later.sum())} if fitted.later.any() else {}
+    result["alignment"] |= {"validation_rows": int(fitted.validation.sum())} if fitted.validation.any() else {}
     result["model"] |= {"model_id": fitted.part.model_id.hex(), **by.kind.fitted_summary(fitted)}
     result["columns"] = describe(fitted.aligned.features[~fitted.held_out])
     moved = {

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 from protocols.allowance import own_name
 from vfl.preprocessing import Standardiser
+from vfl.screen.sentences import counted
 
 
 class StandardisedPart:
@@ -17,7 +18,7 @@ class StandardisedPart:
     score_key: bytes
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self.party}: {len(self.columns)} columns>"
+        return f"<{type(self).__name__} of {self.party}: {counted(len(self.columns), 'column')}>"
 
     @property
     def columns(self) -> tuple[str, ...]:

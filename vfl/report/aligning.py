@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vfl.report.words import number
+from vfl.screen.sentences import listed
 
 SAME = (
     "format",
@@ -47,11 +48,11 @@ def aligning(result: Mapping[str, Any]) -> dict[str, Any]:
         return {"lead": f"{party} compared ids that were encrypted for it. It saw no id and no row."}
     others = [str(name) for name in told["rows"] if name != party]
     whole = told["rows"].get(party)
-    known = f"{number(common)} of {party}’s {number(whole)} rows" if whole is not None else f"{number(common)} rows"
+    of = "" if whole is None else f" of {party}’s {number(whole)}"
+    known = f"{number(common)}{of} row{'' if (common if whole is None else whole) == 1 else 's'}"
     known = f"About {known}" if result.get("privacy") else known
-    every = " and ".join([", ".join(others[:-1]), others[-1]] if len(others) > 1 else others)
     return {
-        "lead": f"{known} {'is' if common == 1 else 'are'} known to {every} too.",
+        "lead": f"{known} {'is' if common == 1 else 'are'} known to {listed(others, 'and')} too.",
         "share": common / whole if whole else None,
         "file": result.get("file"),
     }

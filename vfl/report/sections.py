@@ -19,6 +19,7 @@ from vfl.report.figures import figures
 from vfl.report.noise import promised
 from vfl.report.prediction import prediction
 from vfl.report.searching import searching
+from vfl.screen.sentences import listed
 
 Result = Mapping[str, Any]
 ROLES = {
@@ -43,7 +44,7 @@ def context(result: Result) -> dict[str, Any]:
     _, hosts = words.party_names(result)
     model = result.get("model") or {}
     points = model.get("points") or []
-    partners = None if members else "the partner" if hosts == ["partner"] else " and ".join(hosts)
+    partners = None if members else "the partner" if hosts == ["partner"] else listed(hosts, "and")
     uplifts = (result.get("uplift") or {}).get(part) or {}
     answer = _answer(metrics, uplifts.get("measures") or {}, words.outcome_of(result))
     shown = {

@@ -7,15 +7,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from protocols.errors import DataError
-from protocols.glm.stopping import LEAST_HELD_OUT
-from vfl.data import Table
+from protocols.errors import DataError, TooFewHeldOut
+from protocols.group_size import LEAST_ROWS, rows_by_weight
+from vfl.data import Table, split_rows
 from vfl.job import Job
 from vfl.job.plan import plan_of, roles_of
 from vfl.models.own_columns import standardises
 from vfl.models.registry import kind_of
 from vfl.preprocessing.standardise import FARTHEST
 from vfl.screen.ending import clipped
+from vfl.screen.sentences import counted
 
 
 def table_cautions(job: Job, table: Table, most: int) -> list[str]:
@@ -29,7 +30,7 @@ def table_cautions(job: Job, table: Table, most: int) -> list[str]:
             f"the table has {len(table):,} rows: if more than {most:,} of them are common to all, the run "
             f"stops after the alignment"
         )
-    found += kind_of(job.model).cautions(plan_of(job), roles_of(job), table) + _few_held_out(job, len(table))
+    found += kind_of(job.model).cautions(plan_of(job), roles_of(job), table) + _few_that_decide(job, table)
     if table.label is None and job.model.folds_are_hidden and len(job.candidates) >= max(2, table.features.shape[1]):
         found.append(
             f"{len(job.candidates)} candidates are searched, and this table has {table.features.shape[1]} "
@@ -42,18 +43,55 @@ def table_cautions(job: Job, table: Table, most: int) -> list[str]:
     return found + _limited(numbers, values, FARTHEST if asked is None else asked, table.party)
 
 
-def _few_held_out(job: Job, rows: int) -> list[str]:
-    """Where early stopping could be left with too few rows to decide."""
-    if not getattr(job.model, "early_stopping", False):
+def check_held_out(job: Job, table: Table) -> None:
+    """Raises TooFewHeldOut where this table alone shows that too few rows would decide when training ends: common rows
+    are some of its rows, and which of them decide is drawn by their ids."""
+    rows = _deciding(job, table)
+    if rows is None or (count := int(rows.sum())) >= LEAST_ROWS:
+        return
+    assert job.model.decides is not None
+    name, part = job.model.decides
+    raise TooFewHeldOut(
+        f"{table.party}: {counted(count, 'row')} of the {len(table):,} here can decide when training ends, since "
+        f"model.{name} is {part:g}: their loss would reveal too much about single rows",
+        remedy=f"Raise model.{name}, use more rows, or leave early stopping out",
+        party=table.party,
+        expected=f"at least {LEAST_ROWS}",
+    )
+
+
+def _deciding(job: Job, table: Table) -> NDArray[np.bool_] | None:
+    """Which rows of this table would decide when training ends, if all were common; None where no row does, or which
+    one is unknown before several keys are matched."""
+    if job.model.decides is None or len(table.keys) > 1:
+        return None
+    test, part = job.split.test, job.model.decides[1]
+    drawn = split_rows(table.ids, test + (1 - test) * part, job.split.seed)
+    return drawn & ~split_rows(table.ids, test, job.split.seed)
+
+
+def _few_that_decide(job: Job, table: Table) -> list[str]:
+    """Where early stopping could be left with too few rows to decide, or with weights that make a few of them count."""
+    rows = _deciding(job, table)
+    if rows is None:
         return []
-    decide = int(rows * (1 - job.split.test) * job.model.validation_fraction)
-    if decide >= 2 * LEAST_HELD_OUT:
-        return []
-    return [
-        f"early_stopping needs {LEAST_HELD_OUT} rows that decide when training ends, and validation_fraction is "
-        f"{job.model.validation_fraction:g}: of the {rows:,} rows here at most about {decide}, and of the common rows "
-        "fewer; with too few the run stops before it trains: raise validation_fraction"
-    ]
+    assert job.model.decides is not None
+    (name, part), decide, found = job.model.decides, int(rows.sum()), list[str]()
+    if decide < 2 * LEAST_ROWS:
+        found.append(
+            f"early stopping needs {LEAST_ROWS} rows that decide when training ends, and model.{name} is {part:g}: "
+            f"of the {len(table):,} rows here at most {decide}, and of the common rows fewer; with too few the run "
+            f"stops before it trains: raise model.{name}"
+        )
+    if getattr(job.model, "sample_weight", False) and table.weight is not None:
+        equal = rows_by_weight(table.weight.to_numpy(np.float64)[rows])
+        if equal < 2 * LEAST_ROWS <= decide:
+            found.append(
+                f"by their weights the rows that decide when training ends count as {equal:,.0f} rows of the heaviest "
+                f"one, and early stopping needs {LEAST_ROWS}: with fewer the run stops before it trains: bring the "
+                "weights closer together"
+            )
+    return found
 
 
 def _limited(frame: pd.DataFrame, values: NDArray[np.float64], limit: float, party: str) -> list[str]:

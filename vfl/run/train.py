@@ -32,6 +32,7 @@ from vfl.models.part_files import find_part, load_part, save_part
 from vfl.models.registry import ARBITER_KINDS, kind_of
 from vfl.models.results import baseline, data_party_result, plain_report
 from vfl.report.page import read_report, write_report
+from vfl.run.preflight import check_held_out
 from vfl.run.recovery import RunResult, take_part
 from vfl.run.result_frame import encryption, measuring_of, result_frame, settled
 from vfl.run.session import Ready, RunSession
@@ -59,6 +60,7 @@ def prepare(job: Job, party: Party, profile: Profile | None = None) -> Ready:
         few_columns_check(job, party, table.features.shape[1])
         few_values_check(job, party, table.features)
         own_columns_check(job, party, [str(name) for name in table.features.columns])
+        check_held_out(job, table)
         cautions = own_columns.cautions(table, job.model, job.preprocess)
         cautions += shapes.cautions(profile, party.data.settings().by_own(job.align.normalise))
     if part is not None:

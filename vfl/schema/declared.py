@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from protocols.errors import ConfigError
-from vfl.schema.described import Described
+from vfl.schema.described import TOO_LARGE, Described
 from vfl.schema.section import Array, Complaint, Section, said
 from vfl.screen import html
 
@@ -32,6 +32,7 @@ class Declared(Section):
 
     FILE_ONLY: ClassVar[tuple[str, ...]] = ()  # keys of the job file alone: in Python something else says it
     REFUSED: ClassVar[Mapping[str, str]] = {}  # parameters of other libraries that cannot be had, each with the reason
+    INSTEAD: ClassVar[Mapping[str, str]] = {}  # parameters of other libraries that are said elsewhere, each with where
 
     def __init__(self, /, *positional: object, **params: Any) -> None:
         if positional:
@@ -69,6 +70,8 @@ class Declared(Section):
             return ConfigError(
                 f"{cls.__name__}: {name} is not possible: {cls.REFUSED[name]}", remedy=f"Leave {name} out"
             )
+        if name in cls.INSTEAD:
+            return ConfigError(f"{cls.__name__} has no parameter {name}", remedy=cls.INSTEAD[name])
         close = difflib.get_close_matches(name, cls.parameters(), 1)
         remedy = f"Did you mean {close[0]}?" if close else f"Its parameters are {', '.join(cls.parameters())}"
         return ConfigError(f"{cls.__name__} has no parameter {name}", remedy=remedy)
@@ -95,7 +98,8 @@ class Declared(Section):
                 f"{cls.__name__}: {(cause.key or name).rpartition('.')[2]} {cause.what}", remedy=cause.remedy
             )
         field: FieldInfo | None = cls.model_fields.get(name)
-        described = Described.of(field).expected if field is not None else ""
+        large = str(first["type"]) in TOO_LARGE
+        described = Described.of(field, large=large).expected if field is not None else ""
         return ConfigError(f"{cls.__name__}: {name} = {said(params.get(name))} is not possible", remedy=described)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:

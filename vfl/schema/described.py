@@ -12,6 +12,8 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+TOO_LARGE = ("less_than", "less_than_equal")  # pydantic's errors of a value beyond an upper bound
+
 
 @dataclass(frozen=True)
 class Values:
@@ -30,11 +32,12 @@ class Described:
     meaning: str
 
     @classmethod
-    def of(cls, field: FieldInfo) -> Described:
-        """What a declaration says; of a section its description alone."""
+    def of(cls, field: FieldInfo, *, large: bool = False) -> Described:
+        """What a declaration says; of a section its description alone.  large: with an upper bound that is so large
+        that only who exceeds it wants to know it."""
         if _sections(field.annotation):
             return cls(field.description or "a section", None, "")
-        return cls(_values(field), _default(field), field.description or "")
+        return cls(_values(field, large=large), _default(field), field.description or "")
 
     @property
     def expected(self) -> str:
@@ -67,7 +70,7 @@ def written(value: object) -> str:
     return "{}" if isinstance(value, dict) else _bound(value) if isinstance(value, float) else str(value)
 
 
-def _values(field: FieldInfo) -> str:
+def _values(field: FieldInfo, *, large: bool) -> str:
     said = [one for one in field.metadata if isinstance(one, Values)]
     if said:
         return said[0].text
@@ -77,7 +80,7 @@ def _values(field: FieldInfo) -> str:
     if kind is bool:
         return "true or false"
     if kind in (int, float):
-        return _number("a whole number" if kind is int else "a number", field.metadata)
+        return _number("a whole number" if kind is int else "a number", field.metadata, large=large)
     raise TypeError(f"a field of {kind} needs Values")
 
 
@@ -89,12 +92,12 @@ def _alternatives(annotation: Any) -> list[Any]:
     return [annotation]
 
 
-def _number(what: str, metadata: list[Any]) -> str:
+def _number(what: str, metadata: list[Any], *, large: bool) -> str:
     """With its bounds: "a number above 0, at most 1"."""
     bounds: dict[type, Any] = {type(one): astuple(one)[0] for one in metadata if isinstance(one, Ge | Gt | Le | Lt)}
     found: list[Any] = [bounds.get(bound) for bound in (Ge, Gt, Le, Lt)]
     ge, gt, le, lt = found
-    if (le is not None and le >= 10**12) or (lt is not None and lt >= 10**12):  # so large that it is none to a reader
+    if not large and max(le or 0, lt or 0) >= 10**12:  # so large that it is none to a reader
         le = lt = None
     if ge is not None and le is not None:
         return f"{what} from {_bound(ge)} to {_bound(le)}"
@@ -110,7 +113,9 @@ def _number(what: str, metadata: list[Any]) -> str:
 
 
 def _bound(bound: float) -> str:
-    return "2^31" if bound == 2**31 else f"{bound:.12g}".replace("e-0", "e-")
+    if bound in (2**31, 2**63):
+        return "2^31" if bound == 2**31 else "2^63"
+    return f"{bound:.12g}".replace("e-0", "e-").replace("e+", "e")
 
 
 def _listed(words: list[str]) -> str:

@@ -22,8 +22,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
 from protocols.errors import ConfigError
-from vfl.schema.described import Described
+from vfl.schema.described import TOO_LARGE, Described
 from vfl.schema.toml import MAX_BYTES, check_size, parse_toml
+from vfl.screen.sentences import listed as listed
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
@@ -92,11 +93,6 @@ def type_of(value: object) -> str:
 def with_article(word: str) -> str:
     """ "an Averaging", "a Split"."""
     return f"{'an' if word[:1].lower() in tuple('aeio') else 'a'} {word}"
-
-
-def listed(words: Sequence[str], last: str = "or") -> str:
-    """'a, b or c'."""
-    return words[0] if len(words) == 1 else ", ".join(words[:-1]) + f" {last} {words[-1]}"
 
 
 def meant(value: object, known: Sequence[str], quoted: Callable[[str], str] = shown) -> str:
@@ -229,7 +225,9 @@ def _problem(model: type[BaseModel], error: dict[str, Any], text: str, later: Ma
             )
         nearly = meant(name, own, lambda close: f"'{close}'").strip()
         return f"{key} is not a known key", nearly or f"Remove it; known here: {', '.join(own) or 'none'}"
-    expected = Described.of(field).expected if field is not None else "See docs/file-formats.md"
+    expected = (
+        Described.of(field, large=kind in TOO_LARGE).expected if field is not None else "See docs/file-formats.md"
+    )
     if kind == "missing":
         return f"{key} is missing", expected
     if field is None or not field.repr:

@@ -62,6 +62,11 @@ class Spec(Trainable):
 
     ELSEWHERE: ClassVar[Mapping[str, str]] = {"key_bits": "crypto", "score_bits": "disclosure"}
     FILE_ONLY: ClassVar = ("kind", "sample_weight", "num_class", "continue_from")
+    INSTEAD: ClassVar[Mapping[str, str]] = {
+        "sample_weight": 'Name the column of weights in the guest\'s table: Federation.local(sample_weight="weight")',
+        "num_class": "Leave it out: the values of the label are counted",
+        "warm_start": "Leave it out: each training begins anew; for more iterations raise max_iter",
+    }
     BINS: ClassVar[str] = ""  # why [preprocess] would do nothing, where the model bins every column itself
     ARBITER: ClassVar[str] = "holds the decryption key"  # what the arbiter does
 
@@ -193,6 +198,12 @@ class Spec(Trainable):
     def stops(self) -> bool:
         """Whether the loss is opened, and ends training."""
         return False
+
+    @property
+    def decides(self) -> tuple[str, float] | None:
+        """The part of the training rows that decides, by a loss that nobody sees, when training ends: the parameter's
+        name and value; None where there is none."""
+        return None
 
     @property
     def bins_by_label(self) -> bool:

@@ -39,7 +39,7 @@ ScoresFile = Annotated[
     typer.Option(
         "--out",
         metavar="FILE",
-        help="Guest: the file for the scores, .csv, .parquet or .feather; without it, RUN/scores.csv.",
+        help="Guest: the file for the scores, .csv, .parquet, .feather or .arrow; without it, RUN/scores.csv.",
         show_default=False,
     ),
 ]

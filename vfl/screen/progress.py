@@ -18,6 +18,7 @@ from protocols.errors import ConfigError
 from protocols.session import Observer
 from vfl.screen.console import Console
 from vfl.screen.events import Event, Watch
+from vfl.screen.sentences import listed
 
 PHASES = {
     "connect": "connecting",
@@ -73,7 +74,7 @@ class ConsoleWatch(Watch):
 
     def event(self, event: Event) -> None:
         if event.phase is not None and event.phase in self._tasks and event.missing:
-            waits = f"{self._who}waiting for {' and '.join(event.missing)}"
+            waits = f"{self._who}waiting for {listed(event.missing, 'and')}"
             self._progress.update(self._tasks[event.phase], description=waits)
 
 
@@ -149,7 +150,7 @@ def worded(event: Event) -> str:
     elif event.step is not None and event.event == "step":
         what += f": {event.step:,} of {event.of:,}"
     if event.missing:
-        what += f"; waiting for {' and '.join(event.missing)}"
+        what += f"; waiting for {listed(event.missing, 'and')}"
     if event.seconds_left is not None and event.event == "step":
         what += f", about {duration(event.seconds_left)} left"
     return f"{event.job} at {event.party}: {what}"

@@ -33,6 +33,7 @@ from safetensors.numpy import load, save
 from protocols.errors import ConfigError
 from protocols.randomness import run_seed, salt
 from protocols.recovery.checkpoint import Arrays
+from vfl.screen.sentences import listed
 from vfl.storage.files import sync_folder, written
 
 log = logging.getLogger("vfl.storage.pad_store")
@@ -107,7 +108,7 @@ class PadFolder:
                 "%s cannot use the pads that vfl prepare left, and so nobody does: their iterations are prepared again "
                 "while this run trains. If no attempt of this run was interrupted, ask there whether the list of spent "
                 "pads (spent.sqlite) or the run's folder was lost or put back from a copy",
-                " and ".join(parties),
+                listed(parties, "and"),
             )
 
     def _read(self, name: bytes, belongs: bytes) -> Arrays | None:

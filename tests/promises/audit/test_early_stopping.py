@@ -13,7 +13,9 @@ from vfl.schema.spec import Spec
 
 STOPPING: list[Spec] = [
     vfl.LogisticRegression(link="taylor", max_iter=30, early_stopping=True, validation_fraction=0.2),
-    vfl.MLPClassifier(hidden_layer_sizes=(2,), max_iter=2, early_stopping=True, validation_fraction=0.2),
+    vfl.MLPClassifier(
+        hidden_layer_sizes=(2,), max_iter=3, early_stopping=True, n_iter_no_change=1, validation_fraction=0.2
+    ),
 ]
 
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from protocols.cipher import CipherVec
-from protocols.errors import ModelError
+from protocols.errors import ConfigError, ModelError
 from tests.promises.audit.scenes import scene
 from vfl.attacks import own_checks, own_run
 from vfl.attacks.attack import Estimate, Tried
@@ -130,6 +130,36 @@ def test_the_page_shows_a_failed_control_and_a_broken_bound() -> None:
     blind = Audit(about, [Tried(attack, good, good, bad, 0.01)])
     assert not blind.holds
     assert "control failed" in render(blind.as_dict())
+
+
+def test_an_audit_shows_itself_in_a_few_lines() -> None:
+    attack, good, bad = Dictionary(), Estimate.of([0.0]), Estimate.of([1.0])
+    about = about_of(scene("regression"), 2, "this run")
+    check = {"check": "every message is declared", "found": "none", "holds": True}
+    found = Audit(about, [Tried(attack, good, bad, bad, 0.01)], {"13 one label": "no labels"}, [check])
+    lines = repr(found).splitlines()
+    assert lines[0] == f"Audit of this run: {about['kind']} on 400 rows, holds"
+    assert lines[1] == "  every message is declared: holds"
+    shown = f"holds; here 0.000, bound {attack.bound:.3f}, control 1.000, textbook 1.000"
+    assert lines[2] == f"  {attack.number} {attack.name}: {shown}"
+    assert lines[3:] == ["  1 attack not tried: untried says why"]
+    page = found._repr_html_()
+    assert "Audit of this run" in page
+    assert attack.name in page
+    broken = Audit(about, [Tried(attack, bad, bad, bad, 0.01)])
+    assert "does not hold" in repr(broken)
+    assert "FAILS" in broken._repr_html_()
+    assert "nothing was tried" in repr(Audit(about, []))
+
+
+def test_an_audit_that_cannot_be_saved_names_what_to_do(tmp_path: Path) -> None:
+    found = Audit(about_of(scene("regression"), 2, "this run"), [])
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError) as refused:
+        found.save(tmp_path / "file")
+    assert "Name a folder in which this account may make files" in refused.value.remedy
+    with pytest.raises(ConfigError, match="folder = 3 is not possible"):
+        found.save(3)  # type: ignore[arg-type]
 
 
 def test_an_audit_that_tried_nothing_does_not_hold() -> None:

@@ -70,7 +70,7 @@ def test_weights_and_early_stopping_by_files_with_a_party_killed_after_a_verdict
     """`vfl check` names the weights and what stops; all reports name the same epochs."""
     stops = {"early_stopping": True, "validation_fraction": 0.45, "n_iter_no_change": 2, "tol": 0.02}
     data = tables(rows=160)
-    data["bank"]["canaryweight"] = np.arange(160) % 3 + 1.0
+    data["bank"]["canaryweight"] = np.arange(160) % 3 + 9.0
     options = NETWORK | {"max_iter": 20, "learning_rate_init": 1.0, "sample_weight": True} | stops
     parties.lay_out(data, reconnect=60, settings={"allow": tuple(PERMITS)}, **options)  # type: ignore[arg-type]
     parties.change("bank", 'label = "canarylabel"', 'label = "canarylabel"\nweight = "canaryweight"')

@@ -182,7 +182,7 @@ def test_open_trees_need_no_arbiter(parties: Institutions) -> None:
     report = json.loads(results["bank"].report.read_text())
     assert (report["parties"]["arbiter"], report["model"]["membership"]) == (None, "open")
     assert (report["alignment"]["train_rows"], report["alignment"]["test_rows"]) == (
-        len(local["bank"].aligned) - local["bank"].held_out.sum(),
+        len(local["bank"].aligned) - (local["bank"].held_out | local["bank"].validation).sum(),
         19,
     )
     assert {"joint", "guest_alone"} == set(report["metrics"]["test"])

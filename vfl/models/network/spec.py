@@ -110,7 +110,7 @@ class Network(Spec):
         ge=1,
         le=MOST_VERDICTS,
         description="with early_stopping, training ends after more than this number of epochs in a row that are not "
-        "better by tol than the best one so far",
+        "better by tol than the best one so far; at most max_iter - 2",
     )
     tol: float = Field(
         default=TOL,
@@ -146,6 +146,10 @@ class Network(Spec):
         if self.early_stopping and self.max_iter > MOST_VERDICTS:
             what = f"is {self.max_iter}, and early_stopping tells something about the loss after each epoch"
             raise Complaint(what, f"Lower it to at most {MOST_VERDICTS}, or leave early_stopping out", "model.max_iter")
+        if self.early_stopping and self.max_iter < (earliest := self.n_iter_no_change + 2):
+            what = f"is {self.max_iter}, and early_stopping can end training after epoch {earliest} at the earliest"
+            lower = f"lower n_iter_no_change to at most {self.max_iter - 2}, " if self.max_iter > 2 else ""
+            raise Complaint(what, f"Raise it, {lower}or leave early_stopping out", "model.max_iter")
         for name, usual in (("validation_fraction", FRACTION), ("n_iter_no_change", EVERY), ("tol", TOL)):
             if not self.early_stopping and getattr(self, name) != usual:
                 what = f"is {shown(getattr(self, name))}, which does nothing without early_stopping"
@@ -156,6 +160,11 @@ class Network(Spec):
     def stops(self) -> bool:
         """Whether a loss is compared after each epoch, and ends training."""
         return self.early_stopping
+
+    @property
+    def decides(self) -> tuple[str, float] | None:
+        """As `Spec.decides`."""
+        return ("validation_fraction", self.validation_fraction) if self.early_stopping else None
 
     @property
     def permits(self) -> tuple[str, ...]:

@@ -192,6 +192,11 @@ class Regression(Spec):
         return self.tol is not None or self.early_stopping
 
     @property
+    def decides(self) -> tuple[str, float] | None:
+        """As `Spec.decides`."""
+        return ("validation_fraction", self.validation_fraction) if self.early_stopping else None
+
+    @property
     def announces(self) -> bool:
         """Whether the guest announces orders of magnitude of its labels and weights."""
         return self.sample_weight or self.max_iter == "auto"

@@ -99,7 +99,7 @@ def linear(label: Floats, weights: Floats | None, me: str, train: int, *, centre
         scale = float(np.sqrt(np.average((own - mean) ** 2, weights=counted)))
     if not np.isfinite(scale) or scale <= 1e-12 * np.abs(label).max(initial=0.0):
         raise DataError(
-            "the training rows' labels do not differ, or are too large to standardise",
+            f"{me}: the training rows' labels do not differ, or are too large to standardise",
             remedy="Use another sample or unit",
             party=me,
         )
@@ -111,7 +111,7 @@ def poisson(label: Floats, weights: Floats | None, me: str, train: int, *, expos
     exposure: they are each row's exposure, so that what is fitted is the count a unit of exposure, weighted by it: the
     same optimum as of counts whose means are multiplied by exposures."""
     if not label[:train].any():
-        raise DataError("all training rows' counts are zero", remedy="Use a larger or another sample", party=me)
+        raise DataError(f"{me}: all training rows' counts are zero", remedy="Use a larger or another sample", party=me)
     if exposure and weights is not None:
         label = label / weights
     return Targets(label[np.newaxis], of_one(None if weights is None else weights / weights[:train].mean(), me))
@@ -125,7 +125,7 @@ def checked(weights: Floats, me: str) -> Floats:
     """Raises DataError where the lightest row would be rounded away compared with the heaviest."""
     if weights.max() > WEIGHT_RATIO * weights.min():
         raise DataError(
-            "the weights of the rows differ too much",
+            f"{me}: the weights of the rows differ too much",
             remedy="Bring them closer together",
             party=me,
             expected=f"a ratio below {WEIGHT_RATIO}",

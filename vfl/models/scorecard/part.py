@@ -22,6 +22,7 @@ from vfl.data.schema import Schema
 from vfl.models.regression.part import score_error, unknown_weights
 from vfl.models.scorecard.points import Ints, Scale
 from vfl.preprocessing import WoeColumn, check_columns
+from vfl.screen.sentences import counted
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -50,7 +51,7 @@ class ScorecardPart:
     schema: Schema = Schema()  # noqa: RUF009
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self.party}: {len(self.columns)} columns>"
+        return f"<{type(self).__name__} of {self.party}: {counted(len(self.columns), 'column')}>"
 
     @property
     def known(self) -> bool:

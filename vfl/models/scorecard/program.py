@@ -61,6 +61,11 @@ class Fitted:
     binned: features.Binned | None = None
     searched: None = None  # bins by the label are not searched
 
+    @property
+    def validation(self) -> NDArray[np.bool_]:
+        """No rows are held out to decide when training ends."""
+        return np.zeros_like(self.held_out)
+
 
 def guest(session: Session, table: Table, plan: Plan[Scorecard]) -> Fitted:
     """The guest's side: table with label.  Learns the events of hosts' fine bins, for held-out rows the points and,

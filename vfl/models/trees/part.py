@@ -28,6 +28,7 @@ from protocols.boosting.sealed_parts import GuestTrees
 from vfl.data.codes import Names, coded
 from vfl.data.schema import Schema
 from vfl.models.content import Body, Tensors
+from vfl.screen.sentences import counted
 
 MOST_TREES = 10_000_000
 LATER = "monotone_constraints"  # a parameter that parts without it do not name
@@ -76,7 +77,7 @@ class TreesPart:
     schema: Schema = Schema()  # noqa: RUF009
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self.party}: {len(self.columns)} columns>"
+        return f"<{type(self).__name__} of {self.party}: {counted(len(self.columns), 'column')}>"
 
     @property
     def own_name(self) -> bytes:

@@ -73,6 +73,12 @@ class BoostedTrees(Spec):
     ['age', 'limit']
     """  # noqa: E501
 
+    INSTEAD: ClassVar = {
+        **Spec.INSTEAD,
+        **dict.fromkeys(
+            ("warm_start", "continue_from"), "To add rounds to a fitted model, pass it to fit: init_model=model"
+        ),
+    }
     BINS: ClassVar = "trees bin every column themselves"
     ARBITER: ClassVar = "holds the key, chooses splits and keeps the leaf values"
     NO_ARBITER: ClassVar = 'with membership = "open" and one host the guest holds the key of the sums'
@@ -339,6 +345,11 @@ class BoostedTrees(Spec):
     def takes_texts(self) -> bool:
         """Whether features may be categories: each has a bin of its own."""
         return True
+
+    @property
+    def decides(self) -> tuple[str, float] | None:
+        """As `Spec.decides`: of open trees the guest knows the loss."""
+        return ("validation", self.validation) if self.sealed and self.early_stopping_rounds else None
 
     @property
     def keeps_leaves(self) -> bool:

@@ -36,6 +36,9 @@ class Alignment(Part, kw_only=True):
     out_of_time_rows: Annotated[int | UnsetType, says("with `split.out_of_time`, common rows on or after that day")] = (
         UNSET
     )
+    validation_rows: Annotated[
+        int | UnsetType, says("with early stopping, common rows that decided when training ended")
+    ] = UNSET
     repeated: Annotated[
         int | UnsetType, says("rows of this party's own table that repeated an id and were left out")
     ] = UNSET

@@ -14,6 +14,7 @@ from vfl.job import Party
 from vfl.job.policy import columns_check
 from vfl.run.budget.spread import Spread
 from vfl.run.budget.table import EVER, MODELS, NUMBERS, SCORES, VECTORS, BudgetFile, Counts
+from vfl.screen.sentences import listed
 
 FEWER = "fewer columns or fine bins (max_n_prebins)"
 PARTNER_ROWS = 5  # times this party's own
@@ -94,7 +95,7 @@ class RunAllowance(Allowance):
             return
         used = sum(counts.used(NUMBERS, period) for period in counts.same_labels(labels))
         if used + more > limit:
-            hosts = " and ".join(sorted(told))
+            hosts = listed(sorted(told), "and")
             raise DisclosureRefused(
                 f"{self._party.name}: {hosts} would learn {more} numbers computed from these labels "
                 f"({what}), hosts learnt {used} before,"

@@ -9,6 +9,7 @@ from vfl.job import Party
 from vfl.run.budget.disclosed import most_rows, most_vectors
 from vfl.run.budget.spread import HALF, Spread
 from vfl.run.budget.table import MODELS, NUMBERS, PREDICTIONS, RUNS, SCORES, VECTORS, BudgetFile
+from vfl.screen.sentences import counted
 
 
 def explained(
@@ -22,9 +23,11 @@ def explained(
     spread: Spread | None,
     *,
     ever: bool,
+    adds: str = "",
 ) -> list[str]:
     """period: this month; table: this party's own; vectors: how many the job opens at a host; models: how many it
-    counts against models_per_label; spread: of a host's columns; ever: whether scores of a row are counted for good."""
+    counts against models_per_label; spread: of a host's columns; ever: whether scores of a row are counted for good;
+    adds: how many numbers computed from labels the job tells hosts, in words."""
     policy, told = party.policy, list[str]()
     with BudgetFile(party.run.directory).opened(reading=True) as counts:
         for kind, what in ((RUNS, "runs"), (PREDICTIONS, "predictions")):
@@ -45,15 +48,15 @@ def explained(
             told.append(
                 f"policy.{NUMBERS} is {rate}: with {len(table):,} training rows hosts may learn "
                 f"{len(table) // rate} numbers computed from"
-                f" these labels; they have learnt {numbers}"
+                f" these labels; they have learnt {numbers}{adds and f'; this job adds {adds}'}"
             )
         if party.role == "host":
             columns = tuple(map(str, table.features.columns))
             opened = sum(counts.used(VECTORS, period, guest) for period in counts.same_columns(columns))
             told.append(
-                f"policy.{VECTORS} is {most_vectors(party, counts, columns, spread)} for these {len(columns)} "
-                f"columns: {opened} score vectors were opened to"
-                f" {guest}; this job opens {vectors}"
+                f"policy.{VECTORS} is {most_vectors(party, counts, columns, spread)} for "
+                f"{counted(len(columns), 'own column')}: {counted(opened, 'score vector')} so far to {guest}; this job "
+                f"opens {vectors}"
             )
             if spread is not None and spread.first > HALF:
                 told.append(

@@ -87,11 +87,12 @@ class Budget:
         """What else this party agrees to disclose to them in the run of this name."""
         return RunAllowance(self._party, self._file, run, partners, self._labels, self._guest, self._spread, self._rows)
 
-    def explained(self, partners: Sequence[str], table: Table | None) -> list[str]:
-        """A sentence for each budget; table: this party's own."""
+    def explained(self, partners: Sequence[str], table: Table | None, adds: str = "") -> list[str]:
+        """A sentence for each budget; table: this party's own; adds: as `job.opened.numbers_added`."""
         now, opened = month(datetime.datetime.now(datetime.UTC)), self._opened or Opened(0, ())
         vectors, ever = opened.vectors, opened.ever
-        told = explained(self._party, partners, now, table, vectors, self._more, self._guest, self._spread, ever=ever)
+        more = (vectors, self._more, self._guest, self._spread)
+        told = explained(self._party, partners, now, table, *more, ever=ever, adds=adds)
         return told if self._noise is None else [*told, self._noise.explained()]
 
     def used(self, partner: str) -> int:

@@ -43,7 +43,7 @@ class Scored:
     def said(self) -> str:
         """How many rows have a score, and why the others have none."""
         if self.scored == self.rows:
-            return f"all {self.rows:,} rows are scored"
+            return f"all {self.rows:,} rows are scored" if self.rows > 1 else "the row is scored"
         return (
             f"{self.scored:,} of {self.rows:,} rows are scored; the score of the others is empty: a value that the "
             "model needs is missing"

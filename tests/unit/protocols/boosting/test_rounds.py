@@ -18,6 +18,7 @@ from protocols.boosting.prepare import EncryptedPads
 from protocols.boosting.sealed import layout_of
 from protocols.cipher import CipherVec, DecryptionKey, Identity, Keyring, Paillier, Scheme
 from protocols.errors import ConfigError, DataError
+from protocols.group_size import LEAST_ROWS
 from tests.harness import TOY, Recording, Sent
 from tests.unit.protocols.boosting.samples import (
     Bits,
@@ -161,7 +162,7 @@ def test_rounds_of_the_guest_alone_are_kept_and_not_measured(monkeypatch: pytest
 
 def test_too_few_rows_decide_nothing() -> None:
     p, blocks, y = stopping("binary:logistic")
-    few = np.arange(ROWS) < held_out.LEAST_ROWS - 1
+    few = np.arange(ROWS) < LEAST_ROWS - 1
     with pytest.raises(DataError, match="too few to decide"):
         train(blocks, y, p, Identity(1024), held_out=few)
     with pytest.raises(ConfigError, match="held out"):

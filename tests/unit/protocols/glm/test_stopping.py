@@ -166,7 +166,7 @@ def test_the_validation_loss_is_that_of_the_rows_held_out(name: str, prepared: b
     blocks, y = problem(link, 121, (2, 2, 1))
     rng = np.random.default_rng(1)
     train, held = np.arange(80), np.arange(80, 121)
-    weights = rng.uniform(0.2, 1, y.shape)
+    weights = rng.uniform(0.8, 1, y.shape)
     penalised, ends = Penalty(0.01, mean=link is POISSON), glm.Stopping(1e-4, 5, validation=True)
     terms = glm.Terms(link, penalised, 5, weighted=True, stopping=ends, prepared=prepared)
     outside = ([x[held] for x in blocks], y[:, held], weights[:, held])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import r2_score
 
-from protocols import network
+from protocols import group_size, network
 from protocols._native import PlainVec
 from protocols.allowance import Allowance
 from protocols.channel import Tap
@@ -64,7 +64,7 @@ class Trained:
             h: partial(network.host, x=b, terms=terms, held_out=v)
             for h, b, v in zip(hosts, train[1:], held[1:], strict=True)
         }
-        weights = np.random.default_rng(5).uniform(0.2, 3.0, ROWS) if terms.weighted else np.ones(ROWS)
+        weights = np.random.default_rng(5).uniform(0.9, 1.0, ROWS) if terms.weighted else np.ones(ROWS)
         own, theirs = (part if terms.weighted else None for part in np.split(weights, [TRAINED]))
         programs["guest"] = partial(
             network.guest,
@@ -181,7 +181,7 @@ def test_what_hosts_learn_of_labels_is_counted_as_one_number() -> None:
 def test_what_is_refused_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="more verdicts than a training may"):
         Trained(replace(STOPS, epochs=101))
-    monkeypatch.setattr(stopping, "LEAST_HELD_OUT", 36)
+    monkeypatch.setattr(group_size, "LEAST_ROWS", 36)
     with pytest.raises(TooFewHeldOut, match="35 rows"):
         Trained(STOPS)
 

@@ -84,6 +84,30 @@ def test_impossible_nested_parameters_change_nothing(change: dict[str, Any], wor
     assert grid == vfl.GridSearchCV(LR, {"C": [0.1, 1.0]})
 
 
+@pytest.mark.parametrize(
+    ("kind", "given", "words"),
+    [
+        (vfl.BoostedTrees, {"random_state": 2**70}, "Expected a whole number of at least 0, below 2^63 (default 0)"),
+        (vfl.MLPClassifier, {"random_state": 2**63}, "Expected a whole number of at least 0, below 2^63 (default 0)"),
+        (vfl.BoostedTrees, {"random_state": -1}, "Expected a whole number of at least 0 (default 0)"),
+        (vfl.LogisticRegression, {"C": 1e13}, "Expected a number above 0, at most 1e12 (default 1)"),
+        (vfl.LogisticRegression, {"C": 0.0}, "Expected a number above 0 (default 1)"),
+        (vfl.BoostedTrees, {"warm_start": True}, "pass it to fit: init_model=model"),
+        (vfl.MLPRegressor, {"warm_start": True}, "each training begins anew; for more iterations raise max_iter"),
+        (vfl.LogisticRegression, {"warm_start": True}, "Leave warm_start out"),
+        (vfl.LogisticRegression, {"sample_weight": True}, 'Federation.local(sample_weight="weight")'),
+        (vfl.MLPClassifier, {"sample_weight": [1.0, 2.0]}, 'Federation.local(sample_weight="weight")'),
+        (vfl.LogisticRegression, {"max_itr": 3}, "Did you mean max_iter?"),
+    ],
+)
+def test_what_other_libraries_take_and_what_is_too_large_is_answered(
+    kind: type[Any], given: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        kind(**given)
+    assert words in refused.value.remedy
+
+
 def test_numbers_and_arrays_of_numpy_are_taken() -> None:
     given = vfl.GridSearchCV(
         vfl.LogisticRegression(

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import typer
 
 import vfl
 from tests.unit.vfl.job.samples import MINIMAL
+from vfl.cli.main import app
+from vfl.data.writing import WRITERS
 from vfl.job import load_job
 from vfl.job.policy import values
 from vfl.schema.spec import Spec
@@ -27,6 +33,25 @@ def test_a_key_has_one_name_in_what_a_policy_bounds(tmp_path: Path) -> None:
     path = tmp_path / "job.toml"
     path.write_text(MINIMAL)
     assert [key for key, _ in values(load_job(path), "key_bits")] == ["crypto.key_bits"]
+
+
+def test_help_names_every_format_that_is_written() -> None:
+    """Of each option that says in which formats it writes."""
+    lists = [
+        parameter.help
+        for command in click_commands(typer.main.get_command(app))
+        for parameter in command.params
+        if ".parquet or" in (parameter.help or "") or ", .parquet" in (parameter.help or "")
+    ]
+    assert len(lists) >= 2
+    assert [text for text in lists if not all(suffix in text for suffix in WRITERS)] == []
+
+
+def click_commands(command: Any) -> Iterator[Any]:
+    """The command, and those within it."""
+    yield command
+    for inner in getattr(command, "commands", {}).values():
+        yield from click_commands(inner)
 
 
 def test_every_parameter_is_described_in_whole_sentences() -> None:

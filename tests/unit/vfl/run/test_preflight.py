@@ -1,6 +1,7 @@
 """`vfl check` finds what would go wrong: head-room for the job's rows, the same at every party, and columns that can
 carry nothing or lie too far out."""
 
+import dataclasses
 import datetime
 import io
 from types import SimpleNamespace
@@ -13,19 +14,19 @@ from rich.console import Console
 from protocols import codec
 from protocols.alignment.ecdh import HostRows
 from protocols.alignment.outcome import most_common
-from protocols.errors import ConfigError, DataError
+from protocols.errors import ConfigError, DataError, TooFewHeldOut
 from tests.unit.vfl.job.samples import MINIMAL, with_key
 from tests.unit.vfl.job.test_model_kinds import OPEN, SEALED
 from vfl.cli.check import carried, carries
 from vfl.cli.jobs import print_disclosed
 from vfl.cost import cost, estimate
 from vfl.cost.machine import Machine
-from vfl.data import Table, table_from_frame
+from vfl.data import Table, split_rows, table_from_frame
 from vfl.job import load_job
 from vfl.job.plan import plan_of, roles_of
 from vfl.job.shown import disclosed_by
 from vfl.models.registry import kind_of
-from vfl.run.preflight import table_cautions
+from vfl.run.preflight import check_held_out, table_cautions
 from vfl.run.result_frame import result_frame
 
 
@@ -111,15 +112,55 @@ def test_more_own_rows_than_the_key_carries_are_warned_about(write):
     assert "2,000 rows: if more than 1,999" in said
 
 
-@pytest.mark.parametrize(("part", "few"), [(0.1, False), (0.02, True)])
+VERDICTS = MINIMAL.replace(
+    '"scores-to-guest"', '"scores-to-guest", "loss-verdict-to-parties", "label-scale-to-parties"'
+)
+
+
+def stopping(write, part, more=""):
+    return load_job(write(with_key("model", f"early_stopping = true\nvalidation_fraction = {part}{more}", VERDICTS)))
+
+
+@pytest.mark.parametrize(("part", "few"), [(0.1, False), (0.03, True)])
 def test_early_stopping_with_few_rows_is_warned_about(write, part, few):
-    verdicts = MINIMAL.replace('"scores-to-guest"', '"scores-to-guest", "loss-verdict-to-parties"')
-    stops = f"early_stopping = true\nvalidation_fraction = {part}"
-    job = load_job(write(with_key("model", stops, verdicts)))
-    own = table(x=np.random.default_rng(0).normal(size=2000))
-    said = [one for one in table_cautions(job, own, 1 << 20) if "early_stopping needs 30 rows" in one]
+    job, own = stopping(write, part), table(x=np.random.default_rng(0).normal(size=2000))
+    check_held_out(job, own)
+    said = [one for one in table_cautions(job, own, 1 << 20) if "early stopping needs 30 rows" in one]
     assert len(said) == few
     assert not few or "of the 2,000 rows here" in said[0]
+
+
+def test_early_stopping_that_is_sure_to_lack_rows_is_refused_before_the_run(write):
+    """Rows that decide are drawn by their ids, so that the table alone bounds them."""
+    own = table(x=np.random.default_rng(0).normal(size=300))
+    job = stopping(write, 0.05)
+    test, seed = job.split.test, job.split.seed
+    decide = split_rows(own.ids, test + (1 - test) * 0.05, seed) & ~split_rows(own.ids, test, seed)
+    count = int(decide.sum())
+    assert 0 < count < 30
+    with pytest.raises(TooFewHeldOut, match=f"bank: {count} rows of the 300 here can decide") as refused:
+        check_held_out(job, own)
+    assert refused.value.party == "bank"
+    assert "Raise model.validation_fraction" in refused.value.remedy
+    check_held_out(stopping(write, 0.3), own)  # the control
+    check_held_out(load_job(write(MINIMAL)), own)
+
+
+def test_trees_that_are_sure_to_lack_rows_are_refused_too(write):
+    own = table(x=np.random.default_rng(0).normal(size=300))
+    sealed = SEALED.replace("allow = [", 'allow = ["loss-verdict-to-parties", ')
+    with pytest.raises(TooFewHeldOut, match=r"model\.validation is 0\.02"):
+        check_held_out(load_job(write(with_key("model", "early_stopping_rounds = 2\nvalidation = 0.02", sealed))), own)
+
+
+def test_weights_that_make_a_few_rows_count_are_warned_about(write):
+    job, rng = stopping(write, 0.3, "\nsample_weight = true"), np.random.default_rng(0)
+    weights = {"even": np.ones(400), "uneven": np.exp(3 * rng.normal(size=400))}
+    found = {}
+    for name, own in weights.items():
+        rows = dataclasses.replace(table(x=rng.normal(size=400)), weight=pd.Series(own))
+        found[name] = [one for one in table_cautions(job, rows, 1 << 20) if "rows of the heaviest one" in one]
+    assert (len(found["even"]), len(found["uneven"])) == (0, 1)
 
 
 def test_mini_batches_are_told_and_a_table_that_one_holds_is_refused(write):

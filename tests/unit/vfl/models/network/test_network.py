@@ -111,9 +111,10 @@ def test_weights_of_rows() -> None:
 
 
 def test_a_warning_where_the_limit_ends_a_training() -> None:
-    spec = vfl.MLPClassifier(**SMALL | {"max_iter": 2}, early_stopping=True, validation_fraction=0.4)
-    with pytest.warns(ConvergenceWarning, match="all 2 iterations that max_iter allows"):
-        assert federation().fit(spec, randomness=drawn()).n_iter_ == 2
+    stops = {"early_stopping": True, "validation_fraction": 0.4, "n_iter_no_change": 2, "tol": 1e-5}
+    spec = vfl.MLPClassifier(**SMALL | stops)
+    with pytest.warns(ConvergenceWarning, match="all 4 iterations that max_iter allows"):
+        assert federation().fit(spec, randomness=drawn()).n_iter_ == 4
 
 
 @pytest.mark.slow
@@ -137,6 +138,9 @@ def test_numbers_and_a_search() -> None:
         ({"activation": "sin"}, "tanh"),
         ({"batch_size": 4}, "from 8"),
         ({"early_stopping": True, "max_iter": 101}, "at most 100"),
+        ({"early_stopping": True, "max_iter": 5}, r"max_iter is 5, .*after epoch 12 at the earliest"),
+        ({"early_stopping": True, "max_iter": 11}, "lower n_iter_no_change to at most 9"),
+        ({"early_stopping": True, "max_iter": 2, "n_iter_no_change": 1}, "Raise it, or leave early_stopping out"),
         ({"early_stopping": True, "validation_fraction": 0.6}, "from 0.01 to 0.5"),
         ({"n_iter_no_change": 5}, "does nothing without early_stopping"),
         ({"validation_fraction": 0.2}, "does nothing without early_stopping"),
@@ -161,10 +165,10 @@ def test_what_is_refused_before_anything_is_sent() -> None:
     gap = GUEST.assign(a=GUEST["a"].where(GUEST["a"] < 1))
     with pytest.raises(DataError, match="'a'"):
         federation(gap).fit(small, taps=sent)
-    few = vfl.MLPClassifier(**SMALL, early_stopping=True)
+    few = vfl.MLPClassifier(**SMALL, early_stopping=True, n_iter_no_change=2)
     with pytest.raises(ConfigError, match="does not go with tol or early_stopping"):
-        federation().fit(vfl.GridSearchCV(few, {"max_iter": [1, 2]}, cv=2), taps=sent)
-    with pytest.raises(TooFewHeldOut, match=r"of the training rows.*at least 30"):
+        federation().fit(vfl.GridSearchCV(few, {"max_iter": [4, 5]}, cv=2), taps=sent)
+    with pytest.raises(TooFewHeldOut, match=r"\d+ rows are too few to decide.*at least 30"):
         federation().fit(few)
     with pytest.raises(AssertionError):  # the planted fault: this training sends
         federation().fit(small, taps=sent)

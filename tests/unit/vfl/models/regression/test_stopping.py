@@ -40,6 +40,17 @@ def test_tol_ends_training_near_the_optimum_after_fewer_passes() -> None:
     assert len(told["guest"]) == len(signs) + 1
 
 
+@pytest.mark.filterwarnings("ignore:all 15 iterations that max_iter allows were made")
+def test_rows_that_decide_are_not_counted_as_trained_on() -> None:
+    tables, _ = frames("binary", hosts=1)
+    spec = vfl.LogisticRegression(max_iter=15, early_stopping=True, validation_fraction=0.4, n_iter_no_change=5)
+    model = federation(tables).fit(spec, split=vfl.Split(test=0.25))
+    told = model.reports_["guest"].result["alignment"]
+    assert told["validation_rows"] >= 30
+    assert told["train_rows"] + told["validation_rows"] + told["test_rows"] == model.intersection_
+    assert f"trained on {told['train_rows']} of {model.intersection_} common rows" in repr(model)
+
+
 def test_without_it_no_sign_is_opened_and_all_passes_are_made() -> None:
     tables, _ = frames("binary", hosts=1)
     transcript: list[Sent] = []

@@ -340,12 +340,14 @@ def test_each_budget_is_explained_in_a_sentence(party: Callable[..., Party]) -> 
     )
     told = "with 2,000 training rows hosts may learn 40 numbers computed from these labels; they have learnt 9"
     assert f"policy.rows_per_label_number is 50: {told}" in said
+    more = Budget(bank, "run", LABELS).explained(["telecom"], LABELS, "1 for each host")
+    assert any(line.endswith(f"{told}; this job adds 1 for each host") for line in more)
     assert "policy.max_partner_rows is 10,000: a partner with a longer list of ids is refused" in said
     host = Budget(telecom, opened=Opened(1, ("age",)), guest="bank").explained(
         ["bank"], dataclasses.replace(LABELS, label=None)
     )
     assert any(
-        "policy.score_vectors is 1 for these 1 columns: 1 score vectors were opened to bank; this job opens 1" in line
+        "policy.score_vectors is 1 for 1 own column: 1 score vector so far to bank; this job opens 1" in line
         for line in host
     )
     times = "policy.scores_per_row is 1: the number of times that a model scores the same row for bank"
@@ -373,7 +375,7 @@ def test_predictions_go_by_the_table_that_the_model_was_trained_on(party: Callab
     )  # the table has changed since
     apart.charge(["bank"], named(4), now())
     apart.allowance(named(4)).score_vectors(named(4), 1, columns)
-    assert any("policy.score_vectors is 3 for these" in line for line in apart.explained(["bank"], EIGHT))
+    assert any("policy.score_vectors is 3 for 8 own columns" in line for line in apart.explained(["bank"], EIGHT))
 
 
 def test_columns_that_are_nearly_one_are_pointed_out(party: Callable[..., Party]) -> None:
