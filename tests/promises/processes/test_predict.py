@@ -97,6 +97,7 @@ def test_predict_and_what_it_refuses(parties: Institutions) -> None:
         host_with_out,
         an_unknown_suffix,
         a_file_that_exists,
+        a_torn_row,
         a_permit_withdrawn,
         another_identity,
     ):
@@ -251,6 +252,16 @@ def an_unknown_suffix(parties: Institutions, models: dict[str, Path]) -> None:
             parties, "bank", "--model", models["bank"], "--out", parties.folder / name,
             code=2, words=(words, r"End its name in \.csv, \.parquet, \.feather or \.arrow"),
         )  # fmt: skip
+
+
+def a_torn_row(parties: Institutions, models: dict[str, Path]) -> None:
+    lines = (parties.folder / "bank" / "new.csv").read_text().splitlines()
+    lines[4] = lines[4].rpartition(",")[0]
+    (parties.folder / "bank" / "torn.csv").write_text("\n".join(lines) + "\n")
+    alone(
+        parties, "bank", "--model", models["bank"], "--data", parties.folder / "bank" / "torn.csv",
+        code=3, words=(r"row 4 \(line 5\) has fewer cells than the header", "export the table again"),
+    )  # fmt: skip
 
 
 def a_file_that_exists(parties: Institutions, models: dict[str, Path]) -> None:

@@ -24,12 +24,13 @@ from vfl.data.literals import has_comma
 from vfl.data.places import Part
 from vfl.data.readers.kinds import Ask, TableFile, changed, check_same
 from vfl.data.readers.packed import DAMAGED, OPENERS, packing_of, unpacked
+from vfl.data.readers.short_rows import Scan, scanned
 from vfl.data.stored import Stored, StoredFrame
 from vfl.data.text_columns import read_texts
 from vfl.data.texts import say_rows
 
 STEP = 1 << 13  # rows that are read at a time: texts take several times the memory of what they become
-TAIL = 1 << 16  # bytes at the end of a file that are looked at
+LONGEST = 1 << 16  # signs of a last line that is looked at
 OTHERS = {b"PAR1": "parquet", b"ARROW1": "feather"}
 
 NO_TABLES = {
@@ -215,23 +216,25 @@ class _File:
         return None
 
     def lines(self, width: int) -> int:
-        """The lines of the file; width: the cells of its header.  Raises DataError where it is cut off."""
-        counts, tail = {b"\n": 1, b"\r": 1}, b""  # the last line may have no end
-        with self._named(), self.raw() as raw:
-            while block := raw.read(1 << 20):
-                tail = (tail + block)[-TAIL:]
-                for end in counts:
-                    counts[end] += block.count(end)
-        if self._is_cut(tail, width):
+        """The lines of the file; width: the cells of its header.  Raises DataError where it is cut off, or a row has
+        too few cells."""
+        with self.text() as text:
+            found = scanned(text, self.separator, width)
+        if self._is_cut(found, width):
             raise self.bad("ends in the middle of a row", "It is cut off: copy or export it again")
-        return max(counts.values())
+        if found.short is not None:
+            row, line = found.short
+            raise self.bad(
+                f"row {row} (line {line}) has fewer cells than the header",
+                "Repair the row, or export the table again: an empty cell at the end of a row has a separator too",
+            )
+        return found.lines
 
-    def _is_cut(self, tail: bytes, width: int) -> bool:
+    def _is_cut(self, found: Scan, width: int) -> bool:
         """Whether the last line has no end, and fewer cells than the header."""
-        text = tail.decode(self.form.encoding, errors="ignore")
-        last = text.replace("\r", "\n").rpartition("\n")[2]
-        if len(text) < len(tail) / 2 or not last.strip() or len(last) == len(text) or last.count('"') % 2:
-            return False  # of two bytes a sign, ended, of one line, or within quotes, which pandas finds
+        last = found.last
+        if found.lines < 2 or not last.strip() or last[-1] in "\r\n" or last.count('"') % 2 or len(last) > LONGEST:
+            return False  # of one line, ended, within quotes, which pandas finds, or too long for csv
         return len(next(csv.reader([last], delimiter=self.separator))) < width
 
     def header(self) -> list[str]:

@@ -54,6 +54,18 @@ def run(party: Path, frame: pd.DataFrame, scores: pd.Series | None = None) -> di
     )
 
 
+def test_a_row_with_too_few_cells_is_refused_by_its_line(party: Path) -> None:
+    """As in training: it may have lost a separator, and would else count as a missing value."""
+    frame = table(40, seed=2)
+    frame.to_csv(party / "new.csv", index=False)
+    lines = (party / "new.csv").read_text().splitlines()
+    lines[7] = lines[7].rpartition(",")[0]
+    (party / "new.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(DataError, match=r"row 7 \(line 8\) has fewer cells than the header") as refused:
+        monitor(load_party(party / "party.toml"), party / "model", str(party / "new.csv"))
+    assert lines[7].split(",")[0] not in str(refused.value)
+
+
 def by_column(found: dict) -> dict:
     return {line["column"]: line for line in found["columns"]}
 

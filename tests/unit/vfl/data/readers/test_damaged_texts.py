@@ -66,7 +66,9 @@ def test_a_file_that_is_cut_off(body: str, tmp_path: Path) -> None:
     ("body", "rows"),
     [
         ("id,x,y\na,1,2\nb,2,3", 2),
-        ("id,x,y\na,1,2\nb,2\n", 2),  # as spreadsheets write rows whose last cells are empty
+        ("id,x,y\na,1,2\nb,2,\n", 2),
+        ("id,x\n\na,1\n \nb,2\n\n", 2),
+        ('id,x\na,"1\n2"\nb,5"\n', 2),
         ('id,x,y\na,1,2\n"b\nc",2,3', 2),
         ('id,x,y\na,1,2\nb,2,"c\nd"', 2),
         ("id\na\nb", 2),
@@ -79,6 +81,25 @@ def test_files_that_are_not(body: str, rows: int, tmp_path: Path) -> None:
     assert len(read_source(tmp_path / "a.csv")) == rows
     (tmp_path / "b.csv").write_text(body, encoding="utf-16")
     assert len(read_source(tmp_path / "b.csv", form=Form(encoding="utf-16"))) == rows
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        ("id,x,y\na,1,2\nCANARY,2\nc,1,2\n", "row 2 (line 3)"),
+        ("id,x,y\r\n\r\nCANARY,2\r\n", "row 1 (line 3)"),
+        ('id,x,y\n"a\nb",1,2\n\n"CANARY,1",2\n', "row 2 (line 5)"),
+        ('id,x,y\n"a",1,2\nCANARY\n"b",1,2\nCANARY,2\n', "row 2 (line 3)"),
+        ('"id","x","y"\n"a",1,5"\n"CANARY\n",2\n', "row 2 (line 3)"),
+        ("id,x,y\na,1,2\nCANARY,2\nCANARY,1,2", "row 2 (line 3)"),
+    ],
+)
+def test_a_row_with_too_few_cells_is_refused_by_its_line(body: str, where: str, tmp_path: Path) -> None:
+    """It may have lost a separator, so that its values stand in the wrong columns."""
+    (tmp_path / "a.csv").write_text(body)
+    assert f"{where} has fewer cells than the header" in refused(tmp_path / "a.csv")
+    (tmp_path / "b.tsv").write_text(body.replace(",", "\t"), encoding="utf-16")
+    assert f"{where} has fewer cells than the header" in refused(tmp_path / "b.tsv", Form(encoding="utf-16"))
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
