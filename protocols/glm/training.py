@@ -177,9 +177,7 @@ def guest(
     (head-room), DataError (labels and weights out of bounds), InvalidKey, ProtocolError.
     """
     key, targets = accepted_key(session), noisy(session, targets, terms.noise)
-    looked = HeldOut(np.zeros((0, 0)), targets, weights) if held_out is None else held_out
-    if terms.stopping is not None or terms.settles:
-        check_weights(looked.weights, session.me, NO_VERDICT)
+    looked = covered(session, terms, held_out or HeldOut(np.zeros((0, 0)), targets, weights))
     told = announce(session, terms, targets, model_id, weights)
     plan, link = told.plan(key), told.link
     layouts = chunks.layouts(plan, link) if terms.prepared else []
@@ -228,6 +226,13 @@ def guest(
     if layouts:
         attempts.end(session, model_id)
     return Trained(own_shares(session, terms, trained, model_id), model_id, *how(ended, plan), columns)  # 5
+
+
+def covered(session: Session, terms: Terms, rows: HeldOut) -> HeldOut:
+    """The rows that verdicts are about.  Raises TooFewHeldOut where their weights make them too few."""
+    if terms.stopping is not None or terms.settles:
+        check_weights(rows.weights, session.me, NO_VERDICT)
+    return rows
 
 
 def first_weights(

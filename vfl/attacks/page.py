@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vfl.evidence import strips
 from vfl.report import words
 from vfl.report.sections import moment, typeset
 
@@ -30,7 +31,8 @@ def render(content: Mapping[str, Any]) -> str:
     environment.filters["figure"] = figure
     environment.filters["range"] = interval
     environment.filters["moment"] = moment
-    return environment.get_template("audit.html").render(content)
+    bars = {one["number"]: strips.attacked(one) for one in content["attacks"]}
+    return environment.get_template("audit.html").render(content, bars=bars, reading=strips.ATTACKED)
 
 
 def figure(value: float | None) -> str:

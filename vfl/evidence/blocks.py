@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 Row = tuple[str, ...]
 Facts = tuple[tuple[str, str], ...]
 Link = tuple[str, str]  # the file in the pack, and what it holds
+Chart = tuple[str, str, Markup]  # its title, how to read it, and the drawing
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A table.  numbers: how many of its last columns are numbers."""
+    """A table.  numbers: how many of its last columns are numbers; bars: a strip for each row, drawn from its numbers,
+    and reading: how to read these."""
 
     caption: str
     head: Row
     rows: tuple[Row, ...]
     numbers: int = 0
+    bars: tuple[Markup, ...] = ()
+    reading: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,7 @@ class Block:
     facts: Facts = ()
     points: tuple[str, ...] = ()
     grids: tuple[Grid, ...] = ()
+    charts: tuple[Chart, ...] = ()
     entries: tuple[Entry, ...] = ()
     links: tuple[Link, ...] = ()
 

@@ -11,6 +11,7 @@ SECTIONS = (  # of figures.json, whose numbers a command gives again
     "alignment",
     "metrics",
     "uplift",
+    "calibration",
     "columns",
     "stability",
     "prediction",

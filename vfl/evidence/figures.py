@@ -1,14 +1,16 @@
 """The numbers of a run that a pack holds: figures.json.
 
 Only what is named here leaves the run's folder.  Left out are the values that single rows decide (quantiles, smallest
-and largest, bounds of bins), texts of categories, classes and labels, cautions that name rows, and the names of a
-partner's columns.
+and largest, bounds of bins, calibration where a group has fewer than LEAST_ROWS rows), texts of categories, classes and
+labels, cautions that name rows, and the names of a partner's columns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from protocols.group_size import LEAST_ROWS
 
 Content = dict[str, Any]
 WHOLE = (
@@ -69,8 +71,22 @@ def figures(report: Mapping[str, Any]) -> Content:
         found["search"] = _some(search, SEARCH)
     if model := report.get("model"):
         found["model"] = _model(model, (report.get("job_file") or {}).get("model") or {})
+    if points := _calibration(report.get("plots") or {}):
+        found["calibration"] = points
     if inputs := report.get("inputs"):
         found["inputs"] = inputs
+    return found
+
+
+def _calibration(drawn: Mapping[str, Any]) -> Content:
+    """By part of the split and model, mean prediction and outcome of groups of rows, where each group has enough rows
+    that its means tell nothing of single ones."""
+    found: Content = {}
+    for part, models in drawn.items():
+        for model, series in models.items():
+            points = series.get("calibration") or {}
+            if points.get("count") and min(points["count"]) >= LEAST_ROWS:
+                found.setdefault(part, {})[model] = points
     return found
 
 

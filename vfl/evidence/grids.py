@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from markupsafe import Markup
+
 from protocols.message import registry
+from vfl.evidence import strips
 from vfl.evidence.about import About
 from vfl.evidence.blocks import Grid, Row, Tile
 from vfl.evidence.recorded import Recorded, received
@@ -25,8 +28,8 @@ def measures(figures: Content, names: Mapping[str, str]) -> tuple[Grid, ...]:
     for part, models in (figures.get("metrics") or {}).items():
         joint, alone = models.get("joint") or {}, models.get(SIMPLER) or {}
         sure = ((figures.get("uplift") or {}).get(part) or {}).get("measures") or {}
-        rows = []
-        for key, (label, _, _) in words.METRICS.items():
+        rows, bars = list[Row](), list[Markup]()
+        for key, (label, sign, _) in words.METRICS.items():
             if key in joint:
                 ends = sure.get(key) or {}
                 both = joint[key], alone.get(key)
@@ -41,8 +44,9 @@ def measures(figures: Content, names: Mapping[str, str]) -> tuple[Grid, ...]:
                         "" if same else interval(ends.get("low"), ends.get("high")),
                     )
                 )
+                bars.append(strips.difference(None if same else moved, ends.get("low"), ends.get("high"), sign))
         head = ("Measure", names["joint"], names[SIMPLER], "Difference", "95 % interval")
-        found.append(Grid(f"On {words.PARTS.get(part, part)}", head, tuple(rows), 4))
+        found.append(Grid(f"On {words.PARTS.get(part, part)}", head, tuple(rows), 4, tuple(bars), strips.DIFFERENCES))
     return tuple(found)
 
 
@@ -108,7 +112,8 @@ def stability(figures: Content) -> tuple[Grid, ...]:
         )
         if rows:
             head = ("Column", "Verdict", "Rows", "PSI", "Mean PSI by chance", "Missing")
-            found.append(Grid(f"{name} compared with the training rows", head, rows, 4))
+            bars = tuple(strips.move(line["psi"], line["expected"], line["mark"]) for line in lines)
+            found.append(Grid(f"{name} compared with the training rows", head, rows, 4, bars, strips.MOVES))
     return tuple(found)
 
 
@@ -116,15 +121,20 @@ def explained(model: Content, party: str) -> tuple[Grid, ...]:
     """What decides a score, as far as this party knows it."""
     found = list[Grid]()
     lines: tuple[Row, ...]
+    head: Row
     if rows := model.get("coefficients"):
         lines = tuple((str(c["column"]), number(c["coef"])) for c in rows)
-        found.append(Grid(f"Weights of {party}’s standardised columns", ("Column", "Weight"), lines, 1))
+        bars = strips.sizes([float(c["coef"]) for c in rows])
+        head = ("Column", "Weight")
+        found.append(Grid(f"Weights of {party}’s standardised columns", head, lines, 1, bars, strips.SIZES))
     if rows := model.get("iv"):
         lines = tuple((str(c["column"]), str(c["strength"]), number(c["bins"]), number(c["iv"])) for c in rows)
-        found.append(Grid(f"Information value of {party}’s columns", ("Column", "Strength", "Bins", "IV"), lines, 2))
+        bars, head = strips.sizes([float(c["iv"] or 0.0) for c in rows]), ("Column", "Strength", "Bins", "IV")
+        found.append(Grid(f"Information value of {party}’s columns", head, lines, 2, bars, strips.SIZES))
     if rows := model.get("host_columns"):
         lines = tuple((f"{c['host']}, column {c['column']}", str(c["strength"]), number(c["iv"])) for c in rows)
-        found.append(Grid("Information value of partners’ columns", ("Column", "Strength", "IV"), lines, 1))
+        bars, head = strips.sizes([float(c["iv"] or 0.0) for c in rows]), ("Column", "Strength", "IV")
+        found.append(Grid("Information value of partners’ columns", head, lines, 1, bars, strips.SIZES))
     if rows := model.get("importance"):
         lines = tuple(
             (
@@ -134,10 +144,12 @@ def explained(model: Content, party: str) -> tuple[Grid, ...]:
             )
             for c in rows
         )
-        found.append(Grid("Splits of the trees", ("Party", "Column", "Splits"), lines, 1))
+        bars, head = strips.sizes([float(c["splits"]) for c in rows]), ("Party", "Column", "Splits")
+        found.append(Grid("Splits of the trees", head, lines, 1, bars, strips.SIZES))
     elif rows := model.get("splits"):
         lines = tuple((str(c["column"]), number(c["splits"])) for c in rows)
-        found.append(Grid(f"Splits on {party}’s columns", ("Column", "Splits"), lines, 1))
+        bars, head = strips.sizes([float(c["splits"]) for c in rows]), ("Column", "Splits")
+        found.append(Grid(f"Splits on {party}’s columns", head, lines, 1, bars, strips.SIZES))
     return tuple(found)
 
 
@@ -196,7 +208,6 @@ def audited(audit: Content) -> tuple[Grid, ...]:
     rows = tuple(
         (
             f"{one['number']} · {one['name']}",
-            str(one["who"]),
             _result(one["product"]),
             number(one["bound"]),
             _result(one["control"]),
@@ -205,8 +216,11 @@ def audited(audit: Content) -> tuple[Grid, ...]:
         )
         for one in audit.get("attacks") or ()
     )
-    head = ("Attack", "Who could try it", "Result", "Bound", "Control", "Textbook protocol", "Holds")
-    found = [Grid("Attacks that were tried", head, rows)] if rows else []
+    head = ("Attack", "Result", "Bound", "Control", "Textbook protocol", "Holds")
+    bars = tuple(strips.attacked(one) for one in audit.get("attacks") or ())
+    found = [Grid("Attacks that were tried", head, rows, 0, bars, strips.ATTACKED)] if rows else []
+    who = tuple((row[0], str(one["who"])) for row, one in zip(rows, audit.get("attacks") or (), strict=True))
+    found += [Grid("Who could try them", ("Attack", "Who"), who)] if who else []
     checks = tuple(
         (str(one["check"]), str(one["found"]), "yes" if one["holds"] else "no") for one in audit.get("checks") or ()
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from vfl.evidence import grids
+from vfl.evidence import grids, strips
 from vfl.evidence.blocks import Block, Facts, Grid
 from vfl.evidence.subject import PURPOSES, Subject, approvals, signed_by, who_is_who
 from vfl.report import words
@@ -105,6 +105,7 @@ def people(s: Subject, key: str, title: str) -> Block:
     named = (
         ("intersection", "Rows that all data parties know"),
         ("train_rows", "Rows that were trained on"),
+        ("validation_rows", "Rows that decided when training ended"),
         ("test_rows", "Rows that were held out"),
         ("out_of_time_rows", "Rows that are out of time"),
         ("repeated", "Own rows left out since they repeat an id"),
@@ -177,6 +178,7 @@ def quality(s: Subject, key: str, title: str) -> Block:
         tuple(facts),
         grids=(*tables, *means),
         entries=s.about.entries("model.alternatives"),
+        charts=strips.calibration(s.figures, s.names, words.outcome_of(run.report)),
         points=tuple(words.cautions(run.report.get("model") or {})),
         links=(("figures.json", "every number, exactly"), ("commands.json", "the command for each number")),
     )

@@ -26,8 +26,9 @@ from vfl.evidence.spent import Budgets, budgets
 from vfl.evidence.subject import Subject
 from vfl.evidence.terms import FILE as TERMS
 from vfl.evidence.terms import terms
-from vfl.job import PERMITS, MembersJob, Party, load_agreement, load_party
+from vfl.job import MembersJob, Party, load_agreement, load_party
 from vfl.job.alignment_job import alignment_permits
+from vfl.job.meanings import resolved
 from vfl.ledger import LedgerBroken, partners_signed, verify_ledger
 from vfl.report import words
 from vfl.storage.files import out_written, write_private
@@ -104,7 +105,7 @@ def with_job(run: Recorded, path: Path) -> Recorded:
         )
     more = {"job_file": json.loads(job.canonical)}
     if run.purpose == "align" and not isinstance(job, MembersJob):
-        more["permits"] = {name: PERMITS[name] for name in job.disclosure.allow if name in alignment_permits(job)}
+        more["permits"] = {name: resolved(name) for name in job.disclosure.allow if name in alignment_permits(job)}
     return dataclasses.replace(run, report={**run.report, **more})
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from vfl.job.job import Job, needed_permits
-from vfl.job.permits import PERMITS
+from vfl.job.members_job import MembersJob
+from vfl.job.permits import AVERAGES, PERMITS
 from vfl.schema.section import listed
 
 ABOUT = (
@@ -19,7 +20,12 @@ ABOUT = (
     "sealed trees: ",
     "open trees: ",
     "search: ",
+    "boosted trees with top_rate only: ",
+    "networks with several hosts: ",
+    "with several keys, ",
 )  # what a sentence is about, where that is the job's own
+OTHERWISE = ("; without this permission", "; with one host the two")  # what follows is of jobs that have it not
+HELD_OUT = "; where rows are held out, "
 STOPS = "(the run stops unless there is none)"
 
 
@@ -33,8 +39,25 @@ def meaning(job: Job, name: str) -> str:
     }
     if name in own:
         return own[name](job)
+    return resolved(name)
+
+
+def resolved(name: str) -> str:
+    """What it discloses in any job that needs it."""
     text = PERMITS[name]
-    return next((text.removeprefix(start) for start in ABOUT if text.startswith(start)), text)
+    text = next((text.removeprefix(start) for start in ABOUT if text.startswith(start)), text)
+    for other in OTHERWISE:
+        text = text.partition(other)[0]
+    return text
+
+
+def of_members(job: MembersJob) -> dict[str, str]:
+    """What an averaging discloses, by permission."""
+    found = {name: PERMITS[name] for name in job.permits}
+    if (text := found.get(AVERAGES)) is not None:
+        rounds, _, measures = text.partition(HELD_OUT)
+        found[AVERAGES] = f"{rounds}; {measures}" if job.measures else rounds
+    return found
 
 
 def meanings(job: Job, names: Collection[str]) -> dict[str, str]:
@@ -73,6 +96,12 @@ def _verdict(job: Job) -> str:
             "the lowest so far: by tol, by less, or not"
         )
         answers, times = "three", "at most 100 times in a training"
+    elif job.model.scores_by_table:
+        said = (
+            "after each epoch guest and arbiter learn whether the loss of the rows held out for it is lower than after "
+            "the best epoch so far by tol, hosts when training ends, and all which epoch was best"
+        )
+        answers, times = "two", "once an epoch"
     else:
         said = (
             "after each round guest and arbiter learn whether the loss of the validation rows is lower than the lowest "

@@ -65,7 +65,7 @@ class Spec(Trainable):
     INSTEAD: ClassVar[Mapping[str, str]] = {
         "sample_weight": 'Name the column of weights in the guest\'s table: Federation.local(sample_weight="weight")',
         "num_class": "Leave it out: the values of the label are counted",
-        "warm_start": "Leave it out: each training begins anew; for more iterations raise max_iter",
+        "warm_start": "Leave it out: each training begins from the start; for more iterations raise max_iter",
     }
     BINS: ClassVar[str] = ""  # why [preprocess] would do nothing, where the model bins every column itself
     ARBITER: ClassVar[str] = "holds the decryption key"  # what the arbiter does

@@ -11,10 +11,14 @@ from typing import Any
 import jsonschema
 import pytest
 
+from tests.members import lay_out as lay_out_members
 from tests.promises.processes.institutions import ROOT, Institutions, tables
 from tests.promises.processes.test_align_run import aligned, alone
+from tests.promises.processes.test_evidence import KINDS, counted, measured
 from tests.promises.processes.test_predict import new_tables, predicted
+from tests.promises.processes.test_scorecard import made as with_texts
 from vfl.attacks.registry import ATTACKS
+from vfl.evidence.archive import unpacked
 from vfl.ledger import read_ledger
 from vfl.taps.transcript import FILE, read_transcript
 
@@ -42,35 +46,51 @@ def check_ledger(folder: Path, name: str) -> dict[str, int]:
     return sums
 
 
-@pytest.mark.slow
-def test_totals_are_those_of_the_transport(parties: Institutions) -> None:
-    lay_out(parties)
-    parties.done()
-    for name in parties.roles:
-        folder = latest(parties, name)
-        sums = check_ledger(folder, name)
-        phases = json.loads((folder / "report.json").read_text())["phases"]
-        assert sums["to"] == sum(phase["bytes_sent"] for phase in phases)
-        assert sums["from"] == sum(phase["bytes_received"] for phase in phases)
-        assert (folder / FILE).stat().st_mode & 0o777 == 0o600
+def check_totals(folder: Path, name: str) -> None:
+    """Bytes of the transcript are those that the transport counted; nobody else reads the file."""
+    sums = check_ledger(folder, name)
+    report = next(path for path in (folder / "alignment.json", folder / "report.json") if path.exists())
+    phases = json.loads(report.read_text())["phases"]
+    assert sums["to"] == sum(phase["bytes_sent"] for phase in phases)
+    assert sums["from"] == sum(phase["bytes_received"] for phase in phases)
+    assert (folder / FILE).stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.slow
-def test_every_party_audits_its_own_run(parties: Institutions) -> None:
-    """With the page beside it; a changed message is noticed."""
-    lay_out(parties, data=tables(300))
-    parties.done()
+def audited(parties: Institutions, name: str, folder: Path) -> dict[str, Any]:
+    """What a party's audit of its run finds by the command: the transcript is the transport's, every check holds, and
+    a pack with the page is sound."""
+    check_totals(folder, name)
+    ended = parties.vfl("audit", folder, "--seeds", "2", "--json", seconds=600)
+    assert ended.code == 0, ended.err
+    found: dict[str, Any] = json.loads(ended.out)
     schema = jsonschema.Draft202012Validator(json.loads((ROOT / "docs" / "commands.schema.json").read_text()))
+    assert [e.message for e in schema.iter_errors(found)] == []
+    assert [check["holds"] for check in found["checks"]] == [True] * 4, found["checks"]
+    assert len(found["attacks"]) + len(found["untried"]) == len(ATTACKS)
+    assert json.loads((folder / "audit.json").read_text())["about"]["party"] == name
+    out = parties.folder / f"{name}-audited.zip"
+    ended = parties.vfl("evidence", folder, "--out", out)
+    assert ended.code == 0, ended.err
+    ended = parties.vfl("evidence", "verify", out)
+    assert ended.code == 0, ended.err
+    files = unpacked(out.read_bytes())
+    assert "audit/audit.html" in files
+    assert ("Attacks that were tried" in files["index.html"].decode()) == bool(found["attacks"])
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_party_audits_its_own_run(parties: Institutions, kind: str) -> None:
+    """With the page beside it; a changed message is noticed."""
+    make = {"counts": counted, "numbers": measured, "scorecard": lambda rows: with_texts(rows, 3)}.get(kind, tables)
+    lay_out(parties, **KINDS[kind] | {"data": make(300)})
+    parties.done()
     for name in parties.roles:
         folder = latest(parties, name)
-        ended = parties.here("audit", folder, "--seeds", "2", "--json")
-        assert ended.code == 0, ended.err
-        found = json.loads(ended.out)
-        assert [e.message for e in schema.iter_errors(found)] == []
-        assert [check["holds"] for check in found["checks"]] == [True] * 4, found["checks"]
-        assert len(found["attacks"]) + len(found["untried"]) == len(ATTACKS)
+        assert audited(parties, name, folder)["attacks"]
         assert "A party does not have its partners" in (folder / "audit.html").read_text()
-        assert json.loads((folder / "audit.json").read_text())["about"]["party"] == name
     (folder / FILE).write_bytes((folder / FILE).read_bytes()[:3000])
     assert parties.here("audit", folder).code == 2
     (folder / FILE).unlink()
@@ -84,10 +104,7 @@ def test_both_audit_their_own_alignment(parties: Institutions) -> None:
     assert [ended.code for ended in aligned(parties, "--format", "csv").values()] == [0, 0]
     for name in ("bank", "telecom"):
         folder = latest(parties, name)
-        ended = parties.here("audit", folder, "--seeds", "2", "--json")
-        assert ended.code == 0, ended.err
-        found = json.loads(ended.out)
-        assert [check["holds"] for check in found["checks"]] == [True] * 4, found["checks"]
+        found = audited(parties, name, folder)
         assert [one["number"] for one in found["attacks"]] == [1, 16]
         assert found["holds"]
         assert "Attacks on a twin of this alignment" in (folder / "audit.html").read_text()
@@ -102,10 +119,23 @@ def test_a_prediction_is_audited_with_a_twin_of_its_model(parties: Institutions)
     assert [ended.code for ended in results.values()] == [0] * len(results), results
     for name in results:
         folder = next((parties.folder / name / "runs").glob("predict-*"))
-        ended = parties.here("audit", folder, "--seeds", "2", "--json")
-        assert ended.code == 0, ended.err
-        assert [check["holds"] for check in json.loads(ended.out)["checks"]] == [True] * 4
+        assert audited(parties, name, folder)["attacks"]
         assert "this prediction’s model" in (folder / "audit.html").read_text()
+
+
+@pytest.mark.slow
+def test_members_and_their_aggregator_audit_an_averaging(parties: Institutions) -> None:
+    world = lay_out_members(parties.folder)
+    for name in world.names:
+        world.change(name, "message_seconds = 3600", "message_seconds = 3600\ntranscript = true")
+    words = ["-m", "vfl", "run", "--progress", "lines", str(world.job_file)]
+    started = {name: parties.run([*words, str(world.file(name))], name) for name in world.names}
+    for name, process in started.items():
+        ended = process.wait()
+        assert ended.code == 0, ended.err
+        found = audited(parties, name, ended.folder)
+        assert [one["number"] for one in found["attacks"]] == [18]
+        assert found["holds"]
 
 
 @pytest.mark.slow

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from vfl.job import Party
+from vfl.job.meanings import of_members
 from vfl.job.members_job import MembersJob
-from vfl.job.permits import PERMITS
 from vfl.models.averaging.course import Course
 from vfl.models.averaging.held_out import measures
 from vfl.models.averaging.joint import AveragedModel
@@ -61,7 +61,7 @@ def frame(job: MembersJob, party: Party, started: datetime.datetime, purpose: st
         "metrics": {},
         "phases": [],
         "disclosure": [],
-        "permits": {p: PERMITS[p] for p in job.permits} if purpose == "run" else {},
+        "permits": of_members(job) if purpose == "run" else {},
         "model": {"kind": job.model.kind, **chosen(job.model)},
         "environment": environment(),
         "job_file": json.loads(job.canonical),

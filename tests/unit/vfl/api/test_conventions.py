@@ -93,7 +93,11 @@ def test_impossible_nested_parameters_change_nothing(change: dict[str, Any], wor
         (vfl.LogisticRegression, {"C": 1e13}, "Expected a number above 0, at most 1e12 (default 1)"),
         (vfl.LogisticRegression, {"C": 0.0}, "Expected a number above 0 (default 1)"),
         (vfl.BoostedTrees, {"warm_start": True}, "pass it to fit: init_model=model"),
-        (vfl.MLPRegressor, {"warm_start": True}, "each training begins anew; for more iterations raise max_iter"),
+        (
+            vfl.MLPRegressor,
+            {"warm_start": True},
+            "each training begins from the start; for more iterations raise max_iter",
+        ),
         (vfl.LogisticRegression, {"warm_start": True}, "Leave warm_start out"),
         (vfl.LogisticRegression, {"sample_weight": True}, 'Federation.local(sample_weight="weight")'),
         (vfl.MLPClassifier, {"sample_weight": [1.0, 2.0]}, 'Federation.local(sample_weight="weight")'),

@@ -42,6 +42,18 @@ def the_job() -> Any:
     )
 
 
+def calibration(least: int) -> dict[str, list[float]]:
+    """Ten groups; least: rows of the smallest."""
+    rates = [0.05 + 0.09 * k for k in range(10)]
+    return {
+        "predicted": rates,
+        "observed": rates,
+        "count": [least, *[40] * 9],
+        "low": [rate / 2 for rate in rates],
+        "high": [rate + 0.1 for rate in rates],
+    }
+
+
 def the_report() -> dict[str, Any]:
     """The guest's, with canaries in what must not leave."""
     job, result = the_job(), frame("guest", "bank")
@@ -77,7 +89,13 @@ def the_report() -> dict[str, Any]:
             "label_mean": VALUE,
             "caution": "the training ended early",
         },
-        "plots": {"test": {"joint": {"names": [CANARY, VALUE]}}},
+        "plots": {
+            "test": {
+                "joint": {"names": [CANARY, VALUE], "calibration": calibration(30)},
+                "guest_alone": {"calibration": calibration(30) | {"observed": [0.25] * 10}},
+            },
+            "train": {"joint": {"calibration": calibration(29)}},
+        },
         "disclosure": [
             sent("BlindedIds", "BLINDED", "telecom", BlindedIds.learns, 1, 6),
             sent("GuestRows", "REVEALED", "telecom", GuestRows.learns, 1, 6),

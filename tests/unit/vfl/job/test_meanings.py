@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from vfl.job import PERMITS, Job, job_from, needed_permits
-from vfl.job.meanings import meaning, meanings
+from vfl.job.meanings import meaning, meanings, of_members
+from vfl.job.members_job import MembersJob
+from vfl.schema.section import build
 
 OF_OTHERS = (
     "counts",
@@ -18,8 +20,15 @@ OF_OTHERS = (
     "in a search",
     "link exact",
     "tol or early_stopping",
-    "if it",
+    "if it knows",
     "planned iterations",
+    "boosted trees",
+    "networks?",
+    "without this permission",
+    "with several keys",
+    "with one host",
+    "where rows are held out",
+    "top_rate",
 )
 MODELS: dict[str, dict[str, Any]] = {
     "regression": {"kind": "logistic-regression", "max_iter": 30},
@@ -30,7 +39,12 @@ MODELS: dict[str, dict[str, Any]] = {
     "open trees": {"kind": "boosted-trees", "membership": "open"},
     "scorecard": {"kind": "scorecard"},
     "network": {"kind": "mlp-classifier"},
+    "network that stops": {"kind": "mlp-classifier", "early_stopping": True},
+    "sampled": {"kind": "boosted-trees", "membership": "open", "top_rate": 0.2, "other_rate": 0.1},
 }
+
+
+SEVERAL = {"hosts": ["telecom", "shop"], "arbiter": "trustco"}
 
 
 def job(model: dict[str, Any], **more: Any) -> Job:
@@ -55,8 +69,42 @@ def test_no_sentence_is_about_another_job(kind: str) -> None:
     assert set(told) == set(needed_permits(asked)) & set(asked.disclosure.allow)
     for name, text in told.items():
         assert text, name
-        if text != PERMITS[name]:
-            assert not [word for word in OF_OTHERS if re.search(rf"\b{word}\b", text)], (name, text)
+        assert not [word for word in OF_OTHERS if re.search(rf"\b{word}\b", text)], (name, text)
+    whole = {name: PERMITS[name] for name in told}  # the control
+    assert [name for name, text in whole.items() if any(re.search(rf"\b{word}\b", text) for word in OF_OTHERS)]
+
+
+def test_several_hosts_and_keys_are_those_of_the_job() -> None:
+    asked = job(
+        MODELS["network"],
+        parties={"guest": "bank", **SEVERAL},
+        align={"keys": [["id"], ["phone"]], "normalise": {"id": "text", "phone": "text"}},
+    )
+    told = meanings(asked, needed_permits(asked))
+    assert told["dealer-collusion"].startswith("the first host hands out")
+    assert told["matched-keys-to-parties"].startswith("each data party learns how many rows each key matches")
+    assert not [text for text in told.values() if any(re.search(rf"\b{word}\b", text) for word in OF_OTHERS)]
+    assert "after each epoch" in meaning(job(MODELS["network that stops"]), "loss-verdict-to-parties")
+
+
+@pytest.mark.parametrize("test", [0.0, 0.25])
+def test_an_averaging_says_what_it_opens_of_held_out_rows(test: float) -> None:
+    found = build(
+        MembersJob,
+        {
+            "version": 1,
+            "name": "hospitals",
+            "parties": {"members": ["a", "b", "c"], "arbiter": "office"},
+            "table": {"label": "y", "columns": ["x"]},
+            "split": {"test": test, "seed": 7},
+            "model": {"kind": "averaging"},
+            "disclosure": {"allow": ["averages-to-parties"]},
+        },
+        "job.toml",
+    )
+    (text,) = of_members(found).values()
+    assert ("how many members have each of two measures" in text) == (test > 0)
+    assert "where rows are held out" not in text
 
 
 def test_each_condition_that_holds_is_said() -> None:

@@ -1,0 +1,81 @@
+"""What a pack draws is what its numbers say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from markupsafe import Markup
+
+from protocols.group_size import LEAST_ROWS
+from tests.unit.vfl.evidence.conftest import calibration, the_report
+from vfl.evidence import strips
+from vfl.evidence.archive import unpacked
+from vfl.evidence.figures import figures
+from vfl.evidence.pack import pack
+
+NAMES = {"joint": "joint model", "guest_alone": "guest alone"}
+
+
+def spans(svg: Markup) -> list[tuple[float, float, str]]:
+    """(from, to, class) of each bar, of 100."""
+    found = re.findall(r'<rect x="([\d.]+)" y="0" width="([\d.]+)" height="10" class="bar (\w+)"', svg)
+    return [(float(x), float(x) + float(width), kind) for x, width, kind in found]
+
+
+@pytest.mark.parametrize(
+    ("moved", "low", "high", "sign", "kind"),
+    [
+        (0.07, 0.01, 0.13, 1, "joint"),
+        (-0.07, -0.13, -0.01, -1, "joint"),
+        (0.07, 0.01, 0.13, -1, "bad"),
+        (0.02, -0.03, 0.07, 1, "down"),
+    ],
+)
+def test_a_difference_stands_within_its_interval(moved: float, low: float, high: float, sign: int, kind: str) -> None:
+    grey, mark = spans(strips.difference(moved, low, high, sign))
+    assert (grey[2], mark[2]) == ("rest", kind)
+    assert grey[0] < mark[0] < mark[1] < grey[1]
+    assert (grey[0] < 50 < grey[1]) == (low < 0 < high)  # the line of zero is in the middle
+
+
+def test_a_difference_that_is_not_known_is_not_drawn() -> None:
+    assert strips.difference(None, None, None, 1) == ""
+    assert [kind for _, _, kind in spans(strips.difference(0.1, None, None, 1))] == ["joint"]
+
+
+def test_the_smaller_of_psi_and_chance_is_drawn_over_the_larger() -> None:
+    assert [kind for _, _, kind in spans(strips.move(0.3, 0.1, "shifted"))] == ["bad", "rest"]
+    assert [kind for _, _, kind in spans(strips.move(0.02, 0.1, "stable"))] == ["rest", "joint"]
+    assert spans(strips.move(9.0, 0.1, "watch"))[0] == (0.0, 100.0, "alone")
+
+
+def test_sizes_are_compared_with_the_largest() -> None:
+    up, down = (spans(strip)[0] for strip in strips.sizes([0.9, -0.3]))
+    assert (up[2], down[2]) == ("up", "down")
+    assert up[1] - up[0] == pytest.approx(3 * (down[1] - down[0]), abs=0.05)
+    assert [spans(strip) for strip in strips.sizes([0.0, 0.0])] == [[], []]
+
+
+@pytest.mark.parametrize(("result", "kind"), [(0.01, "joint"), (0.5, "bad")])
+def test_a_result_beyond_its_bound_stands_out(result: float, kind: str) -> None:
+    one = {"product": {"mean": result}, "bound": 0.1, "control": {"mean": 0.98}}
+    bound, found, control = spans(strips.attacked(one))
+    assert (bound[2], found[2], control[2]) == ("rest", kind, "alone")
+    assert bound[1] == pytest.approx(10, abs=0.5)
+    assert control[0] > 95
+
+
+def test_calibration_is_drawn_where_no_group_is_small(run: Path, tmp_path: Path) -> None:
+    told = figures(the_report())["calibration"]
+    assert set(told) == {"test"}
+    assert min(told["test"]["joint"]["count"]) == LEAST_ROWS  # the control: the part with a group of 29 is left out
+    (chart,) = strips.calibration({"calibration": told}, NAMES, "binary")
+    assert chart[0] == "Calibration on held-out rows"
+    assert chart[2].count("<circle") == 20
+    assert strips.calibration({"calibration": {"train": {"joint": calibration(30)}}}, NAMES, "numeric")[0][2]
+    page = unpacked(pack(run, tmp_path / "pack.zip").file.read_bytes())["index.html"].decode()
+    assert page.count("<figure>") == 1
+    assert 'class="strip"' in page[page.index('id="q4"') : page.index('id="q5"')]
+    assert 'class="strip"' not in page[page.index('id="q7"') : page.index('id="q8"')]
