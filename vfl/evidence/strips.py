@@ -13,7 +13,7 @@ from vfl.report import plots, words
 MARKED = {"watch": "alone", "shifted": "bad"}
 SHIFTED = 0.25  # a PSI from which a column has shifted
 THIN = 0.012  # of a strip: how wide a stroke is
-DIFFERENCES = "Strips: the difference, and its 95 % interval in grey, around the line of zero."
+DIFFERENCES = "Strips: the difference, and its 95\u00a0% interval in grey, around the line of zero."
 MOVES = "Strips end at a PSI of 0.5; grey: the mean by chance."
 ATTACKED = "Strips: the result; grey: up to the bound; the stroke: what the control got."
 SIZES = "Strips: the size, compared with the largest."
@@ -60,6 +60,6 @@ def calibration(content: Mapping[str, Any], names: Mapping[str, str], outcome: s
         series = {model: {"calibration": points} for model, points in models.items()}
         drawn = plots.calibration(series, names) if outcome == "binary" else plots.means(series, names)
         if drawn is not None:
-            says = "Ten groups of rows by prediction. Whiskers: 95 % interval of the observed mean."
+            says = "Ten groups of rows by prediction. Whiskers: 95\u00a0% interval of the observed mean."
             found.append((f"Calibration on {words.PARTS.get(part, part)}", says, drawn))
     return tuple(found)

@@ -154,7 +154,8 @@ class Plot:
             room = 52 + 7.6 * len(text)
             if x and x + room > self.width:
                 x, y = 0.0, y + 20
-            self._line(x, y, x + 26, y, f"line {class_}")
+            begin = x + 5 if "thick" in class_ else x  # a dot, which paper would cut at its edge
+            self._line(begin, y, x + 26, y, f"line {class_}")
             self._text(x + 34, y + 4.5, text, "key")
             x += room
         return y + 10 if entries else 0.0
