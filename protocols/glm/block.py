@@ -11,6 +11,7 @@ from protocols._native import PlainVec
 from protocols.cipher import CipherVec
 from protocols.errors import DataError
 from protocols.glm.batches import Rows
+from protocols.glm.digits import Digits
 from protocols.glm.plan import FEATURE, WEIGHT, Plan, Step
 from protocols.parts import parts
 
@@ -20,13 +21,14 @@ ROWS_A_WEIGHT = 2  # fewer equations than that would let an owner solve its fina
 @dataclass(frozen=True)
 class Block:
     """X (n, d), P = X M (n, d) and the L2 term's matrix (d, d, to be shifted; (d, 0) without such a term), as integers
-    in the plan's units; intercept: X ends in a column of ones."""
+    in the plan's units; intercept: X ends in a column of ones; digits: those of X, where they are cut ahead."""
 
     x: NDArray[np.int64]
     preconditioned: NDArray[np.int64]
     penalty: NDArray[np.int64]
     penalty_shift: int
     intercept: bool
+    digits: NDArray[np.int16] | None = None
 
     @classmethod
     def of(cls, x: NDArray[np.float64], plan: Plan, *, intercept: bool, models: int = 1) -> Block:
@@ -65,11 +67,23 @@ class Block:
 
     def at(self, x: NDArray[np.float64]) -> Block:
         """The same columns of other rows, for predictors only."""
-        return replace(self, x=fixed_point(x, self.intercept), preconditioned=np.zeros((0, self.width), np.int64))
+        none = np.zeros((0, self.width), np.int64)
+        return replace(self, x=fixed_point(x, self.intercept), preconditioned=none, digits=None)
+
+    def cut(self, digits: Digits) -> Block:
+        """The same with its digits, where predictors take any: an iteration need not cut them again."""
+        whole = self.x if digits.count > 1 else self.x[:0]
+        if not len(whole) or np.abs(whole).max() >> (FEATURE - digits.features[0]) >= 1 << 14:
+            return self
+        found = np.empty((len(whole), digits.count * self.width), dtype=np.int16)
+        for part in parts(len(whole)):
+            found[part.rows] = digits.of_rows(whole[part.rows])
+        return replace(self, digits=found)
 
     def take(self, rows: Rows) -> Block:
         """The block of some rows."""
-        return replace(self, x=self.x[rows], preconditioned=self.preconditioned[rows])
+        digits = None if self.digits is None else self.digits[rows]
+        return replace(self, x=self.x[rows], preconditioned=self.preconditioned[rows], digits=digits)
 
     def __len__(self) -> int:
         return len(self.x)

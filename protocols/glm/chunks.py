@@ -13,7 +13,7 @@ from protocols.glm.links_on_shares import on_shares
 from protocols.glm.plan import Plan, Step
 from protocols.glm.preparation import Pad, Pads
 from protocols.glm.progress import Progress, Stopping
-from protocols.glm.slots import LIFT, Slots
+from protocols.glm.slots import LIFT, MOST_PADS, Slots
 from protocols.session import Session
 
 # the pads of each batch of a chunk, and after them those of its evaluations of a loss, where it has any
@@ -32,10 +32,14 @@ class Ready:
     loss: Ready | None = None
 
 
-def layouts(plan: Plan, link: Link) -> list[Slots]:
-    """Those of the chunks of a training.  Raises ConfigError where the key is too small."""
-    z_bits = on_shares(link).z_bits(plan.gradient_bits + 1 + LIFT)
-    return Slots.of_all(plan.plain_bits, z_bits, plan.gradient_bits, plan.passes)
+def layouts(plan: Plan, link: Link, stopping: Stopping | None) -> list[Slots]:
+    """Those of the chunks of a training.  They are long where it surely makes all its iterations, and its batches need
+    no new order.  Raises ConfigError where the key is too small."""
+    shared = on_shares(link)
+    z_bits = shared.z_bits(plan.gradient_bits + 1 + LIFT) - shared.digits.below
+    whole = plan.sgd is None and stopping is None and not plan.settles
+    most = MOST_PADS >> plan.rows_log2 if whole else 0
+    return Slots.of_all(plan.plain_bits, z_bits, plan.gradient_bits, plan.passes, shared.digits, most)
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,6 +21,7 @@ from protocols._native import PlainVec
 from protocols.channel import Channel
 from protocols.curves import Curve
 from protocols.glm import dealt_products
+from protocols.glm.digits import COARSE, EXACT, Digits
 from protocols.glm.links import ROW_WEIGHT, Linear, Link, Sealed, Weighted
 from protocols.glm.sealed_link import Edge, dealer, open_edge, tell_edge
 from protocols.parts import Part, parts
@@ -29,6 +30,11 @@ from protocols.session import Session
 
 class OnShares(ABC):
     """One link: what each party does once per iteration, over the rows of a step."""
+
+    @property
+    @abstractmethod
+    def digits(self) -> Digits:
+        """How exact prepared predictors are."""
 
     @abstractmethod
     def z_bits(self, g_bits: int) -> int:
@@ -50,6 +56,7 @@ class OnShares(ABC):
 @dataclass(frozen=True)
 class LinearOnShares(OnShares):
     link: Linear
+    digits = EXACT  # of z the residuals are a part
 
     def z_bits(self, g_bits: int) -> int:
         return g_bits
@@ -67,6 +74,7 @@ class LinearOnShares(OnShares):
 @dataclass(frozen=True)
 class SealedOnShares(OnShares):
     link: Sealed
+    digits = COARSE
 
     def z_bits(self, g_bits: int) -> int:
         return self.link.curve.range_log2 + 1 + self.link.curve.unit
@@ -89,6 +97,10 @@ class WeightedOnShares(OnShares):
 
     base: OnShares
     factors: NDArray[np.int64] | None  # at the guest, (n,)
+
+    @property
+    def digits(self) -> Digits:
+        return self.base.digits
 
     def z_bits(self, g_bits: int) -> int:
         return self.base.z_bits(g_bits)

@@ -63,7 +63,7 @@ class PreparedWeights(
     disclosure=SEALED,
     learns="nothing: uniform numbers of the arbiter for each of the receiver's weights, encrypted",
 ):
-    bases: CipherVec  # (slots.rows d_P,)
+    bases: CipherVec  # (slots.rows digits d_P,)
     moved: CipherVec  # (groups d_P,), none for evaluations of a loss, and without an L2 term
 
 
@@ -105,8 +105,9 @@ class MaskedGradientPads(
 class Pads:
     """A party's pads of the iterations of a chunk, over the rows of one batch; each is used once.
 
-    predictor: its shares of X u, (n,) each.  gradient: by data party its shares of P^T r + Q u, (d_P,) each; none of
-    evaluations of a loss.  weights, residual: at the arbiter u by data party, and r.
+    predictor: its shares of X u, (n,) each, in units of the digits.  gradient: by data party its shares of P^T r +
+    Q u, (d_P,) each; none of evaluations of a loss.  weights, residual: at the arbiter u by data party, (digits d_P,)
+    each, and r.
     """
 
     predictor: list[KeptVec | None] = field(repr=False)
@@ -233,11 +234,14 @@ def serve_predictors(
 ) -> tuple[dict[str, list[PlainVec]], list[KeptVec | None], int]:
     """Step 1 at the arbiter: u, its shares of X u, and the number of rows.  penalty_shift: None without an L2 term."""
     u = {
-        party: drawn(session, f"weight pad {party}", slots.passes, count, slots.g_bits, name)
+        party: drawn(session, f"weight pad {party}", slots.passes, slots.digits.count * count, slots.u_bits, name)
         for party, count in columns.items()
     }
     for party, own in u.items():
-        moved = PlainVec.zeros(0) if penalty_shift is None else slots.columns(own).shift_left(penalty_shift)
+        moved = PlainVec.zeros(0)
+        if penalty_shift is not None:
+            first = [one.slice(0, columns[party]) for one in own]
+            moved = slots.columns(first).shift_left(penalty_shift + slots.digits.dropped)
         seeds = (session.seed(f"prepared {what} {party}", name) for what in ("weights", "penalty"))
         encrypted = (key.encrypt(v, seed) for v, seed in zip((slots.bases(own), moved), seeds, strict=True))
         session.channels[party].send(PreparedWeights(*encrypted))
@@ -293,7 +297,8 @@ def joined(blocks: list[list[Piece]]) -> list[KeptVec | None]:
 
 def receive_weights(session: Session, slots: Slots, block: Block, *, trains: bool) -> PreparedWeights:
     theirs = session.arbiter.recv(PreparedWeights)
-    check_lengths(session.roles.arbiter, slots.rows * block.width, theirs.bases, what="weights")
+    each = slots.digits.count * block.width
+    check_lengths(session.roles.arbiter, slots.rows * each, theirs.bases, what="weights")
     check_lengths(session.roles.arbiter, slots.groups * block.terms if trains else 0, theirs.moved, what="weights")
     return theirs
 

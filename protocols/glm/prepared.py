@@ -41,10 +41,11 @@ from protocols.glm import preparation
 from protocols.glm.batches import Batches
 from protocols.glm.block import Block, Share
 from protocols.glm.chunks import Chunk, Prepare, Ready
+from protocols.glm.digits import Digits
 from protocols.glm.links import Link
 from protocols.glm.links_on_shares import on_shares
 from protocols.glm.pair_masks import PairMasks
-from protocols.glm.plan import FEATURE, Plan, Step
+from protocols.glm.plan import Plan, Step
 from protocols.glm.preparation import Pads
 from protocols.glm.sealed_link import Edge
 from protocols.glm.slots import Slots
@@ -56,7 +57,7 @@ from protocols.session import Session
 class WeightsLessPad(
     Message, disclosure=BLINDED, learns="for each of its weights a uniform number: the arbiter's share minus a pad"
 ):
-    values: PlainVec  # (d_P,)
+    values: PlainVec  # (digits d_P,)
 
 
 class PaddedPredictor(
@@ -174,16 +175,16 @@ def arbiter(session: Session, plan: Plan, ready: Ready, link: Link, shares: Mapp
 
 
 def receive_predictors(session: Session, ready: Ready, block: Block, share: Share) -> tuple[PlainVec, PlainVec]:
-    """Step 1 at the guest: its weights less the arbiter's pad (d,), and its share of z (n,)."""
+    """Step 1 at the guest: its weights less the arbiter's pad (digits d,), and its share of z (n,)."""
     moved = less_pad(session, ready.slots, share)
     z = predictor(session, ready, block, moved)
     for channel in session.hosts:
         z = z + received(channel, PaddedPredictor, len(block), ready.slots.z_bits)
-    return moved, z.residue(ready.slots.z_bits)
+    return moved, exact(ready.slots, z.residue(ready.slots.z_bits))
 
 
 def send_predictors(session: Session, ready: Ready, block: Block, share: Share, masks: PairMasks, use: int) -> PlainVec:
-    """The same at a host: its weights less the arbiter's pad (d,)."""
+    """The same at a host: its weights less the arbiter's pad (digits d,)."""
     moved = less_pad(session, ready.slots, share)
     z = predictor(session, ready, block, moved)
     for part in parts(len(block)):
@@ -195,30 +196,50 @@ def send_predictors(session: Session, ready: Ready, block: Block, share: Share, 
 
 def serve_predictors(session: Session, ready: Ready, shares: Mapping[str, Share]) -> PlainVec:
     """The same at the arbiter: its share of z (n,)."""
+    slots = ready.slots
     for party, share in shares.items():
-        values = (share.point - ready.pad.weights[party]).residue(ready.slots.g_bits)
-        session.channels[party].send(WeightsLessPad(values))
-    return ready.pad.predictor
+        values = slots.digits.of_share(share.point, upwards=False) - ready.pad.weights[party]
+        session.channels[party].send(WeightsLessPad(values.residue(slots.u_bits)))
+    return exact(slots, ready.pad.predictor)
+
+
+def exact(slots: Slots, z: PlainVec) -> PlainVec:
+    """A share of z in the units of the link, and so modulo its own modulus."""
+    return z.shift_left(slots.digits.below) if slots.digits.below else z
 
 
 def predictor(session: Session, ready: Ready, block: Block, moved: PlainVec) -> PlainVec:
-    """A data party's part of its share of z (n,), with its error."""
-    error = session.seed("predictor error", ready.name).short(len(block), error_bits(len(block)))
-    return moved.matmul(block.x) + ready.pad.predictor + error
+    """A data party's part of its share of z (n,), with its errors."""
+    digits, rows, weights = ready.slots.digits, len(block), moved.residue(ready.slots.z_bits)
+    error = session.seed("predictor error", ready.name).short(rows, error_bits(digits, rows))
+    if not digits.fine:
+        return weights.matmul(block.x) + ready.pad.predictor + error
+    first = session.seed("weight error", ready.name).short(block.width, fine_bits(digits))
+    rest = PlainVec.zeros((digits.count - 1) * block.width)
+    each = (weights.shift_left(digits.fine) + PlainVec.join([first, rest])).to_i64()
+    found = np.empty(rows, dtype=np.int64)  # modulo 2^64, and so right modulo 2^(fine + z_bits)
+    for part in parts(rows):
+        cut = digits.of_rows(block.x[part.rows]) if block.digits is None else block.digits[part.rows].astype(np.int64)
+        np.matmul(cut, each, out=found[part.rows])
+    return PlainVec.from_i64(found >> digits.fine) + ready.pad.predictor + error
 
 
-def error_bits(rows: int) -> int:
-    """Bits of the error that a data party adds to its predictors of this many rows: whoever knows its columns, which
-    are standardised, then finds its weights only to about a unit of 2^-WEIGHT, however many rows there are."""
-    return FEATURE + 2 + rows.bit_length() // 2
+def error_bits(digits: Digits, rows: int) -> int:
+    """Bits of the error that a data party adds to its predictors."""
+    return digits.error_bits(rows)
+
+
+def fine_bits(digits: Digits) -> int:
+    """Bits of the error that a data party adds to its weights, for its predictors alone: up to two units."""
+    return digits.fine + 2
 
 
 def less_pad(session: Session, slots: Slots, share: Share) -> PlainVec:
-    """Step 1 at a data party: its weights less the arbiter's pad, modulo 2^g_bits (d,)."""
+    """Step 1 at a data party: its weights less the arbiter's pad, modulo 2^u_bits (digits d,)."""
     values = session.arbiter.recv(WeightsLessPad).values
-    check_lengths(session.roles.arbiter, len(share.point), values, what="weights")
-    check_range(session.roles.arbiter, values, slots.g_bits)
-    return (share.point + values).residue(slots.g_bits)
+    check_lengths(session.roles.arbiter, slots.digits.count * len(share.point), values, what="weights")
+    check_range(session.roles.arbiter, values, slots.u_bits)
+    return (slots.digits.of_share(share.point, upwards=True) + values).residue(slots.u_bits)
 
 
 def received(channel: Channel, kind: type[Message], rows: int, bits: int) -> PlainVec:
@@ -238,5 +259,7 @@ def descend(
     plan: Plan, slots: Slots, pad: PlainVec, block: Block, share: Share, moved: PlainVec, e: PlainVec, step: Step
 ) -> None:
     """Steps 3 and 4 at a data party."""
-    gradient = e.t_matmul(block.preconditioned) + moved.matmul(block.penalty).shift_left(block.penalty_shift) + pad
+    penalty = moved.slice(0, block.width).matmul(block.penalty)
+    penalty = penalty.shift_left(block.penalty_shift + slots.digits.dropped)
+    gradient = e.t_matmul(block.preconditioned) + penalty + pad
     share.step(gradient.residue(slots.g_bits), plan.shift, step)

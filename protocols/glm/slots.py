@@ -1,7 +1,7 @@
 """Several iterations in one plaintext: how numbers of K iterations, of k rows each, are laid into slots and cut out of
 shares.  Nothing here touches a channel.
 
-A ciphertext of predictors holds, for k rows, the numbers of K iterations: row i, iteration t at bit (i K + t) width.  One of gradients or
+A feature is cut into digits (digits.py), each of which meets numbers of its own.  A ciphertext of predictors holds, for k rows, the numbers of K iterations: row i, iteration t at bit (i K + t) width.  One of gradients or
 residuals holds K numbers of one column or row, or those of a group of the K iterations, whose slots are wider.  A slot is read modulo 2^bits
 and is OVERLAP bits wider:
 
@@ -25,6 +25,7 @@ from protocols._native import PlainVec
 from protocols.cipher import HEAD_ROOM
 from protocols.cuts import cut
 from protocols.errors import ConfigError
+from protocols.glm.digits import EXACT, Digits
 from protocols.glm.plan import SIGMA
 from protocols.parts import Part
 
@@ -35,22 +36,29 @@ SPILL = (
 LIFT = 40  # bits of a gradient's modulus above the gradient, so that its shares add up as integers
 WRAP = 60  # the masks of hosts and guest together exceed a plaintext with probability 2^-WRAP
 OPENING = 15  # what a ciphertext of predictors costs, where one of residuals costs 1
+MULTIPLIED = 0.4  # and a row's products with the numbers of a chunk
+MOST_PADS = 1 << 26  # iterations of a chunk times rows, if its gradients are in several groups
 
 
 @dataclass(frozen=True)
 class Slots:
-    """The layout of one chunk.  z_bits, g_bits: log2 of the moduli of predictors and gradients."""
+    """The layout of one chunk.  z_bits, g_bits: log2 of the moduli of predictors, in units of the digits, and
+    gradients."""
 
     passes: int  # iterations of the chunk
     rows: int  # that share a ciphertext of predictors
     z_bits: int
     g_bits: int
     groups: int = 1  # of iterations: each has its own ciphertext of gradients, or of residuals
+    digits: Digits = EXACT
 
     @classmethod
-    def of_all(cls, plain_bits: int, z_bits: int, gradient_bits: int, passes: int) -> list[Slots]:
+    def of_all(
+        cls, plain_bits: int, z_bits: int, gradient_bits: int, passes: int, digits: Digits = EXACT, most: int = 0
+    ) -> list[Slots]:
         """The layouts of the chunks of `passes` iterations with gradients below 2^gradient_bits: all as long as the
-        first but the last.  Raises ConfigError where not one iteration fits."""
+        first but the last.  most: iterations of a chunk whose gradients do not fit in one plaintext; 0: they do.
+        Raises ConfigError where not one iteration fits."""
         g_bits = gradient_bits + 1 + LIFT
         whole = plain_bits + HEAD_ROOM - SIGMA - SPILL  # below n by SIGMA bits, what spills over included
         predictors, gradients = (whole - WRAP) // (z_bits + OVERLAP), whole // (g_bits + OVERLAP)
@@ -63,14 +71,14 @@ class Slots:
             )
 
         def cost(length: int) -> float:
-            return OPENING * length / (predictors // length * length) + 1 if length else 0.0
+            return OPENING / (predictors // length) - (-length // gradients) + MULTIPLIED if length else 0.0
 
         length = min(
-            range(1, min(passes, predictors, gradients) + 1),
+            range(1, min(passes, predictors, max(gradients, most)) + 1),
             key=lambda k: (passes // k * cost(k) + cost(passes % k), k),
         )
         lengths = [length] * (passes // length) + [passes % length] * (passes % length > 0)
-        return [cls(k, predictors // k, z_bits, g_bits) for k in lengths]
+        return [cls(k, predictors // k, z_bits, g_bits, -(-k // gradients), digits) for k in lengths]
 
     def of_predictors(self, passes: int) -> Slots:
         """The layout of this number of evaluations, of which predictors alone are prepared, under the same key."""
@@ -81,6 +89,11 @@ class Slots:
         """How many iterations each group has."""
         k, count = self.passes, self.groups
         return [k * (g + 1) // count - k * g // count for g in range(count)]
+
+    @property
+    def u_bits(self) -> int:
+        """log2 of the modulus of what hides a weight."""
+        return self.g_bits - self.digits.dropped
 
     @property
     def z_width(self) -> int:
@@ -104,15 +117,16 @@ class Slots:
         return slice(part.first * self.rows, min(part.last * self.rows, rows))
 
     def laid(self, x: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(n, d) -> (packs, rows d): k rows side by side, for bases of each place."""
+        """(n, d) -> (packs, rows count d): the digits of k rows side by side, for bases of each place."""
+        x = self.digits.of_rows(x)
         n, width = x.shape
         padded = np.zeros((self.packs(n) * self.rows, width), dtype=np.int64)
         padded[:n] = x
         return padded.reshape(-1, self.rows * width)
 
     def bases(self, numbers: Sequence[PlainVec]) -> PlainVec:
-        """(rows d,) what `laid` rows are multiplied with: a column's numbers of all iterations, each (d,), at the place
-        of each row."""
+        """(rows count d,) what `laid` rows are multiplied with: a digit's numbers of all iterations, each (count d,),
+        at the place of each row."""
         one = PlainVec.join([v.residue(self.z_bits) for v in numbers]).stack(self.z_width, len(numbers))
         return PlainVec.join([one.shift_left(i * self.passes * self.z_width) for i in range(self.rows)])
 

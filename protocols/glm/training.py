@@ -180,8 +180,9 @@ def guest(
     looked = covered(session, terms, held_out or HeldOut(np.zeros((0, 0)), targets, weights))
     told = announce(session, terms, targets, model_id, weights)
     plan, link = told.plan(key), told.link
-    layouts = chunks.layouts(plan, link) if terms.prepared else []
+    layouts = chunks.layouts(plan, link, told.stopping) if terms.prepared else []
     block = Block.of(x, plan, intercept=terms.intercept, models=len(targets))
+    block = block.cut(layouts[0].digits) if layouts else block
     del x  # the caller's, if that holds it no more
     order = batches.announce(session, plan, len(block), held(layouts))
     look = stopping.Look.of(session, told.stopping, plan, told.link, block, None if held_out is None else held_out.x)
@@ -273,8 +274,9 @@ def host(
     if told.start.rows_log2 != rows_log2(len(x)):
         raise RemoteProtocolError(f"{session.roles.guest} trains on another number of rows", party=session.roles.guest)
     plan = told.plan(key)
-    layouts = chunks.layouts(plan, told.link) if terms.prepared else []
+    layouts = chunks.layouts(plan, told.link, told.stopping) if terms.prepared else []
     block = Block.of(x, plan, intercept=False, models=told.start.models)
+    block = block.cut(layouts[0].digits) if layouts else block
     del x  # as the guest
     order = batches.receive(session, plan, len(block), held(layouts))
     broadcast([session.guest, session.arbiter], Columns(block.width))
@@ -322,7 +324,7 @@ def arbiter(session: Session, key: DecryptionKey, terms: Terms) -> Kept:
         key_offer.offer(session, key)
     told = receive_start(session, terms)
     plan, model_id = told.plan(key.public), told.start.model_id
-    layouts = chunks.layouts(plan, told.link) if terms.prepared else []
+    layouts = chunks.layouts(plan, told.link, told.stopping) if terms.prepared else []
     parties = [session.channels[p] for p in session.roles.data_parties]
     columns = {channel.peer: receive_columns(session, channel.peer) for channel in parties}
     penalised = {party: count - (terms.intercept and party == session.roles.guest) for party, count in columns.items()}

@@ -30,6 +30,7 @@ from protocols.cipher import DecryptionKey
 from protocols.codec import check_lengths
 from protocols.glm import preparation
 from protocols.glm.block import Block, fixed_point
+from protocols.glm.digits import EXACT
 from protocols.glm.pair_masks import PairMasks
 from protocols.glm.preparation import Pad, Pads
 from protocols.glm.prepared import (
@@ -38,7 +39,6 @@ from protocols.glm.prepared import (
     ResidualLessPad,
     WeightsLessPad,
     check_range,
-    error_bits,
     received,
 )
 from protocols.network.descent import Share
@@ -140,7 +140,7 @@ def predictors(session: Session, plan: Plan, pads: UnitPads, block: Block, moved
     """A data party's part of its share of z, with its error."""
     units, width, n = plan.terms.units, block.width, len(block)
     found = [moved.slice(k * width, (k + 1) * width).matmul(block.x) for k in range(units)]
-    error = session.seed("predictor error").integers(units * n, error_bits(n))
+    error = session.seed("predictor error").integers(units * n, EXACT.error_bits(n))
     return PlainVec.join(found) + pads.predictor + error
 
 

@@ -11,10 +11,11 @@ from dataclasses import replace
 
 from protocols.cipher.keys import HOLDER_MARGIN
 from protocols.glm.gram_layout import BASE, KEY, PRODUCT, Layout
+from protocols.glm.plan import FEATURE
 from vfl.cost.machine import Machine
 from vfl.cost.network import Network
 from vfl.cost.powers import powers
-from vfl.cost.prepared import FEATURE, OPEN, PRECONDITIONED, Counts, encryptions, matrix, seconds_of
+from vfl.cost.prepared import LARGEST, OPEN, PRECONDITIONED, Counts, encryptions, matrix, seconds_of
 from vfl.models.workload import Workload
 
 MESSAGE = 64  # bytes of a message beside its ciphertexts
@@ -32,7 +33,7 @@ def counts(layout: Layout, work: Workload, key_bits: int) -> Counts:
     blocks = (
         encryptions(rows * groups, key_bits)
         + first * matrix(rows, host, PRECONDITIONED)
-        + second * matrix(rows, host, FEATURE)
+        + second * matrix(rows, host, FEATURE + LARGEST)
     )
     blocks += CHECKED * rows * groups + OPEN[key_bits] * results + powers(key_bits + HOLDER_MARGIN, results, key_bits)
     shares, product = encryptions(whole * d, key_bits), PRODUCT * key_bits / 2048 + BASE * d

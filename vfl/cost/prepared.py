@@ -19,7 +19,8 @@ from vfl.cost.network import Network
 from vfl.cost.powers import powers
 from vfl.models.workload import Workload
 
-FEATURE, PRECONDITIONED = 19, 20  # bits of the largest entries of X and of P, columns limited to some deviations
+LARGEST = 3  # bits before the point of the largest entries of X, columns limited to some deviations
+PRECONDITIONED = 20  # bits of the largest entries of P
 ONLINE, LINK = 40, 660  # bytes per row and iteration: pads; a look-up, dealt and exchanged
 LOOKED_UP, MULTIPLIED = 790, 100  # of an evaluation of the loss: a look-up of two curves; a product
 SIGNS = 0.48  # products per weight and bit of the key that hide what an evaluation opens (signs.py)
@@ -57,18 +58,24 @@ def matrix(bases: float, results: float, bits: int) -> float:
     return min(found)
 
 
+def predicted(slots: Slots, packs: float, widths: Sequence[int]) -> list[float]:
+    """By data party, products of its columns with the arbiter's numbers."""
+    bits = slots.digits.features[0] + LARGEST
+    return [matrix(d * slots.digits.count * slots.rows, packs, bits) for d in widths]
+
+
 def chunk(
     slots: Slots, rows: float, widths: Sequence[int], key_bits: int, *, sealed: bool, penalised: bool = True
 ) -> Counts:
     """One chunk over these rows; widths: how many weights each data party has, the guest first; penalised: whether an
     L2 term is prepared."""
     packs, size, long = -(-rows // slots.rows), key_bits / 4, key_bits + HOLDER_MARGIN
-    predictors = [matrix(d * slots.rows, packs, FEATURE) for d in widths]
+    predictors, each = predicted(slots, packs, widths), slots.digits.count
     groups, terms = slots.groups, slots.groups * penalised
     gradients = [
         groups * matrix(rows, d, PRECONDITIONED) + powers(long, groups * d, key_bits) + terms * d * d for d in widths
     ]
-    weights = sum(encryptions(d * slots.rows, key_bits) + terms * encryptions(d, key_bits) for d in widths)
+    weights = sum(encryptions(d * each * slots.rows, key_bits) + terms * encryptions(d, key_bits) for d in widths)
     residuals, hosts = encryptions(groups * rows, key_bits), len(widths) - 1
     all_d = sum(widths)
     opened = OPEN[key_bits] * (packs + groups * all_d)
@@ -76,23 +83,23 @@ def chunk(
     guests = predictors[0] + powers(long, packs, key_bits) + packs * hosts
     every = weights + sum(predictors[1:]) + hosts * factors + guests + residuals + sum(gradients) + opened
     path = weights + max(predictors[1:]) + factors + guests + residuals + max(gradients) + opened
-    sent = size * (all_d * (slots.rows + terms) + packs * (hosts + 1) + groups * (rows * (hosts + 1) + all_d))
+    sent = size * (all_d * (each * slots.rows + terms) + packs * (hosts + 1) + groups * (rows * (hosts + 1) + all_d))
     online = slots.passes * rows * (ONLINE + 24.0 * (hosts - 1) + (LINK if sealed else 8.0))
-    path_sent = size * (all_d * (slots.rows + terms) + 2 * packs + groups * (rows + all_d)) + online
+    path_sent = size * (all_d * (each * slots.rows + terms) + 2 * packs + groups * (rows + all_d)) + online
     return Counts(every, path, sent + online, path_sent, 6 + slots.passes * (7 if sealed else 4))
 
 
 def predictors_alone(slots: Slots, rows: float, widths: Sequence[int], key_bits: int) -> Counts:
     """The preparation of predictors of these rows without gradients, for as many evaluations as slots have."""
     packs, size, hosts = -(-rows // slots.rows), key_bits / 4, len(widths) - 1
-    predictors = [matrix(d * slots.rows, packs, FEATURE) for d in widths]
-    weights = sum(encryptions(d * slots.rows, key_bits) for d in widths)
+    predictors, bases = predicted(slots, packs, widths), [d * slots.digits.count * slots.rows for d in widths]
+    weights = sum(encryptions(count, key_bits) for count in bases)
     factors, opened = powers(key_bits // 2, packs, key_bits), OPEN[key_bits] * packs
     guests = predictors[0] + powers(key_bits + HOLDER_MARGIN, packs, key_bits) + packs * hosts
     every = weights + sum(predictors[1:]) + hosts * factors + guests + opened
     path = weights + max(predictors[1:]) + factors + guests + opened
-    sent = size * (sum(widths) * slots.rows + packs * (hosts + 1))
-    return Counts(every, path, sent, size * (sum(widths) * slots.rows + 2 * packs), 2)
+    sent = size * (sum(bases) + packs * (hosts + 1))
+    return Counts(every, path, sent, size * (sum(bases) + 2 * packs), 2)
 
 
 def evaluations(chunks: Sequence[Slots], work: Workload, key_bits: int) -> Counts:

@@ -14,6 +14,7 @@ import vfl
 from protocols._native import PlainVec
 from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey
 from protocols.errors import VFLError
+from protocols.glm.digits import COARSE
 from protocols.glm.plan import FEATURE
 from protocols.glm.slots import Slots
 from protocols.randomness import Seed
@@ -25,7 +26,7 @@ PLACE = 450  # bits: beyond what masks of a length have, and with a column's val
 
 def read(patch: pytest.MonkeyPatch, victim: str) -> tuple[set[int], set[int]]:
     """What such an arbiter makes of what it opens as the victim's second column, of one row in each ciphertext; and the
-    column's values, up to a unit."""
+    first digits of the column's values, up to a unit."""
     asked, opened = list[str](), list[int]()
     honest, whole = Slots.bases, DecryptionKey.open_whole
 
@@ -47,7 +48,7 @@ def read(patch: pytest.MonkeyPatch, victim: str) -> tuple[set[int], set[int]]:
     with contextlib.suppress(VFLError):  # the iterations that follow are garbage
         federation.fit(vfl.LogisticRegression(max_iter=5))
     own = x[:, PARTIES.index(victim) * 2 + 1]
-    own = np.rint((own - own.mean()) / own.std() * 2**FEATURE).astype(int)
+    own = COARSE.of_rows(np.rint((own - own.mean()) / own.std() * 2**FEATURE).astype(np.int64)[:, None])[:, 0]
     half = 1 << PLACE - 1
     return {(number + half) >> PLACE for number in opened}, {int(v) + unit for v in own for unit in (-1, 0, 1)}
 

@@ -20,14 +20,14 @@ from protocols.errors import DataError
 from protocols.glm import prepared
 from protocols.glm.block import Block, Share
 from protocols.glm.chunks import Ready
+from protocols.glm.digits import COARSE
 from protocols.glm.links import LOGISTIC_LINKS
 from protocols.glm.plan import FEATURE, WEIGHT, Penalty, Plan
-from protocols.glm.sealed_link import UNIT
 from protocols.local import run_local
 from protocols.session import Roles, Session
 
 ROLES = Roles("guest", ("h0",), "arbiter")
-ROWS, RATE, PASSES = 600, 0.02, 17  # one chunk
+ROWS, RATE, PASSES = 600, 0.02, 17  # in one chunk
 ASKED, COLUMNS = 8, 8  # rows of one column, and columns
 NONE, STEP = -20.0, 120.0  # the driven predictor where no row is an event, and how much an event adds
 Integers = NDArray[np.int64]
@@ -61,7 +61,7 @@ def stops(monkeypatch: pytest.MonkeyPatch, y: Integers, groups: list[Integers] |
         if session.me == "guest" or groups is None:
             return z
         start = np.zeros(ROWS, dtype=np.int64)
-        start[:COLUMNS] = round((NONE + STEP * ASKED * RATE) * 2**UNIT)
+        start[:COLUMNS] = round((NONE + STEP * ASKED * RATE) * 2**COARSE.unit)
         return z + PlainVec.from_i64(start)
 
     with monkeypatch.context() as patch:

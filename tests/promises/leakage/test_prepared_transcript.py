@@ -43,11 +43,11 @@ def numbers(run: Run, kind: type[Message]) -> list[int]:
 
 def not_uniform(run: Run) -> set[str]:
     """The kinds of numbers that are in the clear to their receiver and are not uniform over their range."""
-    slots, n = layouts(run.plan, run.form)[0], run.key.public.raw.n
+    slots, n = layouts(run.plan, run.form, None)[0], run.key.public.raw.n
     ranges: dict[type[Message], int] = {
         preparation.MaskedPads: n,
         preparation.MaskedGradientPads: n,
-        prepared.WeightsLessPad: 1 << slots.g_bits,
+        prepared.WeightsLessPad: 1 << slots.u_bits,
         prepared.PaddedPredictor: 1 << slots.z_bits,
         prepared.MeanLessPad: 1 << slots.g_bits,
         prepared.ResidualLessPad: 1 << slots.g_bits,
@@ -75,7 +75,8 @@ def test_an_honest_transcript_has_no_finding(run: Run) -> None:
 def test_everything_in_the_clear_is_a_one_time_pad(run: Run) -> None:
     """Of each weight in each iteration, and of each row's predictor and residual."""
     assert not_uniform(run) == set()
-    assert len(numbers(run, prepared.WeightsLessPad)) == run.passes * sum(run.widths.values())
+    digits = layouts(run.plan, run.form, None)[0].digits.count
+    assert len(numbers(run, prepared.WeightsLessPad)) == run.passes * digits * sum(run.widths.values())
     rows = (50 if len(run.widths) == 2 else 40) // run.plan.batches
     hosts = len(run.widths) - 1
     assert len(numbers(run, prepared.PaddedPredictor)) == run.passes * rows * hosts
@@ -89,7 +90,7 @@ def test_the_arbiter_opens_nothing_else(run: Run) -> None:
 
 def test_nothing_encrypted_travels_once_an_iteration_has_begun(run: Run) -> None:
     """Until the next chunk: per model and batch one set of ciphertexts for all iterations of a chunk."""
-    chunks = len(layouts(run.plan, run.form)) * run.plan.batches * (3 if run.link == "classes" else 1)
+    chunks = len(layouts(run.plan, run.form, None)) * run.plan.batches * (3 if run.link == "classes" else 1)
     sent = [s for s in run.transcript if s.kind is preparation.MaskedPads]
     assert len(sent) == chunks < run.passes
 

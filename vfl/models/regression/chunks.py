@@ -20,7 +20,7 @@ def chunks_of(terms: Terms, parties: int, rows: int, passes: int, key_bits: int)
 
     Raises ConfigError where a plaintext has no room for one masked gradient, or one prepared iteration."""
     plan = plan_of(terms, parties, rows, passes, key_bits)
-    return chunks.layouts(plan, scaled(terms, NO_SCALE)) if terms.prepared else ()
+    return chunks.layouts(plan, scaled(terms, NO_SCALE), terms.stopping) if terms.prepared else ()
 
 
 def gram_of(terms: Terms, work: Workload, key_bits: int) -> Layout | None:

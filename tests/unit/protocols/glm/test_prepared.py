@@ -92,7 +92,7 @@ def test_mini_batches_keep_their_rows_for_a_chunk() -> None:
     blocks, y = problem(n=100)
     sgd = glm.Sgd(32)
     plan = TAYLOR.plan(rows_log2(100), Penalty(1.0), 30, 2, 2007, sgd)
-    hold = layouts(plan, TAYLOR)[0].passes
+    hold = layouts(plan, TAYLOR, None)[0].passes
     assert 1 < hold < 30
     seed = ContextFree("guest").draw("row order", b"", b"")
     found = train(blocks, y, 30, Identity(), sgd=sgd, prepared=True)
@@ -108,12 +108,22 @@ def test_mini_batches_keep_their_rows_for_a_chunk() -> None:
 
 
 def test_moduli_of_every_link() -> None:
-    """Predictors of a look-up are shared modulo its table's period, those of a linear link as its residuals."""
+    """Predictors of a look-up are shared modulo its table's period, in the units of their digits; those of a linear
+    link as its residuals.  Chunks are long where nothing can end the training."""
     for link, period in ((EXACT, 48), (POISSON, 47), (Weighted(EXACT, 3), 48), (IDENTITY, 0), (Weighted(TAYLOR, 3), 0)):
         plan = link.plan(20, Penalty(1.0), 60, 2, 2007)
-        for slots in layouts(plan, link):
-            assert slots.z_bits == (period or slots.g_bits)
+        for slots in layouts(plan, link, None):
+            assert slots.z_bits + slots.digits.below == (period or slots.g_bits)
+            assert slots.digits.below == (16 if period else 0)
             assert slots.g_bits > plan.gradient_bits + 40
+    plan = EXACT.plan(20, Penalty(1.0), 60, 2, 2007)
+    ways = (
+        (plan, None),
+        (plan, glm.Stopping(1e-3, 5)),
+        (replace(plan, settles=True), None),
+        (replace(plan, sgd=glm.Sgd(32)), None),
+    )
+    assert [layouts(one, EXACT, stopping)[0].groups for one, stopping in ways] == [3, 1, 1, 1]
 
 
 def test_a_key_that_is_too_small_is_refused() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from protocols._native import PlainVec
 from protocols.cuts import cut
 from protocols.errors import ConfigError
+from protocols.glm.digits import COARSE
 from protocols.glm.slots import HEAD_ROOM, LIFT, OVERLAP, SIGMA, SPILL, WRAP, Slots
 from protocols.randomness import Seed
 
@@ -57,14 +58,17 @@ def test_planted_carries_cost_a_unit_and_nothing_more() -> None:
 
 
 def products(slots: Slots, x: np.ndarray, numbers: list[list[int]]) -> tuple[list[int], PlainVec]:
-    """X u of each row and iteration, exactly; and the packed products."""
-    u = [PlainVec.from_ints(one) for one in numbers]
-    exact = [[sum(int(a) * b for a, b in zip(row, one, strict=True)) for row in x] for one in numbers]
+    """The digits of X times u of each row and iteration, exactly; and the packed products."""
+    u, digits = [PlainVec.from_ints(one) for one in numbers], slots.digits.of_rows(x)
+    exact = [[sum(int(a) * b for a, b in zip(row, one, strict=True)) for row in digits] for one in numbers]
     return exact, slots.bases(u).matmul(slots.laid(x))  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5, 8])
-@pytest.mark.parametrize("slots", [SMALL, Slots(1, 1, 48, 102), Slots(17, 2, 48, 102), Slots(2, 3, 125, 125)])
+@pytest.mark.parametrize(
+    "slots",
+    [SMALL, Slots(1, 1, 48, 102), Slots(17, 2, 48, 102), Slots(2, 3, 125, 125), Slots(16, 3, 32, 102, digits=COARSE)],
+)
 def test_a_row_s_products_come_out_of_its_own_slots(slots: Slots, rows: int) -> None:
     """u at both ends of its range, at those of the smaller modulus and at random; masks of any size; all numbers within
     the documented units."""
@@ -73,6 +77,7 @@ def test_a_row_s_products_come_out_of_its_own_slots(slots: Slots, rows: int) -> 
     half, small = 1 << (slots.g_bits - 1), 1 << (slots.z_bits - 1)
     ends = [[-half] * 4, [half - 1] * 4, [small - 1] * 4, [-small] * 4, [half - 1, -half, small, -1]]
     numbers = [*ends, *(seed(f"{t}").integers(4, slots.g_bits).to_ints() for t in range(slots.passes))][: slots.passes]
+    numbers = [one * slots.digits.count for one in numbers]
     exact, packed = products(slots, x, numbers)
     masks = [seed(f"mask {k}").integers(slots.packs(rows), slots.mask_bits + 8 * k) for k in range(2)]
     total = packed + masks[0] + masks[1]
@@ -121,8 +126,8 @@ def test_shares_of_a_gradient_add_up_as_integers() -> None:
 @pytest.mark.parametrize("passes", [1, 5, 17, 18, 60, 400])
 @pytest.mark.parametrize("plain_bits", [471, 2007, 3031, 4055])
 def test_chunks_cover_all_iterations_and_fit(passes: int, plain_bits: int) -> None:
-    for z_bits, gradient_bits in ((48, 61), (47, 75), (125, 84)):
-        chunks = Slots.of_all(plain_bits, z_bits, gradient_bits, passes)
+    for z_bits, gradient_bits, most in ((48, 61, 0), (32, 61, 0), (32, 61, 1000), (31, 75, 1000), (125, 84, 1000)):
+        chunks = Slots.of_all(plain_bits, z_bits, gradient_bits, passes, most=most)
         assert sum(s.passes for s in chunks) == passes
         assert {s.passes for s in chunks[:-1]} <= {chunks[0].passes}
         n = 1 << (plain_bits + HEAD_ROOM)  # half the least modulus of this size
@@ -130,12 +135,15 @@ def test_chunks_cover_all_iterations_and_fit(passes: int, plain_bits: int) -> No
             top = s.rows * s.passes * s.z_width + SPILL
             assert s.g_bits == gradient_bits + 1 + LIFT
             assert 1 << (top + SIGMA) <= 1 << s.mask_bits <= n >> WRAP
-            assert 1 << (s.passes * s.g_width + SPILL) <= n >> SIGMA
+            assert 1 << (max(s.group_sizes) * s.g_width + SPILL) <= n >> SIGMA
+            assert most or s.groups == 1
 
 
 def test_the_usual_chunks() -> None:
     """Those of the logistic function, 10^4 rows."""
-    assert Slots.of_all(2007, 48, 61, 17)[0] == Slots(17, 2, 48, 102)
-    assert [s.passes for s in Slots.of_all(3031, 48, 61, 60)] == [26, 26, 8]
+    assert Slots.of_all(2007, 32, 61, 16, COARSE)[0] == Slots(16, 3, 32, 102, digits=COARSE)
+    assert [s.passes for s in Slots.of_all(3031, 32, 61, 60, COARSE)] == [24, 24, 12]
+    assert [(s.passes, s.groups) for s in Slots.of_all(3031, 32, 61, 100, COARSE, 1000)] == [(73, 3), (27, 1)]
+    assert Slots.of_all(3031, 32, 61, 100, COARSE, 27)[0].passes == 24  # a long table has no room for longer ones
     with pytest.raises(ConfigError, match="too small to prepare"):
         Slots.of_all(150, 48, 61, 60)

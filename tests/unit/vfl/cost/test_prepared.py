@@ -28,11 +28,11 @@ def machine(monkeypatch):
 @pytest.mark.parametrize(
     ("rows", "columns", "bits", "chunk"),
     [
-        pytest.param(569, (10, 20), 2048, 17, marks=pytest.mark.slow),
-        (120, (4, 5), 2048, 17),
-        pytest.param(3_000, (5, 18), 2048, 17, marks=pytest.mark.slow),
-        pytest.param(1_000, (5, 9, 9), 2048, 17, marks=pytest.mark.slow),
-        pytest.param(1_000, (10, 40), 3072, 26, marks=pytest.mark.slow),
+        pytest.param(569, (10, 20), 2048, 16, marks=pytest.mark.slow),
+        (120, (4, 5), 2048, 16),
+        pytest.param(3_000, (5, 18), 2048, 16, marks=pytest.mark.slow),
+        pytest.param(1_000, (5, 9, 9), 2048, 16, marks=pytest.mark.slow),
+        pytest.param(1_000, (10, 40), 3072, 24, marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.timeout(600)
