@@ -40,7 +40,7 @@ class Embeddings(Attack):
     reason = "every number of a row that arrives is uniform; the best of several columns is a little above 0 by chance"
     succeeds = 0.15
     sizes = (1.0, 0.5, 0.3, 0.2, 0.1)
-    found = 1.0
+    found = 0.5
     size_of = "the part of the opened gradients' standard deviation that is signal, the rest is noise"
     textbook_is = "a split network of four units, with gradients opened to the host and embeddings to the guest"
 

@@ -30,11 +30,13 @@ from vfl.data import Table
 from vfl.models.joint import Trained
 from vfl.models.network.spec import Network
 from vfl.models.regression.base import Regression
+from vfl.models.trees.spec import BoostedTrees
 from vfl.schema.spec import Spec
 from vfl.taps.transcript import Entry, Transcript, TranscriptTap
 
 Floats = NDArray[np.float64]
 EPOCHS = 5  # of repetitions of a network
+TREES = 40  # of repetitions: what a message tells, it tells in each
 ROWS = 400  # of repetitions: with fewer unknowns an attacker has it easier
 SHORT = Paillier(512)  # of repetitions: random numbers are attacked, not the length of a key
 LONGER = Paillier(1024)  # where signs of losses are opened, which a shorter key cannot hide
@@ -205,8 +207,11 @@ class Scene(Run):
 
 def repeated(estimator: Spec, rows: int) -> Spec:
     """As repetitions train it: a network for a few epochs, and where the number of training rows is known on all of
-    them at once, since a message that is about all rows tells most."""
+    them at once, since a message that is about all rows tells most; of trees at most TREES that hosts take part in."""
     estimator = of_few_rows(estimator)
+    if isinstance(estimator, BoostedTrees):
+        trees = min(estimator.n_estimators, estimator.guest_only_trees + TREES)
+        return estimator.model_copy(update={"n_estimators": trees})
     if not isinstance(estimator, Network):
         return estimator
     whole = {"batch_size": rows} if rows and not estimator.early_stopping else {}

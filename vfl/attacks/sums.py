@@ -38,7 +38,7 @@ class NodeSums(Attack):
     )
     succeeds = 0.3
     sizes = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02)
-    found = 0.05
+    found = 0.02
     size_of = "the part of the sums of the textbook's 40 trees that is opened to the guest"
     textbook_is = "the sums of 40 trees of depth 4 over unnamed boundaries opened to the guest (SecureBoost)"
 

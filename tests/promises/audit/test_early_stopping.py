@@ -26,6 +26,8 @@ def test_what_400_rows_can_train() -> None:
     assert scene.of_few_rows(vfl.LogisticRegression()) == vfl.LogisticRegression()
     assert scene.of_few_rows(vfl.MLPClassifier(batch_size=50)).batch_size == 50
     assert scene.repeated(vfl.MLPClassifier(batch_size=5000), 120).batch_size == 120
+    for made, own, kept in ((100, 0, 40), (100, 90, 100), (100, 10, 50), (7, 0, 7)):
+        assert scene.repeated(vfl.BoostedTrees(n_estimators=made, guest_only_trees=own), 400).n_estimators == kept
     assert [scene.key_for(spec).bits for spec in (vfl.MLPClassifier(), *STOPPING)] == [512, 1024, 1024]
 
 
