@@ -48,7 +48,7 @@ def declared(transcript: Transcript, job: Agreement) -> Check:
     unknown = sorted({e.message for e in transcript.received() if e.message not in known})
     revealed = {e.message for e in transcript.received() if e.message in known and _reveals(e.message)}
     beyond = sorted(m for m in revealed if known[m].permit not in job.disclosure.allow)
-    found = ", ".join([*unknown, *beyond]) or f"{len(revealed)} kinds of messages reveal something, all permitted"
+    found = ", ".join([*unknown, *beyond]) or f"kinds of messages that reveal something, all permitted: {len(revealed)}"
     holds = not unknown and not beyond
     return {"check": "Every message is declared, and the job permits what it reveals", "found": found, "holds": holds}
 

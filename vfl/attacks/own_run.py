@@ -111,7 +111,7 @@ def columns_told(transcript: Transcript) -> dict[str, int]:
 def labels(job: Job, score: Floats, rng: np.random.Generator) -> Floats:
     """As the job's model takes them."""
     noisy: Floats = score / np.std(score) + rng.logistic(size=len(score))
-    classes = int(getattr(job.model, "num_class", None) or 2)
+    classes = 2 if job.model.label == "binary" else int(getattr(job.model, "num_class", None) or 2)
     if job.model.label in ("binary", "multiclass"):
         return np.searchsorted(np.quantile(noisy, np.arange(1, classes) / classes), noisy).astype(np.float64)
     if job.model.label == "count":

@@ -20,15 +20,13 @@ from vfl.evidence.figures import figures
 from vfl.evidence.grids import tiles
 from vfl.evidence.pages import render
 from vfl.evidence.questions import QUESTIONS, answers
-from vfl.evidence.recorded import Recorded, agreed, recorded
+from vfl.evidence.recorded import Recorded, agreed, recorded, with_permits
 from vfl.evidence.seal import CERTIFICATE, FORMAT, INDEX, SIGNATURE, as_json, listed, sealed, sha256
 from vfl.evidence.spent import Budgets, budgets
 from vfl.evidence.subject import Subject
 from vfl.evidence.terms import FILE as TERMS
 from vfl.evidence.terms import terms
-from vfl.job import MembersJob, Party, load_agreement, load_party
-from vfl.job.alignment_job import alignment_permits
-from vfl.job.meanings import resolved
+from vfl.job import Party, load_agreement, load_party
 from vfl.ledger import LedgerBroken, partners_signed, verify_ledger
 from vfl.report import words
 from vfl.storage.files import out_written, write_private
@@ -103,10 +101,8 @@ def with_job(run: Recorded, path: Path) -> Recorded:
             found=job.digest.hex(),
             remedy="Name the job file of this run: vfl job digest shows a file's digest",
         )
-    more = {"job_file": json.loads(job.canonical)}
-    if run.purpose == "align" and not isinstance(job, MembersJob):
-        more["permits"] = {name: resolved(name) for name in job.disclosure.allow if name in alignment_permits(job)}
-    return dataclasses.replace(run, report={**run.report, **more})
+    report = {**run.report, "job_file": json.loads(job.canonical)}
+    return dataclasses.replace(run, report=with_permits(report) if run.purpose == "align" else report)
 
 
 def party_file(run: Path) -> Path:

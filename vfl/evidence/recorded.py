@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from protocols.errors import ConfigError, ModelError
+from vfl.job import MembersJob
+from vfl.job.alignment_job import agreement_in, alignment_permits
+from vfl.job.meanings import resolved
 from vfl.ledger import Signed, read_ledger, signatures, verify_ledger
 from vfl.ledger.writing import Line
 from vfl.report.aligning import as_result
@@ -126,7 +129,7 @@ def _check_run(folder: Path, report: Mapping[str, Any], start: Line) -> None:
 
 def _report(folder: Path) -> dict[str, Any]:
     if (folder / ALIGNMENT).exists():
-        return as_result(read_alignment(folder))
+        return with_permits(as_result(read_alignment(folder)))
     if not (folder / REPORT).exists():
         raise ConfigError(
             f"{folder} holds no finished run", remedy="Name the folder of one: vfl runs PARTY.toml lists them"
@@ -140,6 +143,15 @@ def _report(folder: Path) -> dict[str, Any]:
             remedy="Put the unchanged file back, or use the release that wrote it",
         ) from None
     return report
+
+
+def with_permits(report: dict[str, Any]) -> dict[str, Any]:
+    """The report of an alignment, with what its job reveals, where its folder holds the job."""
+    if not report.get("job_file"):
+        return report
+    job = agreement_in("", report["job_file"], ALIGNMENT)
+    needed = () if isinstance(job, MembersJob) else alignment_permits(job)
+    return {**report, "permits": {name: resolved(name) for name in job.disclosure.allow if name in needed}}
 
 
 def _bytes(path: Path) -> bytes | None:

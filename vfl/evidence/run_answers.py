@@ -95,7 +95,7 @@ def partner(s: Subject, key: str, title: str) -> Block:
         "error that names it. A run that fails leaves a ledger and no model.",
         "A partner’s certificate is pinned. After a compromise, remove it from the party file: from then on nobody "
         "is accepted under it.",
-        "What a partner learnt in earlier runs cannot be taken back; question 7 lists it.",
+        "What a partner learnt in earlier runs cannot be taken back; questions 7 and 9 list it.",
     ]
     if words.of_members(s.run.report):
         points.insert(

@@ -44,10 +44,11 @@ class Subject:
 
 def who_is_who(run: Recorded) -> Facts:
     """The parties and their roles."""
-    parties = run.report.get("parties") or {}
+    parties = run.report.get("parties") or (run.report.get("job_file") or {}).get("parties") or {}
+    aligns = run.purpose == "align"
     found = [
-        ("Guest, which holds the outcome", str(parties.get("guest") or "")),
-        ("Hosts, which hold further columns", words.joined(parties.get("hosts") or ())),
+        ("Guest" if aligns else "Guest, which holds the outcome", str(parties.get("guest") or "")),
+        ("Hosts" if aligns else "Hosts, which hold further columns", words.joined(parties.get("hosts") or ())),
         ("Members with the same columns", words.joined(parties.get("members") or ())),
         ("Arbiter, which holds no data", str(parties.get("arbiter") or "")),
     ]

@@ -9,8 +9,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
+import vfl
 from protocols.cipher import CipherVec
 from protocols.errors import ConfigError, ModelError
 from tests.promises.audit.scenes import scene
@@ -108,6 +110,20 @@ def test_the_twin_has_the_columns_of_the_party_by_its_report_and_of_others_by_wh
     assert own_run.own_columns({"party": "trustco"}) == {}  # an arbiter has none
     told = own_run.columns_told(received("guest"))
     assert told["telecom"] == scene("regression").x("telecom").shape[1]
+
+
+@pytest.mark.parametrize(
+    ("model", "classes"),
+    [
+        (vfl.BoostedTrees(), 2),
+        (vfl.BoostedTrees(objective="multi:softprob").with_(num_class=3), 3),
+        (vfl.LogisticRegression(), 2),
+        (vfl.Scorecard(), 2),
+    ],
+)
+def test_the_labels_of_a_twin_are_those_that_the_model_takes(model: Any, classes: int) -> None:
+    found = own_run.labels(SimpleNamespace(model=model), np.linspace(-1, 1, 60), np.random.default_rng(0))  # type: ignore[arg-type]
+    assert set(found) == set(range(classes))
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:

@@ -162,6 +162,8 @@ def test_a_pack_of_an_alignment_and_of_a_prediction(parties: Institutions) -> No
         (folder,) = (parties.folder / name / "runs").glob("credit-risk-*")
         page = checked(parties, name, folder, parties.data)["index.html"].decode()
         assert "alignment of ids" in page
+        assert "<dt>Guest</dt><dd>bank</dd>" in page
+        assert "each data party learns which of its own rows" in page
         made = parties.here("evidence", folder, "--job", parties.job, "--out", parties.folder / "with-job.zip")
         assert made.code == 0, made.err
         assert "job/agreed.txt" in unpacked((parties.folder / "with-job.zip").read_bytes())
