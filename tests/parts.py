@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from protocols.glm.plan import WEIGHT
 from protocols.glm.scoring import UNIT, times
 from protocols.glm.shares import WeightShares
+from vfl.data import Table
+from vfl.data.keys import HEADER
 from vfl.models.regression.part import GlmPart
 from vfl.preprocessing import Standardiser
 
@@ -67,3 +69,8 @@ def predictor(part: Any, features: pd.DataFrame) -> NDArray[np.float64]:
     """(n, models) what a party that knows its weights brings to the scores of rows, a host's error aside."""
     own = part.own(features, [b""] * len(features))
     return times(own.x, own.shares.latest).view(np.int64) / 2.0**UNIT
+
+
+def keys_of(rows: Table) -> list[str]:
+    """The text in the key column of each row, where there is one key column."""
+    return [bytes(name[HEADER:]).decode() for name in rows.ids]

@@ -50,12 +50,14 @@ from protocols.errors import DataError, ModelError, RemoteProtocolError
 from protocols.glm import pair_masks, shares
 from protocols.glm.plan import FEATURE, SIGMA, WEIGHT
 from protocols.glm.shares import Moved, WeightShares, Words
+from protocols.kept import KeptRows
 from protocols.message import BLINDED, PUBLIC, REVEALED, SEALED, Message
 from protocols.parts import Part, parts
 from protocols.recovery.checkpoint import Arrays
 from protocols.row_blocks import pace, taken
 from protocols.session import Session
 
+Matrix = NDArray[np.int64] | KeptRows[np.int64]
 UNIT = FEATURE + WEIGHT  # fractional bits of a predictor
 LIMIT_LOG2 = 7  # standardised columns are clipped to 128 or less
 VALUE = FEATURE + LIMIT_LOG2  # |x| <= 2^VALUE
@@ -131,7 +133,7 @@ class Own:
     arbiter: whether any party's weights are shared with it."""
 
     model_id: bytes
-    x: NDArray[np.int64]
+    x: Matrix
     shares: WeightShares
     arbiter: bool
     error: NDArray[np.int64] | None = None
@@ -264,7 +266,7 @@ def part(session: Session, own: Own) -> tuple[Words, Moved | None]:
     slots, width = Slots.of(key, rows, own.x.shape[1]), own.x.shape[1]
     theirs = session.arbiter.recv(ShiftedWeights).share
     check_lengths(session.roles.arbiter, models * slots.count * width, theirs, what="weights")
-    if not np.all(np.abs(own.x) <= 1 << VALUE):
+    if not all(np.all(np.abs(own.x[block.rows]) <= 1 << VALUE) for block in parts(rows)):
         raise DataError(
             f"a standardised value is beyond {1 << LIMIT_LOG2}",
             remedy="Check the columns for extreme values",
@@ -272,11 +274,12 @@ def part(session: Session, own: Own) -> tuple[Words, Moved | None]:
         )
     masked = list[Words]()
     for block in slots.blocks(rows, models):
-        packed, masks = products(session, theirs, own.x[block.rows], models, slots)  # 2
+        x = own.x[block.rows]
+        packed, masks = products(session, theirs, x, models, slots)  # 2
         pace([session.arbiter], block)
         session.arbiter.send(MaskedProducts(packed), block)
-        masked.append(masks)
-    return times(own.x, moved.words[:, :width]) - np.concatenate(masked), moved
+        masked.append(times(x, moved.words[:, :width]) - masks)
+    return np.concatenate(masked), moved
 
 
 def products(
@@ -331,10 +334,11 @@ def opened(channel: Channel, key: DecryptionKey, shape: tuple[int, ...], rows: i
     return np.concatenate(found)
 
 
-def times(x: NDArray[np.int64], words: Words) -> Words:
+def times(x: Matrix, words: Words) -> Words:
     """x (rows, width) times words (models, width), modulo 2^64: (rows, models)."""
-    unsigned = x.view(np.uint64)
-    return np.stack([(unsigned * one).sum(axis=1, dtype=np.uint64) for one in words], axis=1)
+    blocks = (x[part.rows].view(np.uint64) for part in parts(len(x)))
+    found = [np.stack([(own * one).sum(axis=1, dtype=np.uint64) for one in words], axis=1) for own in blocks]
+    return np.concatenate(found)
 
 
 def received(channel: Channel, kind: type[Scores] | type[ArbiterScores], size: tuple[int, int]) -> Words:

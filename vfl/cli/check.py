@@ -140,8 +140,8 @@ def _memory(ready: Ready[Any], command: Command) -> tuple[Memory | None, dict[st
 def _of_table(table: Table | None) -> dict[str, str]:
     if table is None:
         return {}
-    label = ", and the label" if table.label is not None else ""
-    facts = {"table": f"{counted(len(table), 'row')}, {counted(table.features.shape[1], 'column')}{label}"}
+    label = ", and the label" if table.has_label else ""
+    facts = {"table": f"{counted(len(table), 'row')}, {counted(len(table.columns), 'column')}{label}"}
     facts["own columns"] = _columns(table.schema)
     if table.classes is not None and len(table.classes) == 2:
         facts["event"] = f"{table.classes[1]!r} rather than {table.classes[0]!r}"

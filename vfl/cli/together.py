@@ -138,12 +138,14 @@ def prepare(
     one_output(progress, as_json)
     console = Console(stderr=True)
     agreed, own = load_job(job), load_party(party)
-    with announced(agreed, own, "prepare"):
-        check_prepares(agreed)
-        ready = checked(agreed, own)
-    print_cautions(console, ready.cautions)
-    with stoppable(console), watching(progress, console) as watch:
-        found = prepare_ahead(ready, watch, iterations=iterations or 0, connect_timeout=connect_timeout, fresh=fresh)
+    with contextlib.ExitStack() as stack:
+        with announced(agreed, own, "prepare"):
+            check_prepares(agreed)
+            ready = checked(agreed, own, stack=stack)
+        print_cautions(console, ready.cautions)
+        with stoppable(console), watching(progress, console) as watch:
+            asked = iterations or 0
+            found = prepare_ahead(ready, watch, iterations=asked, connect_timeout=connect_timeout, fresh=fresh)
     answer(prepared(found), as_json, lambda: print_prepared(found, stderr=progress == "lines"))
 
 
@@ -174,18 +176,19 @@ def run(
     console = Console(stderr=True)
     agreed, own = load_training(job), load_party(party)
     ready: of_members.MemberReady | Ready
-    with announced(agreed, own, "run"):
-        if isinstance(agreed, MembersJob):
-            not_resumed(fresh)
-            ready = of_members.prepare(agreed, own)
-        else:
-            ready = prepare(agreed, own)
-    print_cautions(console, ready.cautions)
-    with stoppable(console), watching(progress, console) as watch:
-        if isinstance(ready, of_members.MemberReady):
-            folder = run_member(ready, watch, connect_timeout=connect_timeout)
-        else:
-            folder = run_party(ready, watch, connect_timeout=connect_timeout, fresh=fresh)
+    with contextlib.ExitStack() as stack:
+        with announced(agreed, own, "run"):
+            if isinstance(agreed, MembersJob):
+                not_resumed(fresh)
+                ready = of_members.prepare(agreed, own)
+            else:
+                ready = prepare(agreed, own, stack=stack)
+        print_cautions(console, ready.cautions)
+        with stoppable(console), watching(progress, console) as watch:
+            if isinstance(ready, of_members.MemberReady):
+                folder = run_member(ready, watch, connect_timeout=connect_timeout)
+            else:
+                folder = run_party(ready, watch, connect_timeout=connect_timeout, fresh=fresh)
     file, model = folder / "report.json", folder / "model"
 
     def show() -> None:

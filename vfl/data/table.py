@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from protocols.alignment import Alignment
+from protocols.alignment import Alignment, IdsAway
 from protocols.errors import ConfigError, VFLError
 from protocols.ids import Ids
+from protocols.parts import parts
 from vfl.data.columns import feature, no_missing
 from vfl.data.labels import Objective, event_is_a_guess
 from vfl.data.labels import label as checked_label
@@ -93,11 +94,30 @@ class Table:
         return self.once("shape", lambda: (len(self.ids), self.features.shape[1]))
 
     def __repr__(self) -> str:
-        label = self.once("label", lambda: "" if self.label is None else ", with label")
+        label = self.once("label", lambda: ", with label" if self.has_label else "")
         return f"<Table of {self.party}: {counted(self.shape[0], 'row')}, {counted(self.shape[1], 'feature')}{label}>"
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    @property
+    def has_label(self) -> bool:
+        """Whether its rows have labels."""
+        return self.label is not None
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the features."""
+        return [str(name) for name in self.features.columns]
+
+    def column(self, name: str) -> pd.Series:
+        """One feature."""
+        return self.features[name]
+
+    def blocks(self) -> Iterator[pd.DataFrame]:
+        """The features, a block of rows at a time."""
+        for part in parts(len(self)):
+            yield self.features.iloc[part.rows].reset_index(drop=True)
 
     def digest(self) -> bytes:
         """32 bytes, SHA-256 over party, ids, index, column names, features, label and classes.
@@ -198,6 +218,11 @@ class Table:
         return (self.ids, *self.fallback)
 
     @property
+    def listed(self) -> tuple[Ids | IdsAway, ...]:
+        """The same as an alignment takes them: at this party's workers, if these have read them."""
+        return self.keys
+
+    @property
     def names(self) -> Iterator[bytes]:
         """The id of each row under the first key for which it has a value: the same id, whichever key matches it."""
         if self.named is not None:
@@ -212,3 +237,21 @@ class Table:
         if not self.fallback:
             return taken
         return dataclasses.replace(taken, ids=found.pick(taken.keys), fallback=(), named=Ids.of(list(taken.names)))
+
+
+class ColumnsOf(Mapping[str, pd.Series]):
+    """The features of some rows of a table, by name; each is made when it is asked for."""
+
+    def __init__(self, table: Table, rows: NDArray[np.bool_]) -> None:
+        self._table, self._rows = table, rows
+
+    def __getitem__(self, name: str) -> pd.Series:
+        if name not in self._table.columns:
+            raise KeyError(name)
+        return self._table.column(name)[self._rows]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table.columns)
+
+    def __len__(self) -> int:
+        return len(self._table.columns)

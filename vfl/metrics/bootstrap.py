@@ -19,7 +19,7 @@ from vfl.metrics.ranks import Floats, checked, weights_of
 
 Counts = NDArray[np.int64]  # (n,): how often each row was drawn
 Measure = Callable[[Counts], dict[str, float]]
-LEVEL = 0.95
+LEVEL, PLACE = 0.95, np.int32  # of a row among those that are measured: there are fewer than 2^31
 VISITS = 20_000_000  # of rows: the fewer the rows, the more draws
 
 
@@ -68,9 +68,9 @@ def uplift_interval(
 def _binary(y: ArrayLike, p: ArrayLike, weight: ArrayLike | None) -> Measure:
     labels, scores = checked(y, p)
     weights: Any = 1 if weight is None else weights_of(weight, len(labels))  # without, sums are of whole numbers
-    order = np.argsort(-scores, kind="stable")
+    order = np.argsort(-scores, kind="stable").astype(PLACE)
     last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True)[: len(order)])  # of each group of equal scores
-    sorted_labels = labels[order].astype(np.int64)
+    last, sorted_labels = last.astype(PLACE), labels[order].astype(np.int8)
     loss, square = binary.log_losses(labels, scores), (scores - labels) ** 2
 
     def measure(counts: Counts) -> dict[str, float]:

@@ -7,7 +7,7 @@ single rows: mode 0600.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from vfl.metrics import Bins, by_chance, mark, psi
 from vfl.storage.files import write_private, written
 
 FORMAT, BASELINE = 1, "baseline.json"
+Features = pd.DataFrame | Mapping[str, pd.Series]  # of one column at a time
 
 
 class Reference(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -69,14 +70,14 @@ class Baseline(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         cls,
         party: str,
         model_id: bytes,
-        features: pd.DataFrame,
+        features: Features,
         scores: NDArray[np.float64] | None = None,
         rows: int | None = None,
     ) -> Baseline:
-        """features (n, d): the training rows; scores (m,): predictions of the joint model, None where there are none;
-        rows: of the whole table, by default those of `features`."""
+        """features: of the training rows; scores (m,): predictions of the joint model, None where there are none;
+        rows: of the whole table, by default those of `features`, a frame."""
         score = None if scores is None or not len(scores) else Reference.of(pd.Series(scores))
-        columns = {str(c): Reference.of(features[c]) for c in features.columns}
+        columns = {name: Reference.of(column) for name, column in _columns(features)}
         return cls(FORMAT, party, model_id.hex(), columns, score, len(features) if rows is None else rows)
 
     @property
@@ -117,7 +118,7 @@ def load_baseline(folder: Path) -> Baseline:
 
 
 def compare(
-    baseline: Baseline, features: pd.DataFrame, scores: Sequence[float] | NDArray[np.float64] | None = None
+    baseline: Baseline, features: Features, scores: Sequence[float] | NDArray[np.float64] | None = None
 ) -> dict[str, Any]:
     """How far a new table has moved: `columns`, a list in the order of training (`column`, `psi`, `expected`, `mark`,
     `rows`, `missing_before`, `missing`, `bins`, `before`, `now`), and `score`, the same of the scores that are not
@@ -126,7 +127,7 @@ def compare(
     The order of columns, and columns that the model does not use, do not matter.  Raises DataError naming every column
     that is not there.
     """
-    absent = [c for c in baseline.columns if c not in features.columns]
+    absent = [name for name in baseline.columns if name not in features]
     if absent:
         raise DataError(
             f"{baseline.party}: the new table lacks {', '.join(repr(c) for c in absent)}, which the model uses",
@@ -160,24 +161,31 @@ def _line(name: str, reference: Reference, column: pd.Series) -> dict[str, Any]:
     }
 
 
-def describe(features: pd.DataFrame) -> list[dict[str, Any]]:
+def describe(features: Features) -> list[dict[str, Any]]:
     """A line for each column: `column`, `type` ("number" or "text"), `rows`, `missing` (share), `distinct`,
     `histogram`, and of numbers `mean`, `sd`, `p5`, `median`, `p95`.
 
     histogram: of numbers the rows in 20 equal bins from the 1st to the 99th percentile, what lies outside in the end
     bins; of texts the rows of the 20 most frequent ones.
     """
-    return [_described(str(name), features[name]) for name in features.columns]
+    return [_described(name, column) for name, column in _columns(features)]
+
+
+def _columns(features: Features) -> Iterator[tuple[str, pd.Series]]:
+    if isinstance(features, pd.DataFrame):
+        return ((str(name), features[name]) for name in features.columns)
+    return iter(features.items())
 
 
 def _described(name: str, column: pd.Series) -> dict[str, Any]:
     known = column.dropna()
+    numeric = pd.api.types.is_numeric_dtype(column.dtype)
     line: dict[str, Any] = {
         "column": name,
-        "type": "number" if pd.api.types.is_numeric_dtype(column.dtype) else "text",
+        "type": "number" if numeric else "text",
         "rows": len(column),
         "missing": 1 - len(known) / len(column) if len(column) else None,
-        "distinct": int(known.nunique()),
+        "distinct": _distinct(known.to_numpy(np.float64)) if numeric else int(known.nunique()),
     }
     if line["type"] == "number" and len(known):
         numbers = known.to_numpy(np.float64)
@@ -188,3 +196,9 @@ def _described(name: str, column: pd.Series) -> dict[str, Any]:
     else:
         rows = np.sort(known.astype(str).value_counts().to_numpy())[::-1][:20]
     return line | {"histogram": [int(n) for n in rows]}
+
+
+def _distinct(numbers: NDArray[np.float64]) -> int:
+    """How many different ones there are: in order, which takes less memory than a table of them."""
+    ordered = np.sort(numbers)
+    return min(1, len(ordered)) + int(np.count_nonzero(ordered[1:] != ordered[:-1]))

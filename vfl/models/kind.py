@@ -127,6 +127,10 @@ class Kind(ABC, Generic[S, P]):
         """How many fine bins of each column are counted by the label; None where none are."""
         return None
 
+    def in_blocks(self, plan: Plan[S]) -> bool:
+        """Whether a training and its report read the columns of the common rows in blocks, or one at a time."""
+        return False
+
     def check_continues(self, plan: Plan[S], roles: Roles, part: Any, table: Table | None) -> None:
         """Raises ConfigError or DataError unless the plan can continue `part`, this party's part of an earlier
         model."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from protocols.cipher import backend
 from protocols.session import Roles
 from vfl.data import KeyLists, Objective
+from vfl.data.table import ColumnsOf
 from vfl.models.baseline import Baseline, compare, describe
 from vfl.models.evaluation import measured
 from vfl.models.fitted import Fitted
@@ -65,7 +66,7 @@ def data_party_result(result: dict[str, Any], by: Measuring, fitted: Fitted, bef
     result["alignment"] = {
         "guest_rows": fitted.sizes[by.parties.guest],
         "host_rows": hosts if len(hosts) > 1 else next(iter(hosts.values())),
-        "intersection": len(fitted.aligned.ids),
+        "intersection": len(fitted.aligned),
         "train_rows": int((~(fitted.held_out | fitted.validation)).sum()),
         "test_rows": int((fitted.held_out & ~fitted.later).sum()),
     }
@@ -77,9 +78,9 @@ def data_party_result(result: dict[str, Any], by: Measuring, fitted: Fitted, bef
     result["alignment"] |= {"out_of_time_rows": int(fitted.later.sum())} if fitted.later.any() else {}
     result["alignment"] |= {"validation_rows": int(fitted.validation.sum())} if fitted.validation.any() else {}
     result["model"] |= {"model_id": fitted.part.model_id.hex(), **by.kind.fitted_summary(fitted)}
-    result["columns"] = describe(fitted.aligned.features[~fitted.held_out])
+    result["columns"] = describe(ColumnsOf(fitted.aligned, ~fitted.held_out))
     moved = {
-        part: compare(before, fitted.aligned.features[rows], comparable(by, fitted, part, scores))
+        part: compare(before, ColumnsOf(fitted.aligned, rows), comparable(by, fitted, part, scores))
         for part, rows, scores in parts_of(fitted)
         if part != "train" and rows.any()
     }
@@ -113,7 +114,7 @@ def baseline(by: Measuring, fitted: Fitted) -> Baseline:
     return Baseline.of(
         fitted.part.party,
         fitted.part.model_id,
-        fitted.aligned.features[~fitted.held_out],
+        ColumnsOf(fitted.aligned, ~fitted.held_out),
         single(by, fitted, scores),
         fitted.sizes[fitted.part.party],
     )
@@ -136,7 +137,7 @@ def single(by: Measuring, fitted: Fitted, scores: NDArray[np.float64] | None) ->
 def evaluate(result: dict[str, Any], by: Measuring, fitted: Fitted) -> None:
     """Joint and guest-alone predictions of each part that was scored: metrics, plots, and of rows that neither has seen
     how sure the difference is."""
-    assert fitted.aligned.label is not None
+    assert fitted.aligned.has_label
     for part, rows, scores in parts_of(fitted):
         if scores is None or not rows.any():
             continue

@@ -108,11 +108,12 @@ def _average(job: MembersJob, party: Party, node: Node, approval: Approval, cons
 def _train(job: Job, party: Party, approval: Approval, console: Console) -> None:
     from vfl.run import train
 
-    with announced(job, party, "run"):
-        ready = dataclasses.replace(train.prepare(job, party), approval=approval)
-    print_cautions(console, ready.cautions)
-    with watching("log", console) as watch:
-        train.run(ready, watch, connect_timeout=CONNECT_SECONDS)
+    with contextlib.ExitStack() as stack:
+        with announced(job, party, "run"):
+            ready = dataclasses.replace(train.prepare(job, party, stack=stack), approval=approval)
+        print_cautions(console, ready.cautions)
+        with watching("log", console) as watch:
+            train.run(ready, watch, connect_timeout=CONNECT_SECONDS)
 
 
 def main(party_file: str, digest: str, lock: str) -> int:

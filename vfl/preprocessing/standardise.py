@@ -3,7 +3,7 @@ model part."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from protocols.errors import DataError
 from vfl.preprocessing.pipeline import Preprocessor, check_columns
 
+Frames = Callable[[], Iterable[pd.DataFrame]]  # the rows of a table in blocks, each time that it is called
 FARTHEST = 128.0  # standard deviations: values beyond could leave the fixed-point numbers of the protocol
 
 
@@ -40,21 +41,38 @@ class Standardiser:
         party: str = "this party",
     ) -> Standardiser:
         """features (n, d): the training rows, as they came; clip: None to limit nothing below the head-room."""
-        features = features if steps is None else steps.transform(features, party)
-        values = features.to_numpy(np.float64)
+        return cls.fit_blocks(lambda: [features], clip, steps, party=party)
+
+    @classmethod
+    def fit_blocks(cls, frames: Frames, clip: float | None, steps: Preprocessor | None, *, party: str) -> Standardiser:
+        """As `fit`, of rows that come in blocks, twice: sums are of each block, and then of blocks in their order."""
+
+        def columns() -> Iterator[pd.DataFrame]:
+            return (frame if steps is None else steps.transform(frame, party) for frame in frames())
+
+        names, rows, total, largest = tuple[str, ...](), 0, np.zeros(0), np.zeros(0)
         with np.errstate(over="ignore", invalid="ignore"):
-            scale = values.std(axis=0)
+            for frame in columns():
+                values = frame.to_numpy(np.float64)
+                most = np.abs(values).max(axis=0, initial=0.0)
+                total = total + values.sum(axis=0) if rows else values.sum(axis=0)
+                largest = np.maximum(largest, most) if rows else most
+                names, rows = tuple(map(str, frame.columns)), rows + len(frame)
+            mean, square = total / rows, np.zeros(len(names))
+            for frame in columns():
+                values = frame.to_numpy(np.float64) - mean
+                square = square + np.multiply(values, values, out=values).sum(axis=0)
+            scale = np.sqrt(square / rows)
         if not np.isfinite(scale).all():
-            wrong = [f"'{c}'" for c, s in zip(features.columns, scale, strict=True) if not np.isfinite(s)]
-            columns = f"column {wrong[0]} holds" if len(wrong) == 1 else f"columns {', '.join(wrong)} hold"
+            wrong = [f"'{c}'" for c, s in zip(names, scale, strict=True) if not np.isfinite(s)]
+            told = f"column {wrong[0]} holds" if len(wrong) == 1 else f"columns {', '.join(wrong)} hold"
             raise DataError(
-                f"{party}: {columns} values that are too large to standardise",
+                f"{party}: {told} values that are too large to standardise",
                 remedy="Scale or clip them before the run",
                 party=party,
             )
-        constant = scale <= 1e-12 * np.abs(values).max(axis=0, initial=0.0)
-        names, limit = tuple(map(str, features.columns)), FARTHEST if clip is None else clip
-        return cls(names, values.mean(axis=0), np.where(constant, 1.0, scale), limit, steps)
+        limit = FARTHEST if clip is None else clip
+        return cls(names, mean, np.where(scale <= 1e-12 * largest, 1.0, scale), limit, steps)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -85,7 +103,11 @@ class Standardiser:
 
     def beyond(self, features: pd.DataFrame, party: str) -> dict[str, int]:
         """By column, how many values `transform` limits, where it limits any.  Raises DataError as that does."""
-        rows = (np.abs(self._standardised(features, party)) > self.clip).sum(axis=0)
+        return self.beyond_in([features], party)
+
+    def beyond_in(self, frames: Iterable[pd.DataFrame], party: str) -> dict[str, int]:
+        """As `beyond`, of rows in blocks."""
+        rows = sum((np.abs(self._standardised(frame, party)) > self.clip).sum(axis=0) for frame in frames)
         return {name: int(count) for name, count in zip(self.columns, rows, strict=True) if count}
 
     def _standardised(self, features: pd.DataFrame, party: str) -> NDArray[np.float64]:

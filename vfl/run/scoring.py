@@ -25,8 +25,8 @@ from vfl.models.new_rows import NewRows, new_rows
 from vfl.models.part_files import load_part
 from vfl.models.registry import ARBITER_KINDS, kind_of
 from vfl.run.budget import Opened
+from vfl.run.own_table import read_table
 from vfl.run.session import Ready
-from vfl.run.train import read_table
 from vfl.transport.identity import Identity
 
 

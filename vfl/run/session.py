@@ -25,14 +25,15 @@ from protocols.session import Roles, Session
 from protocols.workers.cluster import Cluster
 from vfl.compute.opening import Pool
 from vfl.data import Table
+from vfl.data.kept_table import KeptTable
 from vfl.job import Agreement, Job, Party
 from vfl.job.job import Matching
 from vfl.job.opened import vectors_opened
 from vfl.job.policy import DECLARED
 from vfl.ledger import Approval
 from vfl.models.content import ArbiterPart, Part
-from vfl.preprocessing.binned import as_binned
-from vfl.run.budget import Opened, spread_of
+from vfl.run.budget import Opened
+from vfl.run.own_table import spread_in
 from vfl.screen.errors import Stopped
 from vfl.storage.files import sync_folder, written
 from vfl.taps.counting import CountingTap
@@ -88,7 +89,7 @@ class Ready(Generic[J]):
     @property
     def away(self) -> bool:
         """Whether this party's workers have read its ids, and this process holds no table."""
-        return False
+        return isinstance(self.table, KeptTable) and self.table.away is not None
 
     @property
     def inputs(self) -> str:
@@ -100,8 +101,7 @@ class Ready(Generic[J]):
         """At a host, the score vectors that the run is going to open."""
         if not isinstance(self.job, Job) or self.party.role != "host" or self.table is None:
             return None
-        columns = tuple(map(str, self.table.features.columns))
-        spread = spread_of(as_binned(self.table.features, self.job.preprocess))
+        columns, spread = tuple(self.table.columns), spread_in(self.job, self.table)
         ever = self.job.model.scores_count_for_good
         return Opened(vectors_opened(self.job), columns, spread=spread, ever=ever)
 

@@ -5,67 +5,70 @@ files -> checks (nothing of a run sent; waiting parties receive an error's cause
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import pandas as pd
-
 from protocols.channel import Tap
-from protocols.errors import ConfigError, DataError, ModelError, VFLError
+from protocols.errors import ModelError, VFLError
 from protocols.session import Observer, Session
+from protocols.workers.cluster import Cluster
 from vfl.compute.memory import give_back
-from vfl.data import Table, read_source, shapes, table_from_frame
-from vfl.data.places import place_of
+from vfl.compute.opening import Pool, opened
+from vfl.compute.reading import RUN, ids_at_workers
+from vfl.cost.memory import worker_bytes
+from vfl.data.kept_table import KeptTable
+from vfl.data.readers.parquet import is_parquet
 from vfl.data.shapes import Profile
 from vfl.job import Job, Party, check_files, cross_check, job_from, searched
-from vfl.job.partners import own_columns_check
 from vfl.job.plan import plan_of, roles_of, search_of
-from vfl.job.policy import columns_check, few_columns_check, few_values_check, rows_check
-from vfl.job.table import Data
-from vfl.models import own_columns
 from vfl.models.content import ArbiterPart, Head, Part
 from vfl.models.evaluation import Sampling, optimistic
 from vfl.models.part_files import find_part, load_part, save_part
 from vfl.models.registry import ARBITER_KINDS, kind_of
 from vfl.models.results import baseline, data_party_result, plain_report
 from vfl.report.page import read_report, write_report
-from vfl.run.preflight import check_held_out
+from vfl.run.own_table import own_table
+from vfl.run.reading_apart import read_apart
 from vfl.run.recovery import RunResult, take_part
 from vfl.run.result_frame import encryption, measuring_of, result_frame, settled
 from vfl.run.session import Ready, RunSession
-from vfl.schema.section import listed
 from vfl.transport.identity import Identity
 
 
-def prepare(job: Job, party: Party, profile: Profile | None = None) -> Ready:
-    """Checks files, policy and table; profile: gets the shapes of its ids.  Raises ConfigError, DisclosureRefused,
-    DataError."""
+def prepare(job: Job, party: Party, profile: Profile | None = None, stack: contextlib.ExitStack | None = None) -> Ready:
+    """Checks files, policy and table; profile: gets the shapes of its ids; stack: closes this party's workers, which
+    read the ids of a table of Parquet files, some time later.  Raises ConfigError, DisclosureRefused, DataError."""
     cross_check(job, party)
     check_files(party)
     if party.compute.engine != "inline":
         give_back()  # before the table is read
     identity = Identity.load(party.identity.key, party.identity.certificate, party.name)
     part, caution = part_before(job, party, identity)
-    table, cautions, profile = None, list[str](), {} if profile is None else profile
+    table, cautions, pool, profile = None, list[str](), None, {} if profile is None else profile
     if party.data is not None:
-        read = partial(read_table, job, party, party.data, before=cast("Part | None", part))
-        table = read(profile=profile)[1]
-        if place_of(party.data.source) == "here":
-            table = dataclasses.replace(table, again=lambda: read()[1])
-        rows_check(job, party, len(table))
-        columns_check(party, party.name, table.features.shape[1])
-        few_columns_check(job, party, table.features.shape[1])
-        few_values_check(job, party, table.features)
-        own_columns_check(job, party, [str(name) for name in table.features.columns])
-        check_held_out(job, table)
-        cautions = own_columns.cautions(table, job.model, job.preprocess)
-        cautions += shapes.cautions(profile, party.data.settings().by_own(job.align.normalise))
+        apart = party.compute.engine != "inline" and part is None and len(job.align.keys) == 1
+        found = read_apart(job, party, profile) if apart else None
+        table, cautions = found or own_table(job, party, cast("Part | None", part), profile)
+        if stack is not None and isinstance(table, KeptTable) and is_parquet(party.data.source):
+            pool = _with_ids_at_workers(job, party, table, stack)
     if part is not None:
         kind_of(job.model).check_continues(plan_of(job), roles_of(job), part, table)
-    return Ready(job, party, identity, table, before=part, caution=caution, cautions=tuple(cautions))
+    return Ready(job, party, identity, table, before=part, caution=caution, cautions=tuple(cautions), pool=pool)
+
+
+def _with_ids_at_workers(job: Job, party: Party, table: KeptTable, stack: contextlib.ExitStack) -> Pool | None:
+    """This party's workers; they have read the ids of a table that is kept, if they could.  Raises as `opened`."""
+    compute, settings = party.compute, table.settings
+    needs = worker_bytes(job, *table.shape, compute.workers, None if party.role == "member" else party.role)
+    pool = stack.enter_context(opened(compute, needs))
+    assert pool is not None
+    keys, normalise = settings.own_keys(job.align.keys), settings.by_own(job.align.normalise)
+    found = ids_at_workers(Cluster(pool.caller(RUN)), party, keys, normalise, job.align.duplicates, {})
+    if found is not None and [own.digest() for own in found.ids] == [own.digest() for own in table.keys]:
+        table.with_ids_at(found.ids)
+    return pool
 
 
 def part_before(job: Job, party: Party, identity: Identity) -> tuple[Part | ArbiterPart | None, str]:
@@ -114,79 +117,6 @@ def _drawn(job: Job) -> Sampling:
     return Sampling(
         job.split.test, job.split.seed, job.split.cut_off, repr((job.align.keys, sorted(job.align.normalise.items())))
     )
-
-
-def read_table(
-    job: Job,
-    party: Party,
-    data: Data,
-    *,
-    scored_by: Part | None = None,
-    before: Part | None = None,
-    profile: Profile | None = None,
-) -> tuple[pd.DataFrame, Table]:
-    """What stands in `data`, and as the job wants it; scored_by: the part of a model, when rows are to be scored and
-    need no label; before: that of a model to which the training adds; profile: gets the shapes of the ids."""
-    guest = party.role == "guest"
-    outcome = [c for c in (data.label, data.weight, data.date) if c] if guest and scored_by is None else []
-    columns, settings = data.columns if scored_by is None else scored_by.inputs, data.settings()
-    codes = [name for name, kind in settings.types.items() if kind == "category"]
-    if codes and scored_by is None and not job.takes_texts:
-        raise ConfigError(
-            f"{party.name}: [data] says that {listed(codes, 'and')} holds categories, and this job's model takes "
-            f"numbers only",
-            remedy='Agree on encode = "onehot" in [preprocess], or on another kind of model, or remove it from '
-            "data.categories and data.types",
-            party=party.name,
-        )
-    keys = [data.id_columns.get(column, column) for column in job.align.columns]
-    only = None if columns is None else [*keys, *columns, *outcome]  # of a wide file, no other is read
-    known = scored_by or before
-    schema = None if known is None else known.schema
-    texts, missing = (codes, ()) if schema is None else ((*schema.categories, *codes), schema.missing)
-    missing = (*missing, *settings.missing)
-    frame = read_source(data.source, data.query, keys=keys, only=only, texts=texts, missing=missing, form=data.form)
-    table = table_from_frame(
-        frame,
-        party=party.name,
-        keys=job.align.keys,
-        normalise=job.align.normalise,
-        duplicates=job.align.duplicates
-        if scored_by is None or not guest
-        else "error",  # no row to be scored is dropped
-        label=data.label if scored_by is None else None,
-        columns=columns,
-        need_label=guest and scored_by is None,
-        need_features=not guest,
-        objective=job.model.label,
-        missing=job.takes_missing or scored_by is not None,  # of rows to be scored, those without a value are left out
-        texts=job.takes_texts,
-        weights=data.weight if scored_by is None else None,
-        date=data.date if scored_by is None else None,
-        settings=settings,
-        schema=schema,
-        profile=profile,
-    )
-    check_classes(job, party, table)
-    if scored_by is None:
-        job.model.check_table(table)
-    # a column of weights, or of dates, is no feature of any job
-    weighted = getattr(job.model, "sample_weight", False) or getattr(job.model, "exposed", False)
-    return frame, dataclasses.replace(
-        table, weight=table.weight if weighted else None, date=table.date if job.split.out_of_time else None
-    )
-
-
-def check_classes(job: Job, party: Party, table: Table) -> None:
-    """Raises DataError unless a label of several classes has as many values as the job says."""
-    agreed = getattr(job.model, "num_class", None)
-    if table.label is not None and job.model.label == "multiclass" and len(table.classes or ()) != agreed:
-        raise DataError(
-            f"{party.name}: label column '{table.label.name}' holds {len(table.classes or ())} different "
-            f"values, and the job says model.num_class = {agreed}",
-            remedy="Correct num_class in the job at every party, or the label",
-            party=party.name,
-        )
 
 
 def program(ready: Ready) -> Callable[[Session], Any]:

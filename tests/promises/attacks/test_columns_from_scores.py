@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from protocols.errors import DisclosureRefused
+from tests.parts import keys_of
 from tests.plans import planned
 from tests.promises.attacks.budgeted import Budgeted, Floats, table
 from vfl.models.plan import Plan
@@ -59,7 +60,7 @@ def attack(
             refused = error
             break
         scores = np.empty((rows, fitted.train_scores.size // rows))
-        scores[[int(name[1:]) for name in fitted.aligned.index]] = fitted.train_scores.reshape(rows, -1)
+        scores[[int(name[1:]) for name in keys_of(fitted.aligned)]] = fitted.train_scores.reshape(rows, -1)
         held, done = [*held, own, scores[:, : scores.shape[1] - unused]], done + 1
     assert refused is None or ("policy.score_vectors" in refused.what and refused.party == "telecom")
     return explained(x, held), done
@@ -131,7 +132,7 @@ def known_values(tmp_path: Path, rows: int) -> tuple[Floats, Floats]:
     x, own = columns_of(rows, 6), np.random.default_rng(2).normal(size=(rows, 1))
     job = replace(LINEAR, measure_train=False, test=0.5, spec=LinearRegression(max_iter=40))
     fitted = Budgeted(tmp_path).train(table("bank", own, x[:, 0]), table("telecom", x), job)["bank"]
-    at = np.array([int(name[1:]) for name in fitted.aligned.index])[fitted.held_out]
+    at = np.array([int(name[1:]) for name in keys_of(fitted.aligned)])[fitted.held_out]
     return explained(x[at], [fitted.scores.reshape(-1, 1)]), explained(x[at], [own[at]])
 
 

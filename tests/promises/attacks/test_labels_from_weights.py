@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from protocols.errors import DisclosureRefused
+from tests.parts import keys_of
 from tests.plans import planned
 from tests.promises.attacks.budgeted import Budgeted, Floats, table
 from vfl.metrics.binary import binary_metrics
@@ -36,7 +37,7 @@ def attack(parties: Budgeted, seed: int, rows: int, columns: int, runs: int = 20
         except DisclosureRefused as error:
             refused = error
             break
-        at = [int(name[1:]) for name in fitted.aligned.index]
+        at = [int(name[1:]) for name in keys_of(fitted.aligned)]
         x = np.zeros((rows, columns))
         x[at] = fitted.part.standardiser.transform(fitted.aligned.features, "telecom")
         equations, right, done = [*equations, x], [*right, fitted.part.weights[0]], done + 1

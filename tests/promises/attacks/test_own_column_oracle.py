@@ -23,6 +23,7 @@ import vfl.models.regression.joint
 from protocols.cipher import Identity
 from protocols.errors import DisclosureRefused
 from protocols.local import run_local
+from tests.parts import keys_of
 from tests.plans import planned
 from tests.promises.attacks.budgeted import ROLES, Budgeted, Floats, table
 from vfl.job import Party
@@ -143,7 +144,7 @@ def scored_twice(parties: Budgeted, rows: int) -> float:
     done = parties.train(table("bank", own, guest["y"].to_numpy(np.float64)), host, job)
     bank, telecom, kept = done["bank"], done["telecom"], done["trustco"]
     before, after, which = np.empty(rows), np.empty(rows), np.arange(rows) % 3
-    before[[int(name[1:]) for name in bank.aligned.index]] = np.ravel(bank.train_scores)
+    before[[int(name[1:]) for name in keys_of(bank.aligned)]] = np.ravel(bank.train_scores)
     moved = table("bank", own + np.eye(3)[which])
     shared = SharedWeights("trustco", kept.model_id, "logistic-regression", kept.shares)
     programs: dict[str, Any] = {

@@ -13,8 +13,9 @@ from vfl.cli.monitor import monitor
 from vfl.job import PERMITS, load_job, load_party
 from vfl.models.part_files import save_part
 from vfl.models.results import baseline
+from vfl.run.own_table import read_table
 from vfl.run.result_frame import measuring_of
-from vfl.run.train import program, read_table
+from vfl.run.train import program
 
 
 def test_a_party_file_declares_them(parties: Institutions) -> None:

@@ -18,7 +18,8 @@ from tests.promises.processes.test_predict import predicted
 from tests.promises.processes.test_three_processes import prepared
 from vfl.job import PERMITS, load_job, load_party
 from vfl.models.part_files import load_part, save_part
-from vfl.run.train import prepare, program, read_table
+from vfl.run.own_table import read_table
+from vfl.run.train import prepare, program
 
 ROWS = 200
 TREES = {"kind": "boosted-trees", "n_estimators": 2, "max_depth": 2, "max_bin": 8, "min_bin_rows": 5}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -146,6 +146,11 @@ class RegressionKind(Kind[Regression, GlmPart]):
     def batches(self, plan: Plan[Regression], rows: int) -> int:
         return 1 if plan.spec.sgd is None else plan.spec.sgd.batches(rows_log2(rows))
 
+    def in_blocks(self, plan: Plan[Regression]) -> bool:
+        """Preprocessing is fitted on all columns; mini-batches, losses and weights of rows take all rows at once."""
+        weighted = program.terms_of(plan).weighted
+        return plan.preprocess is None and plan.spec.sgd is None and not plan.spec.stops and not weighted
+
     def fine_bins(self, plan: Plan[Regression]) -> int | None:
         return (
             plan.preprocess.max_n_prebins if plan.preprocess is not None and plan.preprocess.encode == "woe" else None
@@ -190,21 +195,26 @@ class RegressionKind(Kind[Regression, GlmPart]):
 
     def guest_alone(self, plan: Plan[Regression], fitted: Fitted, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
         """By the minimiser of the same objective under the same link."""
-        own, aligned = fitted.part, fitted.aligned.take(np.flatnonzero(rows))
+        own, fallback = fitted.part, self.fallback(plan, fitted)
         assert isinstance(own, GlmPart)
-        return own.means(self.alone(own, self.fallback(plan, fitted), aligned.features))
+        frames = fitted.aligned.take(np.flatnonzero(rows)).blocks()
+        return own.means(np.concatenate([self.alone(own, fallback, frame) for frame in frames]))
 
     def fallback(self, plan: Plan[Regression], fitted: Fitted) -> Fallback:
         assert isinstance(fitted, program.Fitted)
         spec, aligned, own = plan.spec, fitted.aligned, fitted.part
         train = np.flatnonzero(~(fitted.held_out | fitted.validation))
         inside = aligned.take(train)
-        x = with_ones(own.standardiser.transform(inside.features, own.party), ones=spec.fit_intercept)
+
+        def blocks() -> Iterator[NDArray[np.float64]]:
+            for frame in inside.blocks():
+                yield with_ones(own.standardiser.transform(frame, own.party), ones=spec.fit_intercept)
+
         wanted, curve = program.targets_of(plan, inside, len(train)), CURVES[spec.family, spec.curve]
         C = 1 / (spec.strength * (len(train) if spec.family == "poisson" else 1))
         weights = [None] * len(wanted.y) if wanted.weights is None else list(wanted.weights)
         each = zip(wanted.y, weights, strict=True)
-        found = [plaintext.minimised(x, y, C, curve, w, intercept=spec.fit_intercept) for y, w in each]
+        found = [plaintext.minimised(blocks, y, C, curve, w, intercept=spec.fit_intercept) for y, w in each]
         return Fallback.of(own.model_id, np.stack(found))
 
     def alone(self, part: GlmPart, fallback: Fallback, features: pd.DataFrame) -> NDArray[np.float64]:
@@ -215,7 +225,7 @@ class RegressionKind(Kind[Regression, GlmPart]):
         return Form(part.models, 0)
 
     def online_row(self, part: GlmPart, features: pd.DataFrame) -> NDArray[np.int64]:
-        return part.own(features, [b""] * len(features)).x
+        return part.own(features, [b""] * len(features)).x[:]
 
     def online_scores(self, part: GlmPart, opened: NDArray[np.float64]) -> NDArray[np.float64]:
         return part.opened(opened)

@@ -1,84 +1,124 @@
-"""Regressions in the clear by scikit-learn: what the guest's own columns are worth without the hosts'.
+"""Regressions in the clear: what the guest's own columns are worth without the hosts'.
 
-The same objectives and links as the protocol's.  scikit-learn takes a second to import, so it is imported where a guest
-fits.
+The same objectives and links as the protocol's, by Newton's method.  Rows come in blocks, of which one is held; that is
+why no library is used here, all of which take a matrix of all rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-# Of columns (n, d), labels (n,), the rows' weights (n,), C, and whether there is an intercept: the weights (d,), and
-# the intercept last if there is one.
-Curve = Callable[[Floats, Floats, Floats, float, bool], Floats]
-EXACT = {"tol": 1e-12, "max_iter": 200, "solver": "newton-cholesky"}
+Blocks = Callable[[], Iterable[Floats]]  # the rows in blocks, each time that it is called
+STEPS, HALVINGS = 200, 60
+EXACT = 1e-18  # of the objective: what a last step improves it by
 
 
-def logistic(x: Floats, y: Floats, rows: Floats, C: float, intercept: bool) -> Floats:
-    """Labels 0 and 1."""
-    from sklearn.linear_model import LogisticRegression
+@dataclass(frozen=True)
+class Curve:
+    """A link.  Of predictors z (n,) and labels y (n,): the loss of each row, and its derivative by z; curvature: the
+    second one, of z; alone: the best predictor without a column, by the labels' mean."""
 
-    tiny = np.finfo(np.float64).eps
-    p = np.clip(np.average(y, weights=rows), tiny, 1 - tiny)
-    if not np.ptp(y) and intercept:
-        return _fitted(None, x, y, rows, float(np.log(p / (1 - p))))
-    if not np.ptp(y):  # a single class, which scikit-learn refuses: with a row of the other one, of no weight
-        x, y, rows = np.vstack([x, np.zeros(x.shape[1])]), np.append(y, 1 - y[0]), np.append(rows, 0.0)
-    return _fitted(
-        LogisticRegression(C=C, fit_intercept=intercept, **EXACT),
-        x,
-        y,
-        rows,
-        float(np.log(p / (1 - p))) if intercept else None,
-    )
+    loss: Callable[[Floats, Floats], Floats]
+    residual: Callable[[Floats, Floats], Floats]
+    curvature: Callable[[Floats], Floats]
+    alone: Callable[[float], float]
+    ends: tuple[float, ...] = ()  # labels that have no finite optimum, if all rows carry one of them
 
 
-def taylor(x: Floats, y: Floats, rows: Floats, C: float, intercept: bool) -> Floats:
-    """The logistic loss to second order around 0, z^2 / 8 - (y - 1/2) z: least squares of 4 y - 2."""
-    return squared(x, 4 * y - 2, rows, C / 4, intercept)
+def probability(z: Floats) -> Floats:
+    return np.asarray(0.5 * (1.0 + np.tanh(z / 2)))  # which cannot overflow
 
 
-def squared(x: Floats, y: Floats, rows: Floats, C: float, intercept: bool) -> Floats:
-    """The loss (z - y)^2 / 2."""
-    from sklearn.linear_model import Ridge
-
-    model = Ridge(alpha=1 / C, fit_intercept=intercept)
-    return _fitted(model, x, y, rows, float(np.average(y, weights=rows)) if intercept else None)
+def log_odds(mean: float) -> float:
+    p = min(max(mean, float(np.finfo(np.float64).eps)), 1 - float(np.finfo(np.float64).eps))
+    return float(np.log(p / (1 - p)))
 
 
-def poisson(x: Floats, y: Floats, rows: Floats, C: float, intercept: bool) -> Floats:
-    """Counts, or rates with their exposures as the rows' weights; log link."""
-    from sklearn.linear_model import PoissonRegressor
-
-    level = float(np.log(max(np.average(y, weights=rows), np.finfo(np.float64).tiny)))
-    model = (
-        PoissonRegressor(alpha=1 / (C * rows.sum()), fit_intercept=intercept, **EXACT)
-        if y.any() or not intercept
-        else None
-    )
-    return _fitted(model, x, y, rows, level if intercept else None)
+def log_mean(mean: float) -> float:
+    return float(np.log(max(mean, float(np.finfo(np.float64).tiny))))
 
 
-def _fitted(model: Any, x: Floats, y: Floats, rows: Floats, alone: float | None) -> Floats:
-    """The weights, and the intercept last; alone: the intercept of no column, None without an intercept.  model: None
-    where there is nothing to fit."""
-    if model is None or not x.shape[1]:
-        return np.append(np.zeros(x.shape[1]), [] if alone is None else alone)
-    model.fit(x, y, sample_weight=rows)
-    return np.append(model.coef_, [] if alone is None else model.intercept_)
+logistic = Curve(
+    lambda z, y: np.logaddexp(0, z) - y * z,
+    lambda z, y: probability(z) - y,
+    lambda z: probability(z) * probability(-z),
+    log_odds,
+    (0.0, 1.0),
+)
+taylor = Curve(  # the logistic loss to second order around 0
+    lambda z, y: z**2 / 8 - (y - 0.5) * z,
+    lambda z, y: z / 4 + 0.5 - y,
+    lambda z: np.full(len(z), 0.25),
+    lambda mean: 4 * mean - 2,
+)
+squared = Curve(lambda z, y: (z - y) ** 2 / 2, lambda z, y: z - y, lambda z: np.ones(len(z)), lambda mean: mean)
+poisson = Curve(  # counts, or rates with their exposures as the rows' weights
+    lambda z, y: np.exp(z) - y * z, lambda z, y: np.exp(z) - y, np.exp, log_mean, (0.0,)
+)
+
+
+class Point(NamedTuple):
+    """The objective at some weights, its gradient (d,) and its second derivative (d, d)."""
+
+    value: float
+    gradient: Floats
+    hessian: Floats
 
 
 def minimised(
-    x: Floats, y: Floats, C: float, curve: Curve = logistic, weights: Floats | None = None, *, intercept: bool = True
+    blocks: Blocks,
+    y: Floats,
+    C: float,
+    curve: Curve = logistic,
+    weights: Floats | None = None,
+    *,
+    intercept: bool = True,
 ) -> Floats:
     """The w (d,) that minimises C * (weighted sum of the rows' losses) + |w|^2 / 2.
 
-    x (n, d); intercept: whether the last column is one, whose weight is un-penalised.
+    blocks: of rows x (n, d); intercept: whether the last column is one, whose weight is un-penalised.
     """
-    rows = np.ones(len(y)) if weights is None else weights
-    return curve(x[:, :-1] if intercept else x, y, rows, C, intercept)
+    width = next(iter(blocks())).shape[1]
+    penalised, w = np.ones(width), np.zeros(width)
+    if intercept:
+        penalised[-1], w[-1] = 0.0, curve.alone(float(np.average(y, weights=weights)))
+        if width == 1 or any((y == end).all() for end in curve.ends):
+            return w
+
+    def at(w: Floats) -> Point:
+        value, gradient, hessian = 0.5 * float(penalised @ w**2), penalised * w, np.diag(penalised)
+        first = 0
+        for x in blocks():
+            rows = slice(first, first + len(x))
+            own, z = np.full(len(x), C) if weights is None else C * weights[rows], x @ w
+            value += float(own @ curve.loss(z, y[rows]))
+            gradient = gradient + x.T @ (own * curve.residual(z, y[rows]))
+            hessian = hessian + (x * (own * curve.curvature(z))[:, np.newaxis]).T @ x
+            first = rows.stop
+        return Point(value, gradient, hessian)
+
+    return _descended(at, w)
+
+
+def _descended(at: Callable[[Floats], Point], w: Floats) -> Floats:
+    """Newton's method, each step as far as the objective falls."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        here = at(w)
+        for _ in range(STEPS):
+            step = np.linalg.solve(here.hessian, here.gradient)
+            gain, noise = float(here.gradient @ step), 1e-13 * abs(here.value)
+            for halved in range(HALVINGS):
+                new = w - step / 2**halved
+                there = at(new)
+                if there.value <= here.value - 1e-4 * gain / 2**halved + noise:
+                    break
+            w, here = new, there
+            if gain <= EXACT * max(1.0, abs(here.value)):
+                break
+    return w

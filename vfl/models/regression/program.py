@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,8 +16,10 @@ from protocols.cipher import DecryptionKey, key_offer
 from protocols.errors import ConfigError, DataError
 from protocols.glm import scoring
 from protocols.glm.shares import Moved, WeightShares
+from protocols.kept import KeptRows
 from protocols.session import Session
 from vfl.data import Table, split_rows
+from vfl.data.kept_table import kept_table
 from vfl.models.plan import Plan
 from vfl.models.regression import targets
 from vfl.models.regression.base import Regression
@@ -139,9 +143,8 @@ def guest(
     model_id = session.seed("model id").secret[:16]
     steps, binned = features.fit_guest(session, train, plan.preprocess, open_names=plan.open_names, noise=plan.noise)
     with session.phase("train" if session.ahead is None else "prepare"):
-        standardiser = Standardiser.fit(train.features, plan.spec.clip, steps, party=session.me)
-        clipped = standardiser.beyond(train.features, session.me)
-        del train  # from here on its integers are needed alone
+        standardiser = Standardiser.fit_blocks(train.blocks, plan.spec.clip, steps, party=session.me)
+        clipped = standardiser.beyond_in(train.blocks(), session.me)
         (y, row_weights), others = wanted.of(slice(n)), wanted.of(slice(n, None))
         watched = (
             glm.HeldOut(standardiser.transform(aligned.take(decide).features, session.me), *others)
@@ -149,7 +152,8 @@ def guest(
             else None
         )
         terms = terms_of(plan)
-        trained = glm.guest(session, within(aligned, rows, standardiser), y, terms, model_id, row_weights, watched)
+        x = standardised(train, standardiser)
+        trained = glm.guest(session, x, y, terms, model_id, row_weights, watched)
     part = guest_part(session, plan, trained, standardiser, table, wanted)
     scores = None
     if plan.scores:
@@ -172,9 +176,9 @@ def guest(
     )
 
 
-def within(aligned: Table, rows: NDArray[np.int64], standardiser: Standardiser) -> NDArray[np.float64]:
-    """These rows as they are fitted; nothing else holds them."""
-    return standardiser.transform(aligned.features.take(rows), aligned.party)
+def standardised(rows: Table, standardiser: Standardiser) -> NDArray[np.float64]:
+    """These rows as they are fitted."""
+    return np.concatenate([standardiser.transform(frame, rows.party) for frame in rows.blocks()])
 
 
 def guest_part(
@@ -237,15 +241,14 @@ def host(
         plan = asked.candidates[searched.best]
     steps = features.fit_host(session, train, plan.preprocess, open_names=plan.open_names, noise=plan.noise)
     with session.phase("train" if session.ahead is None else "prepare"):
-        standardiser = Standardiser.fit(train.features, plan.spec.clip, steps, party=session.me)
-        clipped = standardiser.beyond(train.features, session.me)
-        del train
+        standardiser = Standardiser.fit_blocks(train.blocks, plan.spec.clip, steps, party=session.me)
+        clipped = standardiser.beyond_in(train.blocks(), session.me)
         watched = (
             standardiser.transform(aligned.take(np.flatnonzero(validation)).features, session.me)
             if plan.spec.early_stopping
             else None
         )
-        trained = glm.host(session, within(aligned, rows, standardiser), terms_of(plan), watched)
+        trained = glm.host(session, standardised(train, standardiser), terms_of(plan), watched)
     part = host_part(session, plan, trained, standardiser, aligned)
     if plan.scores:
         part = score_host(session, part, aligned.take(np.flatnonzero(scored)))
@@ -300,10 +303,10 @@ def fold_guest(
     wanted = targets_of(plan, inside, len(inside))
     standardiser = prepared(session, inside, plan)
     in_folds.add(standardiser, inside, outside, session.me)
-    x, name = standardiser.transform(inside.features, session.me), session.seed("model id").secret[:16]
+    x, name = standardised(inside, standardiser), session.seed("model id").secret[:16]
     trained = glm.guest(session, x, wanted.y, fold_terms(plan), name, wanted.weights)
     part = guest_part(session, plan, trained, standardiser, train, wanted)
-    found, _ = scoring.guest(session, part.own(outside.features, outside.names))
+    found, _ = scoring.guest(session, own_of(session, part, outside))
     return part.means(found)
 
 
@@ -316,8 +319,8 @@ def fold_host(session: Session, train: Table, plan: Plan[Regression], rows: sear
     )
     standardiser = prepared(session, inside, plan)
     in_folds.add(standardiser, inside, outside, session.me)
-    trained = glm.host(session, standardiser.transform(inside.features, session.me), fold_terms(plan))
-    scoring.host(session, host_part(session, plan, trained, standardiser, inside).own(outside.features, outside.names))
+    trained = glm.host(session, standardised(inside, standardiser), fold_terms(plan))
+    scoring.host(session, own_of(session, host_part(session, plan, trained, standardiser, inside), outside))
 
 
 def fold_arbiter(session: Session, key: DecryptionKey, plan: Plan[Regression]) -> None:
@@ -329,7 +332,7 @@ def fold_arbiter(session: Session, key: DecryptionKey, plan: Plan[Regression]) -
 def prepared(session: Session, inside: Table, plan: Plan[Regression]) -> Standardiser:
     """What prepares both tables of a fold as the training takes them, by what the first one alone says."""
     steps = None if plan.preprocess is None else Fitting.start(inside.features, plan.preprocess, session.me).finish()
-    return Standardiser.fit(inside.features, plan.spec.clip, steps, party=session.me)
+    return Standardiser.fit_blocks(inside.blocks, plan.spec.clip, steps, party=session.me)
 
 
 P = TypeVar("P", bound=AdditivePart)
@@ -380,8 +383,8 @@ def align(session: Session, table: Table, plan: Plan[Regression]) -> tuple[Table
     Both drawn parts are slices of one draw, so that no row is in both and each has its share.
     """
     with session.phase("align"):
-        result = alignment.align(session, table.keys, plan.min_intersection)
-        aligned = table.aligned(result)
+        result = alignment.align(session, table.listed, plan.min_intersection)
+        aligned = kept_table(table, result, session.keep)
         held_out, later = hold_out(
             session, aligned, plan.test, plan.split_seed, plan.out_of_time, plan.min_intersection
         )
@@ -394,10 +397,25 @@ def align(session: Session, table: Table, plan: Plan[Regression]) -> tuple[Table
     return aligned, held_out, later, outside & ~held_out, result.sizes
 
 
+def own_of(session: Session, part: AdditivePart, table: Table) -> scoring.Own:
+    """What this party brings to the scores of a table of common rows, its integers where the run keeps them."""
+    names, found = iter(table.names), list[scoring.Own]()
+
+    def blocks() -> Iterator[NDArray[np.int64]]:
+        for frame in table.blocks():
+            own = part.own(frame, list(islice(names, len(frame))))
+            found.append(replace(own, x=own.x[:0]))
+            yield own.x[:]
+
+    x = KeptRows(session.keep, blocks())
+    errors = [own.error for own in found if own.error is not None]
+    return replace(found[0], x=x, error=np.concatenate(errors) if errors else None)
+
+
 def scored_guest(session: Session, part: AdditivePart, table: Table) -> tuple[NDArray[np.float64], Moved | None]:
     """The scores of a table of common rows, and the guest's share from then on."""
     with session.phase("score"):
-        found, moved = scoring.guest(session, part.own(table.features, table.names))
+        found, moved = scoring.guest(session, own_of(session, part, table))
     return part.opened(found), moved
 
 
@@ -406,7 +424,7 @@ def scored_host(session: Session, part: AdditivePart, table: Table) -> Moved | N
     with session.phase("score"):
         if len(table):  # of no row, no score is opened
             session.allowance.score_vectors(part.own_name, part.shares.latest.shape[0], part.inputs)
-        return scoring.host(session, part.own(table.features, table.names))
+        return scoring.host(session, own_of(session, part, table))
 
 
 def score_guest(session: Session, part: P, table: Table) -> tuple[NDArray[np.float64], P]:

@@ -156,7 +156,9 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
         train, part = fitted.aligned.take(np.flatnonzero(~fitted.held_out)), fitted.part
         assert train.label is not None
         x = part.standardised(train.features)
-        return Fallback.of(part.model_id, minimised(x, train.label.to_numpy(np.float64), plan.spec.C)[np.newaxis])
+        return Fallback.of(
+            part.model_id, minimised(lambda: [x], train.label.to_numpy(np.float64), plan.spec.C)[np.newaxis]
+        )
 
     def alone(self, part: ScorecardPart, fallback: Fallback, features: pd.DataFrame) -> NDArray[np.float64]:
         z = self._alone(part, fallback, features)
@@ -171,7 +173,7 @@ class Scorecards(Kind[Scorecard, ScorecardPart]):
         return Form(1, 0 if part.arbiter else UNIT)
 
     def online_row(self, part: ScorecardPart, features: pd.DataFrame) -> NDArray[np.int64]:
-        return part.own(features, [b""] * len(features)).x
+        return part.own(features, [b""] * len(features)).x[:]
 
     def online_scores(self, part: ScorecardPart, opened: NDArray[np.float64]) -> NDArray[np.float64]:
         return part.opened(opened)

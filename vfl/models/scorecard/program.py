@@ -165,7 +165,7 @@ def align(
     """The common rows in the shared order, which of them are held out, which of those are out of time, and how many ids
     each data party had."""
     with session.phase("align"):
-        found = alignment.align(session, table.keys, plan.min_intersection)
+        found = alignment.align(session, table.listed, plan.min_intersection)
         aligned = table.aligned(found)
         held_out, later = hold_out(
             session, aligned, plan.test, plan.split_seed, plan.out_of_time, plan.min_intersection

@@ -295,7 +295,7 @@ def align(session: Session, table: Table, plan: Plan[BoostedTrees]) -> tuple[Tab
     """
     seed = plan.split_seed
     with session.phase("align"):
-        found = alignment.align(session, table.keys, plan.min_intersection)
+        found = alignment.align(session, table.listed, plan.min_intersection)
         aligned = table.aligned(found)
         test, later = hold_out(session, aligned, plan.test, seed, plan.out_of_time, plan.min_intersection)
         outside = split_rows(aligned.ids, plan.test + (1 - plan.test) * plan.spec.validation, seed)

@@ -41,7 +41,7 @@ def host(meeting: Meeting, start: EpochStart, scoring: Scoring, left: int) -> Se
     form, names = _form(job, part), list(table.names)
     session.allowance.score_vectors(part.own_name, form.models, part.inputs)
     own = part.own(table.features, names)
-    listed = Listed(part.model_id, names, own.x, own.shares, own.error, form)
+    listed = Listed(part.model_id, names, own.x[:], own.shares, own.error, form)
     with session.phase("publish"), meeting.shares(part) as keep:
         server = epoch.host(session, start, listed, left, keep)
 

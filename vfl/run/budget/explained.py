@@ -37,7 +37,7 @@ def explained(
             told.append(f"policy.{kind} is {getattr(policy, kind)}: {what} left this month: {left}")
         if table is None:
             return told
-        if table.label is not None:
+        if table.has_label:
             same = counts.same_labels(table)
             used = ", ".join(f"{sum(counts.used(MODELS, period, p) for period in same)} with {p}" for p in partners)
             told.append(
@@ -51,7 +51,7 @@ def explained(
                 f" these labels; they have learnt {numbers}{adds and f'; this job adds {adds}'}"
             )
         if party.role == "host":
-            columns = tuple(map(str, table.features.columns))
+            columns = tuple(table.columns)
             opened = sum(counts.used(VECTORS, period, guest) for period in counts.same_columns(columns))
             told.append(
                 f"policy.{VECTORS} is {most_vectors(party, counts, columns, spread)} for "

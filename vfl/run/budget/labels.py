@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -32,14 +32,27 @@ def sketches_of(table: Table, key: bytes) -> tuple[bytes, ...]:
 
 def _sketches(table: Table, key: bytes) -> tuple[bytes, ...]:
     found = [_least((FORM.sub(b"", name.lower()) for name in ids if name), key, b"id") for ids in table.keys]
-    numbers = table.features.select_dtypes("number")
-    if numbers.shape[1]:
-        rows = pd.util.hash_pandas_object(numbers[sorted(numbers.columns, key=str)], index=False).drop_duplicates(
-            keep=False
-        )
+    if len(table.texts) < len(table.columns):
+        rows = _different(table)
         if 2 * len(rows) >= len(table):
-            found.append(_least((row.to_bytes(8, "little") for row in rows.tolist()), key, b"row"))
+            found.append(_least(_each(rows), key, b"row"))
     return tuple(found)
+
+
+def _different(table: Table) -> NDArray[np.uint64]:
+    """Hashes of the numbers of those rows that differ from all others in them."""
+    names = sorted((name for name in table.columns if name not in table.texts), key=str)
+    blocks = (pd.util.hash_pandas_object(frame[names], index=False).to_numpy() for frame in table.blocks())
+    found = np.concatenate([*blocks])
+    found.sort()
+    other = np.ones(len(found) + 1, np.bool_)  # than the one before
+    np.not_equal(found[1:], found[:-1], out=other[1:-1])
+    return np.asarray(found[other[1:] & other[:-1]])
+
+
+def _each(rows: NDArray[np.uint64]) -> Iterator[bytes]:
+    for start in range(0, len(rows), STEP):
+        yield from (row.to_bytes(8, "little") for row in rows[start : start + STEP].tolist())
 
 
 def paired(table: Table, key: bytes) -> bytes:

@@ -18,7 +18,7 @@ from vfl.data import Schema, Settings, read_source, table_from_frame
 from vfl.data.extras import EXTRAS
 from vfl.data.form import Form
 from vfl.data.readers import delimited
-from vfl.run import train as runner
+from vfl.run import own_table as runner
 
 
 @pytest.fixture

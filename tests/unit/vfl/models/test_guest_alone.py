@@ -48,7 +48,7 @@ def test_it_is_the_minimiser_of_the_objective(name: str, C: float, intercept: bo
     x, y, rows = case(name, 5)
     x = np.column_stack([x, np.ones(300)]) if intercept else x
     curve = getattr(plaintext, name)
-    w = minimised(x, y, C, curve, rows if weighted else None, intercept=intercept)
+    w = minimised(lambda: [x], y, C, curve, rows if weighted else None, intercept=intercept)
     rows = rows if weighted else np.ones(300)
     assert gradient(name, x, y, rows, C, w, intercept=intercept) < 1e-7
     assert (
@@ -59,7 +59,7 @@ def test_it_is_the_minimiser_of_the_objective(name: str, C: float, intercept: bo
 def test_labels_that_a_line_separates_nearly() -> None:
     x, y, rows = case("logistic", 5, 30.0)
     x = np.column_stack([x, np.ones(300)])
-    w = minimised(x, y, 100.0, weights=rows)
+    w = minimised(lambda: [x], y, 100.0, weights=rows)
     assert gradient("logistic", x, y, rows, 100.0, w, intercept=True) < 1e-6
 
 
@@ -71,8 +71,8 @@ def test_without_a_column_it_is_the_base_rate() -> None:
         (plaintext.squared, 1 / 4),
         (plaintext.taylor, -1.0),
     ):
-        assert minimised(one, y, 1.0, curve) == pytest.approx([expected])
-    assert minimised(one, y, 1.0, weights=np.array([1.0, 1.0, 1.0, 3.0])) == pytest.approx([0.0], abs=1e-12)
+        assert minimised(lambda: [one], y, 1.0, curve) == pytest.approx([expected])
+    assert minimised(lambda: [one], y, 1.0, weights=np.array([1.0, 1.0, 1.0, 3.0])) == pytest.approx([0.0], abs=1e-12)
 
 
 def test_a_single_class_and_no_event() -> None:
@@ -80,8 +80,8 @@ def test_a_single_class_and_no_event() -> None:
     x += 0.5
     for name, label in (("logistic", 1.0), ("logistic", 0.0), ("poisson", 0.0)):
         y, curve = np.full(300, label), getattr(plaintext, name)
-        w = minimised(x, y, 1.0, curve, rows, intercept=False)
+        w = minimised(lambda: [x], y, 1.0, curve, rows, intercept=False)
         assert gradient(name, x, y, rows, 1.0, w, intercept=False) < 1e-7
-        *slopes, level = minimised(np.column_stack([x, np.ones(300)]), y, 1.0, curve)
+        *slopes, level = minimised(lambda: [np.column_stack([x, np.ones(300)])], y, 1.0, curve)
         assert not np.any(slopes)
         assert (level > 30) if label else (level < -30)

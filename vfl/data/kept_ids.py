@@ -1,0 +1,75 @@
+"""Ids that lie where a run keeps long things, block after block of rows: one block of them is held at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.ids import Ids
+from protocols.kept import Keep, Kept
+from protocols.parts import parts
+
+Positions = NDArray[np.integer[Any]]
+
+
+class KeptIds(Ids):
+    """As `Ids`: `at`, `take` and iterating read the blocks that they need, everything else reads all ids."""
+
+    def __init__(self, blocks: Sequence[tuple[Kept, Kept]], starts: NDArray[np.int64], rows: Positions) -> None:
+        """blocks: what reads the ends of the ids, and the ids; starts: their first rows; rows: those of all blocks
+        that these are, in their order."""
+        self._blocks, self._starts, self._rows = blocks, starts, rows
+
+    @classmethod
+    def keeping(cls, keep: Keep, ids: Ids, rows: Positions) -> KeptIds:
+        """These rows of ids, in this order."""
+        blocks, every = list[tuple[Kept, Kept]](), parts(len(rows))
+        for part in every:
+            own = ids.take(np.asarray(rows[part.rows], np.int64))
+            blocks.append((keep(own.ends(slice(None)).tobytes()), keep(own.data)))
+        return cls(blocks, np.array([part.first for part in every]), np.arange(len(rows), dtype=np.int32))
+
+    def __getattr__(self, name: str) -> Any:
+        """What an `Ids` holds, of all rows."""
+        if name not in ("data", "_offsets"):
+            raise AttributeError(name)
+        whole = Ids.joined(self.at(np.arange(part.first, part.last)) for part in parts(len(self)))
+        return whole.data if name == "data" else whole.ends(slice(None))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in parts(len(self)):
+            yield from self.at(np.arange(part.first, part.last))
+
+    def at(self, rows: NDArray[np.int64]) -> list[bytes]:
+        """As `Ids.at`."""
+        places, found = self._rows[rows], [b""] * len(rows)
+        blocks = np.searchsorted(self._starts, places, side="right") - 1
+        for number in np.unique(blocks).tolist():
+            ends, data = self._blocks[number]
+            here = np.flatnonzero(blocks == number)
+            own = Ids(data(), np.frombuffer(ends(), np.int64)).at(places[here] - self._starts[number])
+            for row, value in zip(here.tolist(), own, strict=True):
+                found[row] = value
+        return found
+
+    def digest(self) -> bytes:
+        """As `Ids.digest`."""
+        ends, end = hashlib.sha256(len(self).to_bytes(8, "big") + bytes(8)), 0
+        for part in parts(len(self)):
+            lengths = np.fromiter(map(len, self.at(np.arange(part.first, part.last))), np.int64, len(part))
+            ends.update((end + np.cumsum(lengths)).astype("<i8").tobytes())
+            end += int(lengths.sum())
+        for part in parts(len(self)):
+            ends.update(b"".join(self.at(np.arange(part.first, part.last))))
+        return ends.digest()
+
+    def take(self, rows: NDArray[np.int64]) -> KeptIds:
+        """As `Ids.take`; nothing is read."""
+        return KeptIds(self._blocks, self._starts, self._rows[rows])

@@ -1,0 +1,175 @@
+"""Reads a table, and checks it, in a process of its own, which ends before the run begins.  The command gets the
+rows in blocks and keeps them in its sealed file, so that it never holds the table.
+
+     command (a driver of workers)                  reader: python -m vfl.run.reading_apart
+     job and party, as JSON  ---------------------> reads and checks the table as the command would
+                             <--------------------- Header, then the blocks of ids and of each column
+Where the reader finds something wrong it ends without a word, and the command reads the table itself: its errors name
+rows and columns.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from typing import IO, Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from protocols.ids import Ids
+from protocols.kept import Keep, Kept, KeptRows
+from protocols.parts import parts
+from vfl.data import Table
+from vfl.data.kept_ids import KeptIds
+from vfl.data.kept_table import KeptColumn, KeptTable, Pieces
+from vfl.data.schema import Schema
+from vfl.data.shapes import Profile, Shapes
+from vfl.job import Job, Party, job_from
+from vfl.run.budget import Spread
+from vfl.run.own_table import own_table, spread_in
+from vfl.schema.section import build
+from vfl.storage.files import written
+from vfl.storage.shelf import Shelf
+
+LENGTH = 8  # bytes in front of what is sent
+FEATURES, OTHERS = "features", ("label", "weight", "date")
+Class = str | int | float | bool
+
+
+class Column(msgspec.Struct, frozen=True):
+    """One column, whose blocks follow.  what: "features", or one of `OTHERS`; texts: what its codes stand for."""
+
+    what: str
+    name: str
+    dtype: str
+    texts: list[str] | None = None
+
+
+class Header(msgspec.Struct, frozen=True):
+    """All of a table but its rows, and what is said of it."""
+
+    rows: int
+    classes: list[Class] | None
+    repeated: int
+    schema: Schema
+    digest: bytes
+    columns: list[Column]
+    cautions: list[str]
+    shapes: dict[str, Any]  # of its ids, by column
+    spread: tuple[int, float] | None  # of a host's columns
+
+
+def read_apart(job: Job, party: Party, profile: Profile) -> tuple[Table, list[str]] | None:
+    """The table, kept in the run directory, and its cautions; None where this process has to read.  profile: gets the
+    shapes of its ids.  Raises ConfigError where nothing can be kept."""
+    folder = party.run.directory
+    with written(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        keep = Shelf(folder).keep
+    asked = {"job": json.loads(job.canonical), "party": json.loads(party.model_dump_json(exclude_unset=True))}
+    command = [sys.executable, "-m", "vfl.run.reading_apart"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as reader:
+        assert reader.stdin is not None
+        assert reader.stdout is not None
+        try:
+            reader.stdin.write(json.dumps(asked).encode())
+            reader.stdin.close()
+            return _received(reader.stdout, party, keep, profile)
+        except (EOFError, BrokenPipeError):
+            return None
+
+
+def _received(stream: IO[bytes], party: Party, keep: Keep, profile: Profile) -> tuple[Table, list[str]]:
+    """Raises EOFError where the reader has ended before its end."""
+    header = msgspec.json.decode(_frame(stream), type=Header)
+    every = parts(header.rows)
+    ids = list[tuple[Kept, Kept]]()
+    for _ in every:
+        ends = keep(_frame(stream))
+        ids.append((ends, keep(_frame(stream))))
+    rows = np.arange(header.rows, dtype=np.int32)
+    found = dict[str, dict[str, KeptColumn]]()
+    for one in header.columns:
+        blocks: Iterator[NDArray[Any]] = (np.frombuffer(_frame(stream), one.dtype) for _ in every)
+        texts = None if one.texts is None else np.array([*one.texts, None], object)
+        found.setdefault(one.what, {})[one.name] = KeptColumn(one.name, KeptRows(keep, blocks), texts)
+    others = [next(iter(found.get(what, {}).values()), None) for what in OTHERS]
+    starts = np.array([part.first for part in every])
+    pieces = Pieces(KeptIds(ids, starts, rows), None, found.get(FEATURES, {}), *others)
+    assert party.data is not None
+    classes = None if header.classes is None else tuple(header.classes)
+    table = KeptTable.read(pieces, rows, party.name, classes, header.repeated, header.schema, party.data.settings())
+    table.once("digest", lambda: header.digest)
+    if header.spread is not None:
+        table.once("spread", partial(Spread, *header.spread))
+    for name, shapes in header.shapes.items():
+        profile.setdefault(name, Shapes()).merge(shapes, 0)
+    return table, header.cautions
+
+
+def _frame(stream: IO[bytes]) -> bytes:
+    head = stream.read(LENGTH)
+    size = int.from_bytes(head, "big") if len(head) == LENGTH else -1
+    data = stream.read(size) if size >= 0 else b""
+    if len(data) != size:
+        raise EOFError
+    return data
+
+
+def _frames(job: Job, party: Party) -> Iterator[bytes]:
+    """What the reader sends."""
+    profile: Profile = {}
+    table, cautions = own_table(job, party, None, profile)
+    columns, values = list[Column](), list[NDArray[Any]]()
+    for what, series in _series(table):
+        codes, texts = series.to_numpy(), None
+        if codes.dtype.kind == "O":
+            codes, known = pd.factorize(codes)
+            texts = list(known)
+        columns.append(Column(what, str(series.name), codes.dtype.str, texts))
+        values.append(codes)
+    shapes = {name: own.told() for name, own in profile.items()}
+    classes = None if table.classes is None else list(table.classes)
+    found = spread_in(job, table) if party.role == "host" else None
+    spread = None if found is None else (found.most, found.first)
+    header = Header(
+        len(table), classes, table.repeated, table.schema, table.digest(), columns, cautions, shapes, spread
+    )
+    yield msgspec.json.encode(header)
+    for part in parts(len(table)):
+        own: Ids = table.ids.take(np.arange(part.first, part.last))
+        yield own.ends(slice(None)).tobytes()
+        yield own.data
+    for array in values:
+        for part in parts(len(table)):
+            yield array[part.rows].tobytes()
+
+
+def _series(table: Table) -> Iterator[tuple[str, pd.Series]]:
+    for name in table.columns:
+        yield FEATURES, table.column(name)
+    for what, found in zip(OTHERS, (table.label, table.weight, table.date), strict=True):
+        if found is not None:
+            yield what, found if isinstance(found, pd.Series) else pd.Series(found, name=what)
+
+
+def main() -> None:
+    """The reader."""
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints
+    asked = json.loads(sys.stdin.buffer.read())
+    with out:
+        for data in _frames(job_from(asked["job"]), build(Party, asked["party"], "party")):
+            out.write(len(data).to_bytes(LENGTH, "big"))
+            out.write(data)
+
+
+if __name__ == "__main__":
+    main()
