@@ -14,22 +14,21 @@ from protocols.errors import DataError
 Names = tuple[str, ...] | None  # of a column of numbers: None
 
 
-def names_of(features: pd.DataFrame, party: str) -> tuple[Names, ...]:
-    """The sorted distinct texts of each column of texts.  Raises DataError where there are more than trees can learn
+def names_of(column: pd.Series, party: str) -> Names:
+    """The sorted distinct texts of a column of texts.  Raises DataError where there are more than trees can learn
     from; names the column, no text."""
-    found = list[Names]()
-    for name, column in features.items():
-        texts = tuple(sorted(column.dropna().unique())) if column.dtype.kind == "O" else None
-        if texts is not None and len(texts) > MAX_CATEGORIES:
-            raise DataError(
-                f"{party}: feature column '{name}' has too many categories to learn from",
-                remedy="Group them, or leave the column out: is it an id?",
-                party=party,
-                expected=f"at most {MAX_CATEGORIES}",
-                found=len(texts),
-            )
-        found.append(texts)
-    return tuple(found)
+    if column.dtype.kind != "O":
+        return None
+    texts = tuple(sorted(column.dropna().unique()))
+    if len(texts) > MAX_CATEGORIES:
+        raise DataError(
+            f"{party}: feature column '{column.name}' has too many categories to learn from",
+            remedy="Group them, or leave the column out: is it an id?",
+            party=party,
+            expected=f"at most {MAX_CATEGORIES}",
+            found=len(texts),
+        )
+    return texts
 
 
 def coded(features: pd.DataFrame, columns: Sequence[str], names: Sequence[Names]) -> NDArray[np.float64]:
@@ -37,13 +36,16 @@ def coded(features: pd.DataFrame, columns: Sequence[str], names: Sequence[Names]
     missing."""
     x = np.empty((len(features), len(columns)))
     for k, (column, texts) in enumerate(zip(columns, names, strict=True)):
-        values = features[column]
-        if texts is None:
-            x[:, k] = values.to_numpy(np.float64)
-        else:
-            place = pd.Index(texts, dtype=object).get_indexer(pd.Index(values, dtype=object))
-            x[:, k] = np.where(values.isna(), np.nan, place)
+        x[:, k] = coded_column(features[column], texts)
     return x
+
+
+def coded_column(values: pd.Series, texts: Names) -> NDArray[np.float64]:
+    """(n,) the same of one column."""
+    if texts is None:
+        return values.to_numpy(np.float64)
+    place = pd.Index(texts, dtype=object).get_indexer(pd.Index(values, dtype=object))
+    return np.where(values.isna(), np.nan, place)
 
 
 def unseen(features: pd.DataFrame, known: Mapping[str, Collection[str]]) -> pd.DataFrame:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from protocols.binning.quantile import Binned, Binner
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.binning.quantile import Binner, Bins, KeptBins
 from protocols.errors import DataError
+from protocols.kept import Keep
 from vfl.data import Table
-from vfl.data.codes import Names, coded, names_of
+from vfl.data.codes import Names, coded_column, names_of
 from vfl.models.plan import Plan
 from vfl.models.trees.constraints import signs_of
 from vfl.models.trees.part import TreesPart
@@ -13,33 +17,37 @@ from vfl.models.trees.spec import BoostedTrees
 
 
 def bin_table(
-    table: Table, plan: Plan[BoostedTrees], least: int, before: TreesPart | None
-) -> tuple[Binned, tuple[Names, ...]]:
+    table: Table, plan: Plan[BoostedTrees], least: int, before: TreesPart | None, keep: Keep
+) -> tuple[KeptBins, tuple[Names, ...]]:
     """The rows in bins of their own, or in those of the model to continue, and the names of the categories of each
-    column."""
+    column.  One column is in memory at a time; keep: where the bins are put."""
     if before is not None:
         check_columns(table, before)
-        return constrained(before.binned(table.features), table, plan), before.names
-    names = names_of(table.features, table.party)
-    x = coded(table.features, columns_of(table), names)
+        return constrained(before.kept(table, keep), table, plan), before.names
+    columns = columns_of(table)
+    names = tuple(names_of(table.column(name), table.party) for name in columns)
+
+    def column(k: int) -> NDArray[np.float64]:
+        return coded_column(table.column(columns[k]), names[k])
+
     categorical = [k for k, texts in enumerate(names) if texts is not None]
-    binned = Binner.fit(x, plan.spec.params().max_bin, least, categorical).transform(x)
-    return constrained(binned, table, plan), names
+    binner = Binner.of_columns(map(column, range(len(columns))), plan.spec.params().max_bin, least, categorical)
+    return constrained(binner.kept(len(table), column, keep), table, plan), names
 
 
-def constrained(binned: Binned, table: Table, plan: Plan[BoostedTrees]) -> Binned:
+def constrained(binned: KeptBins, table: Table, plan: Plan[BoostedTrees]) -> KeptBins:
     """With the signs of the party's own columns, where the job has monotone constraints."""
     signs = signs_of(table) if plan.spec.monotone_constraints else ()
     return binned.constrained(signs) if signs else binned
 
 
-def signs_in(binned: Binned) -> tuple[int, ...]:
+def signs_in(binned: Bins) -> tuple[int, ...]:
     """As the party's part keeps them."""
     return () if binned.monotone is None else tuple(binned.monotone.tolist())
 
 
 def columns_of(table: Table) -> tuple[str, ...]:
-    return tuple(map(str, table.features.columns))
+    return tuple(table.columns)
 
 
 def check_columns(table: Table, before: TreesPart) -> None:

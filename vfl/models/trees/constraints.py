@@ -81,20 +81,20 @@ def signs_of(table: Table) -> tuple[int, ...]:
     that has no order."""
     given = table.settings.monotone
     for name in given:
-        if name not in table.features.columns:
+        if name not in table.columns:
             raise DataError(
                 f"{table.party}: {table.settings.key(NAME)} names '{name}', which is no feature column of the table",
                 remedy="Correct the name, or remove it",
                 party=table.party,
             )
-        if given[name] and name in table.texts:
+        if given[name] and table.column(name).dtype.kind == "O":
             raise DataError(
                 f"{table.party}: feature column '{name}' holds categories, which have no order: predictions cannot be "
                 f"monotone in it",
                 remedy=f"Remove it from {table.settings.key(NAME)}",
                 party=table.party,
             )
-    signs = tuple(int(given.get(str(name), 0)) for name in table.features.columns)
+    signs = tuple(int(given.get(str(name), 0)) for name in table.columns)
     return signs if any(signs) else ()
 
 

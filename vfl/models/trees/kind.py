@@ -167,8 +167,8 @@ class Trees(Kind[BoostedTrees, TreesPart]):
     def guest_alone(self, plan: Plan[BoostedTrees], fitted: Fitted, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The same of some aligned rows from the same trees on the guest's own columns, trained in the clear."""
         assert isinstance(fitted, program.Fitted)
-        own, part = self._own_trees(plan, fitted), fitted.part
-        return _means(plan.spec.params(), alone(own, part.binned(fitted.aligned.features[rows])))
+        kept = fitted.part.kept(program.of_rows(fitted.aligned, rows), fitted.keep)
+        return _means(plan.spec.params(), alone(self._own_trees(plan, fitted), kept))
 
     def fallback(self, plan: Plan[BoostedTrees], fitted: Fitted) -> TreesFallback | None:
         """Of sealed trees, which are scored online, the same trees."""
@@ -184,14 +184,12 @@ class Trees(Kind[BoostedTrees, TreesPart]):
         return alone(fallback, part.binned(features))
 
     def _own_trees(self, plan: Plan[BoostedTrees], fitted: program.Fitted) -> Ensemble:
-        params, aligned, test = plan.spec.params(), fitted.aligned, fitted.held_out
-        assert aligned.label is not None
-        part, y = fitted.part, aligned.label.to_numpy(np.float64)
-        weight = None if aligned.weight is None else aligned.weight.to_numpy(np.float64)[~test]
-        weight = plan.spec.row_weights(y[~test], weight)
-        rounds = Rounds(params, y[~test], weight=weight, held_out=fitted.validation[~test])
-        own_rows = part.binned(aligned.features[~test])
-        twin.train([own_rows.constrained(part.monotone) if part.monotone else own_rows], params, rounds)
+        params, part, inside = plan.spec.params(), fitted.part, ~fitted.held_out
+        train = program.of_rows(fitted.aligned, inside)
+        y, weight = program.targets_of(train, plan)
+        rounds = Rounds(params, y, weight=weight, held_out=fitted.validation[inside])
+        own = part.kept(train, fitted.keep)
+        twin.train([own.constrained(part.monotone) if part.monotone else own], params, rounds)
         return rounds.ensemble(part.model_id)
 
     def fitted_summary(self, fitted: Fitted) -> dict[str, Any]:

@@ -19,13 +19,16 @@ from typing import Any
 import msgspec
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from protocols.allowance import own_name
-from protocols.binning.quantile import UNSEEN, Binned, Binner
+from protocols.binning.quantile import UNSEEN, Binned, Binner, KeptBins
 from protocols.boosting.ensemble import Ensemble, HostSplits
 from protocols.boosting.params import Params
 from protocols.boosting.sealed_parts import GuestTrees
-from vfl.data.codes import Names, coded
+from protocols.kept import Keep
+from vfl.data import Table
+from vfl.data.codes import Names, coded, coded_column
 from vfl.data.schema import Schema
 from vfl.models.content import Body, Tensors
 from vfl.screen.sentences import counted
@@ -108,6 +111,14 @@ class TreesPart:
     def binned(self, features: pd.DataFrame) -> Binned:
         """The rows of a table in this part's bins; its columns are looked up by name."""
         return self.binner.transform(coded(features, self.columns, self.names))
+
+    def kept(self, table: Table, keep: Keep) -> KeptBins:
+        """The same of a table of common rows, a column at a time."""
+
+        def column(k: int) -> NDArray[np.float64]:
+            return coded_column(table.column(self.columns[k]), self.names[k])
+
+        return self.binner.kept(len(table), column, keep)
 
 
 class Rest(msgspec.Struct, forbid_unknown_fields=True, frozen=True, omit_defaults=True):

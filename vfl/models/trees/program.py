@@ -14,14 +14,16 @@ from protocols.boosting.objective import check_labels, predictions
 from protocols.boosting.sealed import first_of
 from protocols.boosting.sealed_parts import ArbiterTrees, GuestTrees
 from protocols.channel import Channel
+from protocols.kept import Keep, KeptRows
 from protocols.scored_folds import await_fold, end_fold
 from protocols.session import Session
 from vfl.data import Table, split_rows
+from vfl.data.kept_table import kept_table
 from vfl.models.plan import Plan
 from vfl.models.trees.binning import bin_table, check_label, columns_of, signs_in
 from vfl.models.trees.leaf_values import LeafValues
 from vfl.models.trees.part import TreesPart
-from vfl.models.trees.scores import score_guest, score_host
+from vfl.models.trees.scores import names_in, score_arbiter, score_guest, score_host
 from vfl.models.trees.spec import BoostedTrees
 from vfl.steps import search
 from vfl.steps.search import Search, Searched
@@ -40,6 +42,7 @@ class Fitted:
     later: NDArray[np.bool_]  # those of the held-out rows that are out of time
     validation: NDArray[np.bool_]
     sizes: dict[str, int]
+    keep: Keep  # where the run puts what it knows of rows
     scores: NDArray[np.float64] | None = None
     train_scores: NDArray[np.float64] | None = None
     searched: Searched | None = None  # where the job searches
@@ -56,10 +59,10 @@ def guest(
     which the best candidate takes the place of `plan`.  Learns which party owns a split, its own wins, and scores; of
     open trees what protocols/boosting/open.py says; of every fold's model too."""
     aligned, test, later, validation, sizes = align(session, table, plan)
-    train, searched = np.flatnonzero(~test), None
+    searched, stopping = None, validation[~test]
     allow_wins(session, plan, before, asked, int((~test & ~validation).sum()))
     if asked is not None:
-        rows, stopping = aligned.take(train), validation[train]
+        rows = of_rows(aligned, ~test)
         searched = search.guest(
             session,
             rows,
@@ -71,10 +74,10 @@ def guest(
     if before is not None:
         check_label(table, before)
     model_id = session.seed("model id").secret[:16]
-    part = fit_guest(session, aligned, train, plan, validation[train], before, model_id)
-    scores = score_guest(session, part, aligned.take(np.flatnonzero(test))) if plan.measures else None
-    train_scores = score_guest(session, part, aligned.take(train)) if plan.measure_train else None
-    return Fitted(part, aligned, test, later, validation, sizes, scores, train_scores, searched)
+    part = fit_guest(session, of_rows(aligned, ~test), plan, stopping, before, model_id)
+    scores = score_guest(session, part, of_rows(aligned, test)) if plan.measures else None
+    train_scores = score_guest(session, part, of_rows(aligned, ~test)) if plan.measure_train else None
+    return Fitted(part, aligned, test, later, validation, sizes, session.keep, scores, train_scores, searched)
 
 
 def host(
@@ -88,22 +91,22 @@ def host(
     its splits won and, with membership = "open", the rows of nodes, of every fold's model too; and which candidate is
     best."""
     aligned, test, later, validation, sizes = align(session, table, plan)
-    train, searched = np.flatnonzero(~test), None
+    searched, stopping = None, validation[~test]
     if asked is not None:
         if plan.spec.sealed:
             vectors = sum(
                 one.spec.num_class for one in asked.candidates
             )  # one against the rest: a vector for each class
             session.allowance.score_vectors(b"", vectors, columns_of(aligned))
-        rows, stopping = aligned.take(train), validation[train]
+        rows = of_rows(aligned, ~test)
         searched = search.host(session, rows, asked, lambda one, held: fold_host(session, rows, one, held, stopping))
         plan = asked.candidates[searched.best]
-    part = fit_host(session, aligned, train, plan, validation[train], before)
+    part = fit_host(session, of_rows(aligned, ~test), plan, stopping, before)
     if plan.measures:
-        score_host(session, part, aligned.take(np.flatnonzero(test)), "held-out rows")
+        score_host(session, part, of_rows(aligned, test), "held-out rows")
     if plan.measure_train:
-        score_host(session, part, aligned.take(train), "training rows")
-    return Fitted(part, aligned, test, later, validation, sizes, searched=searched)
+        score_host(session, part, of_rows(aligned, ~test), "training rows")
+    return Fitted(part, aligned, test, later, validation, sizes, session.keep, searched=searched)
 
 
 def arbiter(
@@ -122,9 +125,13 @@ def arbiter(
         plan = search.arbiter(session, asked, lambda one: fold_arbiter(session, one))
     trees = fit_arbiter(session, plan, before)
     for _ in range(plan.measures + plan.measure_train):
-        with session.phase("score"):
-            scoring.arbiter(session, trees)
+        score_arbiter(session, trees)
     return LeafValues(session.me, trees.model_id, "boosted-trees", trees, len(trees.shape))
+
+
+def of_rows(table: Table, rows: Rows) -> Table:
+    """The marked rows; of a kept table nothing is read."""
+    return table.take(np.flatnonzero(rows))
 
 
 def allow_wins(
@@ -159,76 +166,82 @@ def allow_wins(
 
 def fit_guest(
     session: Session,
-    table: Table,
-    rows: NDArray[np.int64],
+    train: Table,
     plan: Plan[BoostedTrees],
     stopping: Rows,
     before: TreesPart | None,
     model_id: bytes,
 ) -> TreesPart:
-    """Trains on these rows of a table; stopping: those of them on which early stopping evaluates the loss; before: the
-    guest's part of the model to continue."""
-    train = table.take(rows)
-    assert train.label is not None
-    y, weight = train.label.to_numpy(np.float64), None if train.weight is None else train.weight.to_numpy(np.float64)
-    weight = plan.spec.row_weights(y, weight)
-    check_labels(plan.spec.params(), y[~stopping])
-    binned, names = bin_table(train, plan, 1, before)
-    ids = [] if before is None or plan.spec.sealed else list(train.names)
-    del train  # which nothing needs while trees grow
+    """Trains on these rows; stopping: those of them on which early stopping evaluates the loss; before: the guest's
+    part of the model to continue."""
+    labels, weights = kept_targets(session, train, plan, stopping)
+    binned, names = bin_table(train, plan, 1, before, session.keep)
     ensemble: Ensemble | GuestTrees
     if plan.spec.sealed:
         joint = before.trees if before is not None else None
         assert joint is None or isinstance(joint, GuestTrees)
         with session.phase("train"):
-            ensemble = sealed_guest.guest(session, binned, plan.spec.params(), y, model_id, weight, stopping, joint)
+            ensemble = sealed_guest.guest(
+                session, binned, plan.spec.params(), labels, model_id, weights, stopping, joint
+            )
     else:
         earlier = None
         if before is not None:
             assert isinstance(before.trees, Ensemble)
             with session.phase("score"):
-                earlier = before.trees, scoring.guest(session, binned, before.trees, ids)
+                earlier = before.trees, scoring.guest(session, binned, before.trees, names_in(train))
         with session.phase("train"):
-            rounds = Rounds(plan.spec.params(), y, weight=weight, held_out=stopping, before=earlier)
+            weight = None if weights is None else weights[:]
+            rounds = Rounds(plan.spec.params(), labels[:], weight=weight, held_out=stopping, before=earlier)
             ensemble = open.guest(session, binned, plan.spec.params(), rounds, model_id)
     return TreesPart(
         session.me,
         model_id,
-        columns_of(table),
+        columns_of(train),
         binned.binner,
         names,
         ensemble=ensemble,
-        classes=table.classes,
+        classes=train.classes,
         hosts=session.roles.hosts,
         monotone=signs_in(binned),
-        schema=table.schema,
+        schema=train.schema,
     )
 
 
+def kept_targets(
+    session: Session, train: Table, plan: Plan[BoostedTrees], stopping: Rows
+) -> tuple[KeptRows[np.float64], KeptRows[np.float64] | None]:
+    """Checked labels and weights, which are not held."""
+    y, weight = targets_of(train, plan)
+    check_labels(plan.spec.params(), y[~stopping])
+    return KeptRows.of(y, session.keep), None if weight is None else KeptRows.of(weight, session.keep)
+
+
+def targets_of(table: Table, plan: Plan[BoostedTrees]) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Labels and weights of the rows."""
+    label, weight = table.label, table.weight
+    assert label is not None
+    y = label.to_numpy(np.float64)
+    return y, plan.spec.row_weights(y, None if weight is None else weight.to_numpy(np.float64))
+
+
 def fit_host(
-    session: Session,
-    table: Table,
-    rows: NDArray[np.int64],
-    plan: Plan[BoostedTrees],
-    stopping: Rows,
-    before: TreesPart | None,
+    session: Session, train: Table, plan: Plan[BoostedTrees], stopping: Rows, before: TreesPart | None
 ) -> TreesPart:
     """A host's side of `fit_guest`."""
-    train = table.take(rows)
-    binned, names = bin_table(train, plan, plan.spec.min_bin_rows, before)
+    binned, names = bin_table(train, plan, plan.spec.min_bin_rows, before, session.keep)
     held: HostSplits | None = before.splits if before else None
     depth = plan.spec.max_depth if plan.spec.sealed else 0
     if held is not None and not depth:
         with session.phase("score"):
             scoring.host(session, binned, held, 0)
-    del train
     with session.phase("train"):
         if depth:
             splits = sealed_host.host(session, binned, plan.spec.params(), stopping, held, weighted=plan.spec.weighted)
         else:
             splits = open.host(session, binned, plan.spec.params(), stopping, held)
-    own = (session.me, splits.model_id, columns_of(table), binned.binner, names)
-    return TreesPart(*own, splits=splits, depth=depth, monotone=signs_in(binned), schema=table.schema)
+    own = (session.me, splits.model_id, columns_of(train), binned.binner, names)
+    return TreesPart(*own, splits=splits, depth=depth, monotone=signs_in(binned), schema=train.schema)
 
 
 def fit_arbiter(session: Session, plan: Plan[BoostedTrees], before: LeafValues | None) -> ArbiterTrees:
@@ -244,11 +257,11 @@ def fold_guest(
 ) -> NDArray[np.float64]:
     """Trains without the marked rows and returns their predictions; stopping: the rows on which early stopping
     evaluates the loss."""
-    inside, outside = np.flatnonzero(~rows), train.take(np.flatnonzero(rows))
-    part = fit_guest(session, train, inside, plan, stopping[~rows], None, session.seed("model id").secret[:16])
+    outside = of_rows(train, rows)
+    part = fit_guest(session, of_rows(train, ~rows), plan, stopping[~rows], None, session.seed("model id").secret[:16])
 
     def score() -> NDArray[np.float64]:
-        margins = scoring.guest(session, part.binned(outside.features), part.trees, list(outside.names))
+        margins = scoring.guest(session, part.kept(outside, session.keep), part.trees, names_in(outside))
         end_fold(trainers(session, plan))
         return margins
 
@@ -260,12 +273,12 @@ def fold_guest(
 
 def fold_host(session: Session, train: Table, plan: Plan[BoostedTrees], rows: Rows, stopping: Rows) -> None:
     """A host's side of `fold_guest`.  Learns what a host learns of any model."""
-    inside, outside = np.flatnonzero(~rows), train.take(np.flatnonzero(rows))
-    part = fit_host(session, train, inside, plan, stopping[~rows], None)
+    outside = of_rows(train, rows)
+    part = fit_host(session, of_rows(train, ~rows), plan, stopping[~rows], None)
 
     def score() -> None:
         assert part.splits is not None
-        scoring.host(session, part.binned(outside.features), part.splits, part.depth)
+        scoring.host(session, part.kept(outside, session.keep), part.splits, part.depth)
         await_fold(session)
 
     session.once(score, lambda _: {}, lambda _: None)
@@ -296,7 +309,7 @@ def align(session: Session, table: Table, plan: Plan[BoostedTrees]) -> tuple[Tab
     seed = plan.split_seed
     with session.phase("align"):
         found = alignment.align(session, table.listed, plan.min_intersection)
-        aligned = table.aligned(found)
+        aligned = kept_table(table, found, session.keep)
         test, later = hold_out(session, aligned, plan.test, seed, plan.out_of_time, plan.min_intersection)
         outside = split_rows(aligned.ids, plan.test + (1 - plan.test) * plan.spec.validation, seed)
     check(session.me, test | outside, 1)

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from protocols import alignment
 from protocols.boosting import scoring
+from protocols.boosting.sealed_parts import ArbiterTrees
+from protocols.ids import Ids
 from protocols.session import Session
 from vfl.data import Table
 from vfl.models.trees.leaf_values import LeafValues
@@ -35,18 +37,26 @@ def predict_arbiter(session: Session, min_rows: int, part: LeafValues | None, ke
     with session.phase("align"):
         alignment.serve(session, min_rows, keys=keys, or_none=True)
     if part is not None:
-        with session.phase("score"):
-            scoring.arbiter(session, part.trees)
+        score_arbiter(session, part.trees)
+
+
+def score_arbiter(session: Session, trees: ArbiterTrees) -> None:
+    session.course.rest()
+    with session.phase("score"):
+        scoring.arbiter(session, trees)
 
 
 def score_guest(session: Session, part: TreesPart, table: Table) -> NDArray[np.float64]:
+    """The last that a run does, as at the others: what it receives there would be long."""
+    session.course.rest()
     with session.phase("score"):
-        return scoring.guest(session, part.binned(table.features), part.trees, list(table.names))
+        return scoring.guest(session, part.kept(table, session.keep), part.trees, names_in(table))
 
 
 def score_host(session: Session, part: TreesPart, table: Table, what: str) -> None:
     """what: which rows, as they are counted."""
     assert part.splits is not None
+    session.course.rest()
     if part.depth:
         session.allowance.rows_scored(part.own_name, what, table.names)
 
@@ -56,4 +66,9 @@ def score_host(session: Session, part: TreesPart, table: Table, what: str) -> No
         session.allowance.score_vectors(part.own_name, outputs, part.columns)
 
     with session.phase("score"):
-        scoring.host(session, part.binned(table.features), part.splits, part.depth, allow)
+        scoring.host(session, part.kept(table, session.keep), part.splits, part.depth, allow)
+
+
+def names_in(table: Table) -> Ids:
+    """Of a table of common rows, `Table.names`."""
+    return table.ids if table.named is None else table.named

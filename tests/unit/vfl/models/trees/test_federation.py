@@ -13,7 +13,7 @@ from protocols.boosting.sealed import MaskedSums, Owners, Wins
 from protocols.cipher import Identity
 from protocols.errors import ConfigError, DataError, DisclosureRefused
 from tests.harness import TOY, scores_some_rows
-from vfl.data import Table
+from vfl.models.trees import scores as tree_scores
 from vfl.taps.policy import PolicyTap
 
 SMALL = {"n_estimators": 3, "max_depth": 3, "max_bin": 8, "min_bin_rows": 2}
@@ -321,7 +321,7 @@ def test_a_row_scores_the_same_whichever_key_matches_it(planted: bool, monkeypat
     """The first key never matches; the second one does, until the host loses it.  A build that rounds by the id that
     matched, planted, rounds again."""
     if planted:
-        monkeypatch.setattr(Table, "names", property(lambda table: iter(table.ids)))
+        monkeypatch.setattr(tree_scores, "names_in", lambda table: table.ids)
     rng, rows = np.random.default_rng(5), 60
     x = rng.normal(size=(rows, 4))
     keys = {key: [f"{key}{k}" for k in range(rows)] for key in ("card", "phone", "mail")}
