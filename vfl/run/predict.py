@@ -20,25 +20,26 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from protocols.channel import Channel, Tap, broadcast
-from protocols.errors import ConfigError, ModelError
+from protocols.errors import ModelError
 from protocols.glm.scoring import ModelName
 from protocols.glm.shares import WeightShares
 from protocols.session import Observer, Session
 from vfl.data.cells import write_csv
-from vfl.data.writing import WRITERS, write_table
+from vfl.data.writing import write_table
 from vfl.models.baseline import compare
 from vfl.models.content import ArbiterPart, Part
 from vfl.models.part_files import add_shares, drop_shares
 from vfl.models.registry import kind_of
 from vfl.models.results import plain_report
 from vfl.report.page import write_report
+from vfl.run import scores_file
 from vfl.run.prediction_result import prediction_result
 from vfl.run.recovery import RunResult, take_part
 from vfl.run.result_frame import result_frame
 from vfl.run.scoring import Scoring
 from vfl.run.session import RunSession, peers_for
 from vfl.run.train import inputs
-from vfl.storage.files import private, write_private, written
+from vfl.storage.files import private, written
 
 
 def predict(
@@ -58,6 +59,8 @@ def predict(
     ready, part = scoring.ready, scoring.part
     job, party = ready.job, ready.party
     peers = peers_for(job, party.name, "predict")
+    if fresh and scoring.out is not None:
+        scores_file.check_free(ready, scoring.out, fresh=True)
 
     def work(meeting: RunSession) -> dict[str, Any]:
         if part is not None:
@@ -96,14 +99,14 @@ def predict(
             )
         write_report(taken.folder, taken.result | taken.summary)
         if scoring.out is not None:
-            _publish(taken.folder, scoring.out)
+            scores_file.move(taken.folder, scoring.out)
 
     taken = take_part(
         ready, "predict", peers, watch, work, report, connect_timeout=connect_timeout, seed=seed, fresh=fresh, taps=taps
     )
     if party.role != "guest":
         return taken.folder, None, 0
-    return taken.folder, scoring.out or _made(taken.folder), taken.result["alignment"]["intersection"]
+    return taken.folder, scoring.out or scores_file.made_in(taken.folder), taken.result["alignment"]["intersection"]
 
 
 def _prediction(scoring: Scoring, predicted: NDArray[np.float64] | None) -> dict[str, Any]:
@@ -185,20 +188,3 @@ def _write_reasons(scoring: Scoring, meeting: RunSession) -> None:
         with written(meeting.folder):
             path = private(meeting.draft / "reasons.csv")
             write_csv(scoring.ids.assign(**found.set_index(scoring.ids.index)), path)
-
-
-def _made(folder: Path) -> Path | None:
-    """The file of scores in a run's folder; None where it was moved."""
-    return next((path for suffix in WRITERS if (path := folder / f"scores{suffix}").exists()), None)
-
-
-def _publish(folder: Path, out: Path) -> None:
-    """Moves the scores to where they were asked for; does nothing where that is done."""
-    made = _made(folder)
-    if made is None:
-        return
-    if made.suffix != out.suffix.lower():  # the run was begun with another --out
-        raise ConfigError(f"the scores of this run are {made}", remedy=f"Give --out a name in {made.suffix}, or none")
-    with written(out.parent):
-        write_private(out, made.read_bytes())
-        made.unlink()

@@ -26,6 +26,7 @@ from vfl.models.part_files import load_part
 from vfl.models.registry import ARBITER_KINDS, kind_of
 from vfl.run.budget import Opened
 from vfl.run.own_table import read_table
+from vfl.run.scores_file import check_free
 from vfl.run.session import Ready
 from vfl.transport.identity import Identity
 
@@ -128,6 +129,8 @@ def prepare(job: Job, party: Party, model: Path | None, data: str | None, out: P
     gone = _gone(new, before)
     inputs, told = tuple(part.inputs), (*new.cautions, *gone)
     own = Prepared(job, party, identity, new.table, part.model_id, part.own_name, inputs, rows, cautions=told)
+    if out is not None:
+        check_free(own, out)
     return Scoring(own, part, model, ids, out, before, new, (*new.sentences(), *gone))
 
 
@@ -173,8 +176,6 @@ def _check_options(job: Job, party: Party, model: Path | None, data: str | None,
         check_out(out)
     if out is not None and (out.is_dir() or not out.parent.is_dir() or not os.access(out.parent, os.W_OK)):
         raise wrong(f"{out} cannot be written", "Name a file in a folder that this account may write")
-    if out is not None and out.exists():
-        raise wrong(f"{out} exists, and is not overwritten", "Move it away, or give --out another name")
 
 
 def new_data(party: Party, data: str | None) -> Data | None:

@@ -12,7 +12,6 @@ import pytest
 
 from protocols.errors import ConfigError
 from vfl.data.writing import WRITERS, check_out, write_table
-from vfl.run.predict import _made, _publish
 
 READERS = {
     ".csv": pd.read_csv,
@@ -51,17 +50,3 @@ def test_without_pyarrow_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     check_out(Path("s.csv"))
     with pytest.raises(ConfigError, match=r"writing \.parquet needs pyarrow.*pip install 'vfl.data.'"):
         check_out(Path("s.parquet"))
-
-
-def test_scores_are_published_in_the_format_in_which_they_were_made(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    folder.mkdir()
-    write_table(scores(), folder / "scores.parquet", ".parquet")
-    assert _made(folder) == folder / "scores.parquet"
-    with pytest.raises(ConfigError, match=r"Give --out a name in \.parquet"):
-        _publish(folder, tmp_path / "s.csv")  # a run that was begun with --out s.parquet and died at its very end
-    _publish(folder, tmp_path / "s.PARQUET")
-    assert READERS[".parquet"](tmp_path / "s.PARQUET")["id"].tolist() == ["a", "b", "c"]
-    assert _made(folder) is None
-    _publish(folder, tmp_path / "s.csv")  # once more: it is done
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["run", "s.PARQUET"]
