@@ -24,10 +24,12 @@ def print_status(told: NodeStatus, console: Console) -> None:
         return
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("job", "command", "with", "state", "since", "called"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=name in ("state", "since", "called"), overflow="fold")
     for job in told.jobs:
         others = ", ".join(name for name in job.parties if name != told.party)
-        table.add_row(escape(job.job), job.command, escape(others), job.state, job.changed, job.called or "-")
+        table.add_row(
+            escape(job.job), job.command, escape(others), job.state, _minute(job.changed), _minute(job.called)
+        )
     console.print(table, highlight=False)
     for job in told.jobs:
         what = f"{job.job}, {job.command}: digest {job.digest}"
@@ -36,3 +38,8 @@ def print_status(told: NodeStatus, console: Console) -> None:
             say(console, f"  {escape(', '.join(own))}")
         if job.message:
             say(console, f"  {escape(job.message)}")
+
+
+def _minute(time: str | None) -> str:
+    """A time in ISO 8601, to the minute."""
+    return "-" if time is None else time[:16].replace("T", " ")

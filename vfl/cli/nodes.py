@@ -114,7 +114,7 @@ def node_predict(
     entry = submit(table, own, job, batch=Batch.of(model, data, out))
     told = NodePredict(job=_told(table, entry.digest))
     how = "it waits: vfl node approve DIGEST PARTY.toml" if entry.state == "waiting" else f"it is {entry.state}"
-    answer(told, as_json, lambda: say(f"prediction of {entry.name}, digest {entry.digest}: {how}"))
+    answer(told, as_json, lambda: say(f"{entry.words}, digest {entry.digest}: {how}"))
 
 
 @node_app.command("status", epilog=examples("node status"))
@@ -150,7 +150,7 @@ def node_approve(digest: Digest, party: PartyFile, as_json: AsJson = False) -> N
     table = _table(own)
     entry = approve(table, own, digest, account(), "command")
     told = NodeApprove(job=_told(table, digest))
-    answer(told, as_json, lambda: say(f"{entry.name} is approved by {entry.approved_by}"))
+    answer(told, as_json, lambda: say(f"{entry.words} is approved by {entry.approved_by}"))
 
 
 @node_app.command("cancel", epilog=examples("node cancel"))
@@ -164,7 +164,7 @@ def node_cancel(digest: Digest, party: PartyFile, as_json: AsJson = False) -> No
     table = _table(own)
     entry = table.cancel(digest, account(), "command")
     what = "is being stopped" if entry.state == "cancelling" else "is cancelled"
-    answer(NodeCancel(job=_told(table, digest)), as_json, lambda: say(f"{entry.name} {what}"))
+    answer(NodeCancel(job=_told(table, digest)), as_json, lambda: say(f"{entry.words} {what}"))
 
 
 @node_app.command("publish", epilog=examples("node publish"))

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fcntl
 import http.client
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -70,15 +72,16 @@ class Node:
             return json.loads(connection.getresponse().read())
 
     def withdraw(self) -> None:
-        """Ends the processes of models that somebody has published meanwhile.  Raises OSError."""
-        digests = [one["job_digest"] for one in self.ask("GET", "/v1/online")["online"]]
-        for digest in digests:
-            command = [sys.executable, "-m", "vfl", "node", "withdraw", digest, str(self.folder / "party.toml")]
+        """Cancels all jobs, and withdraws the models that somebody has published meanwhile.  Raises OSError."""
+        for path in sorted((self.folder / "node" / "online").glob("*.json")):
+            command = [sys.executable, "-m", "vfl", "node", "withdraw", path.stem, str(self.folder / "party.toml")]
             subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-        ends = [self.folder / "node" / "online" / "processes" / f"{digest}.end" for digest in digests]
-        deadline = time.monotonic() + STOP_SECONDS
-        while not all(end.exists() for end in ends) and time.monotonic() < deadline:
-            time.sleep(0.1)
+        for job in self.ask("GET", "/v1/jobs")["jobs"]:
+            self.ask("POST", f"/v1/jobs/{job['digest']}/cancel")
+
+    def lives(self) -> list[Path]:
+        """The locks of those processes of its jobs and models that live."""
+        return [lock for lock in sorted((self.folder / "node").rglob("processes/*.lock")) if _is_held(lock)]
 
     def submit(self, job: Path) -> None:
         """Puts a copy into the inbox."""
@@ -178,20 +181,35 @@ def _start(name: str, folder: Path, listen: str, approved: str) -> Node:
 
 
 def _stop(nodes: list[Node]) -> None:
-    """Withdraws all approvals and published models, waits until none of their processes lives, and ends the nodes."""
+    """Withdraws all approvals and published models, ends the nodes, and waits until no process of theirs lives, also
+    where a node has ended before."""
     try:
-        with contextlib.suppress(OSError, VFLError):
-            for node in nodes:
-                for job in node.ask("GET", "/v1/jobs")["jobs"]:
-                    node.ask("POST", f"/v1/jobs/{job['digest']}/cancel")
+        for node in nodes:
+            with contextlib.suppress(OSError, VFLError):
                 node.withdraw()
-            going = {"running", "cancelling"}
-            _until(lambda: not any(going & set(_states(node)) for node in nodes), nodes, STOP_SECONDS)
+        with contextlib.suppress(VFLError):
+            _until(lambda: not any(node.lives() for node in nodes), nodes, STOP_SECONDS)
     finally:
         for node in nodes:
             node.process.terminate()
         for node in nodes:
             node.process.wait()
+        for lock in (lock for node in nodes for lock in node.lives()):
+            with contextlib.suppress(OSError, ValueError):
+                os.kill(int(lock.read_text()), signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        while any(node.lives() for node in nodes) and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+
+def _is_held(lock: Path) -> bool:
+    """Whether a process lives that holds this lock to its end."""
+    with lock.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _answers(node: Node) -> bool:

@@ -74,6 +74,11 @@ class Entry:
         return Batch(self.model, self.data, self.out) if self.command == "predict" else None
 
     @property
+    def words(self) -> str:
+        """What it is called in a sentence."""
+        return self.name if self.batch is None else f"the prediction of {self.name}"
+
+    @property
     def session(self) -> tuple[str, str]:
         """Of several jobs with the same one, no two can run at once."""
         return self.command, self.job_digest
