@@ -124,7 +124,7 @@ class OnlineWorld:
                 own = key[0] if key else None
                 model = MODEL if self.held else None
                 begun = epoch.arbiter(session, start, own, model, self.held, lambda m: self.held.update(alone(m)))
-                start = query.serve_arbiter(session, begun, own, self.held.get("guest"))
+                start = query.serve_arbiter(session, begun, own)
 
         programs = {"guest": guest, "arbiter": arbiter} | dict.fromkeys(self.roles.hosts, host) | changed
         recording = {} if transcript is None else {p: [Recording(p, transcript)] for p in self.roles.all}

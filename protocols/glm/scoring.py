@@ -156,9 +156,10 @@ class Slots:
     count: int
 
     @classmethod
-    def of(cls, key: EncryptionKey, rows: int, width: int) -> Slots:
-        """For a party's number of rows and of weights: the same at both holders of the shares."""
-        slot = 64 + VALUE + width.bit_length() + SIGMA + 1
+    def of(cls, key: EncryptionKey, rows: int, width: int, value: int = VALUE) -> Slots:
+        """For a party's number of rows and of weights: the same at both holders of the shares.  value: bits of what the
+        weights are multiplied by, sign aside."""
+        slot = 64 + value + width.bit_length() + SIGMA + 1
         useful = math.isqrt(max(1, rows * PACK // (BASE * width)))
         return cls(slot, max(1, min(key.plain_bits // slot, useful, rows)))
 
@@ -310,15 +311,19 @@ def serve(
     """Step 1 at the arbiter: moves its share of one party's weights and hands it over, encrypted once for every slot;
     width: how many of the weights in each model are those of columns."""
     moved = shares.follow(session, party, held)
-    models, width = moved.words.shape[0], width or moved.words.shape[1]
-    slots = Slots.of(key.public, rows, width)
+    words = moved.words[:, : width or moved.words.shape[1]]
+    hand_over(session, key, party, words, Slots.of(key.public, rows, words.shape[1]))
+    return moved
+
+
+def hand_over(session: Session, key: DecryptionKey, party: str, words: Words, slots: Slots) -> None:
+    """The arbiter's share (models, width) of a party's weights, to this party, encrypted once for every slot."""
     plain = PlainVec.zeros(0)
-    for model in range(models):
-        own = shares.integers_of(moved.words[model, :width])
+    for one in words:
+        own = shares.integers_of(one)
         for k in range(slots.count):
             plain = plain.concat(own.shift_left(k * slots.width))
     session.channels[party].send(ShiftedWeights(key.encrypt(plain, session.seed("shifted weights", plain.to_bytes()))))
-    return moved
 
 
 def opened(channel: Channel, key: DecryptionKey, shape: tuple[int, ...], rows: int) -> Words:

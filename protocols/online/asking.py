@@ -6,8 +6,9 @@ Source, adversary, figure and who learns what: query.py and tree_query.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -181,12 +182,17 @@ def serve_arbiter(
     epochs: Sequence[Served],
     counted: Callable[[int], object],
     answer: Callable[[Sequence[DpfKeys], int], None],
+    between: Mapping[type[Message], Callable[[Message], None]] = MappingProxyType({}),
 ) -> EpochStart | None:
     """The arbiter's side; counted: receives the number of queries; answer: of step 3, from the keys of each host's list
-    and that number.  As `serve_host`: what the hosts refuse does not get here, or is not worth anything."""
+    and that number; between: what else may come between queries, and what takes it.  As `serve_host`: what the hosts
+    refuse does not get here, or is not worth anything."""
     guest = session.guest
     while True:
-        message = guest.recv_of((QueryKeys, EpochStart, OnlineEnd))
+        message = guest.recv_of((QueryKeys, *between, EpochStart, OnlineEnd))
+        if (takes := between.get(type(message))) is not None:
+            takes(message)
+            continue
         if not isinstance(message, QueryKeys):
             return message if isinstance(message, EpochStart) else None
         count, keys = len(message.keys), list[DpfKeys]()

@@ -63,6 +63,7 @@ from protocols.online.lists import (
     placed,
     row_masks,
 )
+from protocols.online.products import Prepared
 from protocols.online.publishing import (
     NAME,
     EpochStart,
@@ -114,9 +115,19 @@ class ServerEpoch(Served):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class ArbiterEpoch:
+    """What the arbiter holds: the list of each host; where the guest's weights stay shared its share of them (models,
+    width), and what is prepared."""
+
+    lists: tuple[ServerEpoch, ...]
+    words: Words | None = None
+    prepared: Prepared | None = None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class GuestEpoch:
     """What the guest holds: of each host the tags and the pads (2^bits, models); own share of its weights (models,
-    width), and where they stay shared the arbiter's, encrypted."""
+    width), and where they stay shared the arbiter's, encrypted for products.py, and what is prepared."""
 
     name: bytes
     form: Form
@@ -124,8 +135,14 @@ class GuestEpoch:
     pads: tuple[Words, ...]
     words: Words
     theirs: CipherVec | None
+    prepared: Prepared | None
     left: int  # how many queries the hosts still answer today
     asked: list[int] = field(default_factory=lambda: [0])  # the number of the last query
+
+    @property
+    def short(self) -> bool:
+        """Whether more products should be prepared for queries to come."""
+        return self.prepared is not None and self.prepared.short
 
 
 def guest(
@@ -148,17 +165,19 @@ def guest(
     for channel in session.hosts:
         tags.append(receive_tags(channel))  # 3
         pads.append(pad(receive_pad_seed(channel), len(tags[-1]), form))
-    theirs, moved, words = None, None, own.latest
+    theirs, prepared, moved, words = None, None, None, own.latest
     if not own.whole:  # 4
         moved = shares.move(session, own)
-        words = moved.words
+        words, key = moved.words, session.keys.of(session.roles.arbiter)
+        assert key is not None
+        prepared = Prepared.of(key, words.shape)
         theirs = session.arbiter.recv(scoring.ShiftedWeights).share
-        check_lengths(session.roles.arbiter, words.size, theirs, what="weights")
+        check_lengths(session.roles.arbiter, words.size * prepared.slots.count, theirs, what="weights")
     for at, host in enumerate(session.roles.hosts):
         if host in shared:  # 5
             pads[at] = form.cut_off(pads[at] + pad(receive_pad_seed(session.arbiter), len(tags[at]), form))
     keep({session.me: moved} if moved is not None else {})
-    return GuestEpoch(name, form, tuple(tags), tuple(pads), words, theirs, opened(session))  # 6
+    return GuestEpoch(name, form, tuple(tags), tuple(pads), words, theirs, prepared, opened(session))  # 6
 
 
 def host(
@@ -205,8 +224,8 @@ def arbiter(
     model_id: bytes | None,
     held: Mapping[str, WeightShares],
     keep: Callable[[Mapping[str, Moved]], None] = lambda moved: None,
-) -> list[ServerEpoch]:
-    """The arbiter's side: the lists of all hosts; keep: as of `guest`.
+) -> ArbiterEpoch:
+    """The arbiter's side; keep: as of `guest`.
 
     key, model_id, held: where weights stay shared; without, it knows no model.  Raises ModelError, ProtocolError.
     """
@@ -220,16 +239,19 @@ def arbiter(
     starts, moved = list[ListStart](), dict[str, Moved]()
     for channel in session.hosts:
         starts.append(receive_list_start(channel))  # 3
+    words, prepared, lists = None, None, list[ServerEpoch]()
     if (own := held.get(session.roles.guest)) is not None:
         assert key is not None
-        moved[session.roles.guest] = scoring.serve(session, key, session.roles.guest, own, 1)  # 4
-    lists = list[ServerEpoch]()
+        moved[session.roles.guest] = shares.follow(session, session.roles.guest, own)  # 4
+        words = moved[session.roles.guest].words
+        prepared = Prepared.of(key.public, words.shape)
+        scoring.hand_over(session, key, session.roles.guest, words, prepared.slots)
     for channel, one in zip(session.hosts, starts, strict=True):
-        words = _serve_host(session, channel, start, one.bits, key, held.get(channel.peer), moved)
-        lists.append(ServerEpoch(name=start.epoch, bits=one.bits, seed=one.seed, form=form, tables=laid_out(words)))
+        table = _serve_host(session, channel, start, one.bits, key, held.get(channel.peer), moved)
+        lists.append(ServerEpoch(name=start.epoch, bits=one.bits, seed=one.seed, form=form, tables=laid_out(table)))
     keep(moved)
     ready(session)  # 6
-    return lists
+    return ArbiterEpoch(tuple(lists), words, prepared)
 
 
 def _serve_host(

@@ -118,7 +118,7 @@ def tags_from(data: bytes, bits: int) -> Tags | None:
     if len(data) != TAG_BYTES << bits:
         return None
     tags = tagging.read(data)
-    return tags if tagging.ascending(tags) else None
+    return np.asfortranarray(tags) if tagging.ascending(tags) else None  # `place_of` searches the first column
 
 
 def pad(secret: bytes, size: int, form: Form) -> Words:

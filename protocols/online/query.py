@@ -7,7 +7,7 @@ Source and adversary: epoch.py.
                 <------------------------  RaisedAsk H(id)^(r b), and what is left of the budget
      place of the tag of H(id)^b, or a random place if some host does not know the id
  2   number, QueryKeys ----------------->  new number?
-     number, QueryKeys for each host's list, and where its weights stay shared [[x b_G + m]]  ->
+     number, QueryKeys for each host's list, and where its weights stay shared x - r (products.py)  ->
  3              <------------------------  Answer <key, T> + v                        Answer sum of <key, T> - v + (x b_G + m)
      z = sum of all answers - pads + x a_G - m, modulo 2^w
 
@@ -20,7 +20,7 @@ Who learns what: the guest the score of one customer, as of `vfl predict`, and w
 that somebody was asked about, and when; an unknown, repeated or malformed id takes the same steps.  Host and arbiter
 together: whom.
 Cost per query: three scalar products, a look-up at each server over the whole list; 64 bytes and a key of 16 (bits + 2)
-to each host, one key per host and one ciphertext to the arbiter.
+to each host, one key per host and 8 bytes per own column to the arbiter, and what products.py costs ahead.
 """  # noqa: E501
 
 from __future__ import annotations
@@ -31,27 +31,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocols._native import DpfKeys
-from protocols.cipher import CipherVec, DecryptionKey
+from protocols.cipher import DecryptionKey
 from protocols.codec import Int64s, check_lengths
+from protocols.errors import RemoteProtocolError
 from protocols.glm import scoring
-from protocols.glm.scoring import Slots
-from protocols.glm.shares import WeightShares, Words
-from protocols.message import BLINDED, REVEALED, Message
-from protocols.online import asking
+from protocols.glm.shares import Words
+from protocols.message import REVEALED, Message
+from protocols.online import asking, products
 from protocols.online.asking import MOST_AT_ONCE, Asked
-from protocols.online.epoch import GuestEpoch, ServerEpoch
+from protocols.online.epoch import ArbiterEpoch, GuestEpoch, ServerEpoch
 from protocols.online.lists import Form, answer_mask, looked_up
+from protocols.online.products import PreparedProducts
 from protocols.online.publishing import EpochStart, Meter
 from protocols.session import Session
-
-
-class OwnProducts(
-    Message,
-    disclosure=BLINDED,
-    learns="for each id asked a number that is uniform modulo n",
-    most_bytes=MOST_AT_ONCE * 1024 * 1024 + 64,
-):
-    packed: CipherVec  # (models * n,)
 
 
 class Answer(
@@ -75,7 +67,9 @@ def ask(session: Session, epoch: GuestEpoch, ids: Sequence[bytes | None], x: NDA
     n, models, form = len(ids), epoch.form.models, epoch.form
     secret = asking.drawn(session, ids)
     scalars = asking.blinded(session, secret.child, ids)  # 1
-    own, packed = _own(session, epoch, x)  # while the hosts work
+    own = scoring.times(x, epoch.words)  # while the hosts work
+    while epoch.prepared is not None and len(epoch.prepared) < n:
+        prepare(session, epoch)
     tags, left = asking.raised(session, scalars)
     if left < 0:
         return Asked(np.zeros((n, models)), np.zeros(n, np.bool_), left)
@@ -86,8 +80,8 @@ def ask(session: Session, epoch: GuestEpoch, ids: Sequence[bytes | None], x: NDA
         size = len(epoch.tags[host])
         asking.send_keys(session, secret, epoch.asked[0], host, -place % size, size.bit_length() - 1)  # 2
         total -= epoch.pads[host][place]
-    if packed is not None:
-        session.arbiter.send(OwnProducts(packed))
+    if epoch.prepared is not None:
+        own = own - products.masked(session, epoch.prepared, x)
     for channel in (*session.hosts, session.arbiter):
         answer = channel.recv(Answer).numbers  # 3
         check_lengths(channel.peer, n * models, answer)
@@ -95,15 +89,11 @@ def ask(session: Session, epoch: GuestEpoch, ids: Sequence[bytes | None], x: NDA
     return Asked(form.predictors(form.cut_off(total + (own >> np.uint64(form.cut)))), known, left)
 
 
-def _own(session: Session, epoch: GuestEpoch, x: NDArray[np.int64]) -> tuple[Words, CipherVec | None]:
-    """(n, models) the guest's own part, or where its weights stay shared its share of it and what the arbiter opens."""
-    own = scoring.times(x, epoch.words)
-    if epoch.theirs is None:
-        return own, None
-    key = session.keys.of(session.roles.arbiter)
-    assert key is not None
-    packed, masks = scoring.products(session, epoch.theirs, x, epoch.form.models, Slots.of(key, 1, x.shape[1]))
-    return own - masks, packed
+def prepare(session: Session, epoch: GuestEpoch) -> None:
+    """Prepares some queries to come, where the guest's weights stay shared: the less there is left to do in a query."""
+    assert epoch.prepared is not None
+    assert epoch.theirs is not None
+    products.prepare(session, epoch.prepared, epoch.theirs)
 
 
 def serve_host(
@@ -120,28 +110,30 @@ def serve_host(
 
 def serve_arbiter(
     session: Session,
-    epochs: Sequence[ServerEpoch],
+    epoch: ArbiterEpoch,
     key: DecryptionKey | None,
-    held: WeightShares | None,
     counted: Callable[[int], object] = lambda _: None,
 ) -> EpochStart | None:
-    """As `asking.serve_arbiter`; held: its shares of the guest's weights, where these stay shared."""
-    guest, form = session.guest, epochs[0].form
+    """As `asking.serve_arbiter`; key: where any weights stay shared."""
+    guest, form = session.guest, epoch.lists[0].form
 
     def answer(each: Sequence[DpfKeys], count: int) -> None:
         total = np.zeros((count, form.models), np.uint64)
-        for epoch, keys in zip(epochs, each, strict=True):
-            total += looked_up(keys, epoch.tables, form)
-            total -= answer_mask(epoch.seed, epoch.number, count, form)
-        if held is not None:
-            assert key is not None
-            slots, numbers = Slots.of(key.public, 1, held.latest.shape[1]), count * form.models
-            packed = guest.recv(OwnProducts).packed
-            check_lengths(guest.peer, numbers, packed, what="packed products")
-            total += slots.words(key.open_whole(packed), numbers).reshape(form.models, count).T
+        for one, keys in zip(epoch.lists, each, strict=True):
+            total += looked_up(keys, one.tables, form)
+            total -= answer_mask(one.seed, one.number, count, form)
+        if epoch.prepared is not None:
+            assert epoch.words is not None
+            total += products.multiplied(session, epoch.prepared, epoch.words, count)
         guest.send(_answer(form, total))  # 3
 
-    return asking.serve_arbiter(session, epochs, counted, answer)
+    def opens(message: Message) -> None:
+        assert isinstance(message, PreparedProducts)
+        if key is None or epoch.prepared is None:
+            raise RemoteProtocolError(f"{guest.peer} prepares products of weights that it knows", party=guest.peer)
+        products.opened(session, epoch.prepared, key, message)
+
+    return asking.serve_arbiter(session, epoch.lists, counted, answer, {PreparedProducts: opens})
 
 
 def _answer(form: Form, numbers: Words) -> Answer:

@@ -18,6 +18,7 @@ from vfl.transport.identity import Identity
 LINGER = 2.0  # seconds in which the last bytes of an ending connection may be read by the peer
 NOT_OPEN = "its node does not run this job"
 _HIGH_WATER = 1 << 20
+_RECORD = 1 << 14  # bytes that one record of TLS holds
 _REFUSED = ("CERTIFICATE", "UNKNOWN_CA", "DECRYPT_ERROR", "ACCESS_DENIED")
 
 
@@ -128,6 +129,8 @@ class TlsProtocol(asyncio.Protocol):
         """Encrypts and sends `parts`, now."""
         if self._finished or self._over or self._transport is None:
             return
+        if sum(map(len, parts)) <= _RECORD:
+            parts = (b"".join(parts),)
         for part in parts:
             if part:
                 self._tls.write(part)

@@ -35,6 +35,8 @@ def queries(asking: Any = query.ask, shared: str = "", scheme: Any = None) -> di
 
     def asks(session: Session, epoch: GuestEpoch) -> dict[str, list[online.Steps]]:
         found: dict[str, list[online.Steps]] = {sort: [] for sort in SORTS}
+        while epoch.prepared is not None and len(epoch.prepared) <= COUNT * len(SORTS):
+            query.prepare(session, epoch)  # which depends on the number of queries alone
         asking(session, epoch, [b"id 1"], np.zeros((1, world.width), np.int64))
         for i in range(COUNT):
             for sort, of in SORTS.items():

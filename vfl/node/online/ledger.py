@@ -14,14 +14,15 @@ from protocols.errors import ConfigError
 from protocols.message import Message
 from protocols.online.asking import BlindedAsk, QueryKeys, RaisedAsk
 from protocols.online.dealing import DealtWalks
-from protocols.online.query import Answer, OwnProducts
+from protocols.online.products import MaskedColumns, PreparedProducts
+from protocols.online.query import Answer
 from protocols.online.tree_query import RecordShares
 from protocols.online.tree_walk import WalkBits, WalkMembership, WalkValues
 from vfl.ledger import LedgerTap, LedgerWriter
 from vfl.run.budget.queries import Queries, hour_of, utc_now
 
 log = logging.getLogger("vfl.node")
-COUNTED = (BlindedAsk, RaisedAsk, QueryKeys, OwnProducts, Answer)
+COUNTED = (PreparedProducts, BlindedAsk, RaisedAsk, QueryKeys, MaskedColumns, Answer)
 WALKED = (
     *(RecordShares, WalkBits, WalkMembership, WalkValues, DealtWalks),
     *(DealtRounding, MaskedNumbers, MaskedKey, CutOpening, OpenedScores),

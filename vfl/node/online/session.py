@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from vfl.models.trees.leaf_values import LeafValues
 from vfl.node.online import sums, walks
 from vfl.node.online.desk import Desk
 from vfl.node.online.ledger import EpochTap, Hours
-from vfl.node.online.meeting import Meeting, Says
+from vfl.node.online.meeting import Lists, Meeting, Says
 from vfl.run.budget import Budget
 from vfl.run.budget.queries import Queries, utc_now
 from vfl.run.events import Events
@@ -36,6 +37,8 @@ from vfl.taps.counting import CountingTap
 from vfl.taps.recorder import Recorder
 
 LEDGER = "ledger.jsonl"
+EVERY = 1.0  # seconds between two looks at whether an epoch is over
+IDLE = 0.05  # seconds without a query after which others are prepared
 FOR_EVER = 10**6  # times run.message_seconds: a server waits for queries as long as the guest is there
 
 
@@ -104,7 +107,7 @@ def arbiter(meeting: Meeting, again: Callable[[], Any], queries: Queries) -> Non
         else:
             serve = sums.arbiter(meeting, start, part, key)
         meeting.says("answering", epoch=name.hex())
-        start = serve(lambda n: queries.charge([guest], n, 1 << 62, utc_now()))
+        start = serve(lambda n: queries.count(guest, n, utc_now()))
 
 
 def guest(meeting: Meeting, again: Callable[[], Any], desk: Desk, over: Callable[[float], bool]) -> None:
@@ -120,9 +123,21 @@ def guest(meeting: Meeting, again: Callable[[], Any], desk: Desk, over: Callable
         desk.opens(begun)
         meeting.says("answering", epoch=begun.name.hex())
         try:
-            while not over(opened):
-                if waiting := desk.take(1.0):
-                    x = np.concatenate([one.x for one in waiting])
-                    desk.answered(waiting, begun.ask([one.name for one in waiting], x))
+            _ask(begun, desk, partial(over, opened))
         finally:
             desk.closes()
+
+
+def _ask(begun: Lists, desk: Desk, over: Callable[[], bool]) -> None:
+    """Asks what waits at the desk, until the epoch is over; while nothing does, prepares what queries to come need."""
+    looked = time.monotonic()
+    while True:
+        if waiting := desk.take(IDLE if begun.short() else EVERY):
+            x = np.concatenate([one.x for one in waiting])
+            desk.answered(waiting, begun.ask([one.name for one in waiting], x))
+        elif begun.short():
+            begun.prepare()
+        if time.monotonic() - looked >= EVERY:
+            if over():
+                return
+            looked = time.monotonic()

@@ -30,7 +30,10 @@ def guest(meeting: Meeting, given: Any) -> Lists:
     shared = session.roles.hosts if shares_of(job, "hosts") else ()
     with session.phase("publish"), meeting.shares(part) as keep:
         begun = epoch.guest(session, part.model_id, part.factors, _form(job, part), shared, keep)
-    return Lists(begun.name, begun.left, partial(query.ask, session, begun))
+        while begun.short:
+            query.prepare(session, begun)
+    ask, prepare = partial(query.ask, session, begun), partial(query.prepare, session, begun)
+    return Lists(begun.name, begun.left, ask, prepare, lambda: begun.short)
 
 
 def host(meeting: Meeting, start: EpochStart, scoring: Scoring, left: int) -> Serve:
@@ -58,8 +61,8 @@ def arbiter(
     session = meeting.session
     held = {} if part is None else part.shares
     with session.phase("publish"), meeting.shares(part) as keep:
-        servers = epoch.arbiter(session, start, key, None if part is None else part.model_id, held, keep)
-    return partial(query.serve_arbiter, session, servers, key, held.get(session.roles.guest))
+        begun = epoch.arbiter(session, start, key, None if part is None else part.model_id, held, keep)
+    return partial(query.serve_arbiter, session, begun, key)
 
 
 def _form(job: Job, part: AdditivePart) -> Form:

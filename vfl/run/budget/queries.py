@@ -94,6 +94,11 @@ class Queries:
         self._settling.begin()
         return left
 
+    def count(self, partner: str, count: int, now: datetime.datetime) -> None:
+        """Counts queries that no budget limits: no answer waits until the disk has them."""
+        with self._changing() as store:
+            self._add(store, [partner], count, now)
+
     def ask(
         self, partners: Sequence[str], name: bytes | None, limit: int, per_id: int, now: datetime.datetime
     ) -> Refused | None:

@@ -60,7 +60,7 @@ THIRD = {
     **dict.fromkeys(("GramBlocks", "GramProducts"), ""),  # masked by their sender
     **dict.fromkeys(("OthersWeights", "HandedOver"), ""),  # whose owner has the other share, as of all weights
     **dict.fromkeys(
-        ("ListStart", "PublishedTags", "PadSeed", "BlindedAsk", "OwnProducts"), ""
+        ("ListStart", "PublishedTags", "PadSeed", "BlindedAsk", "PreparedProducts", "MaskedColumns"), ""
     ),  # of online scores, which have no report: drawn, blinded or masked by their sender
     "PaddedList": "guest",  # which knows the pads
     "QueryKeys": "arbiter",  # which has the keys for the other server
