@@ -62,7 +62,9 @@ THIRD = {
     **dict.fromkeys(
         ("ListStart", "PublishedTags", "PadSeed", "BlindedAsk", "PreparedProducts", "MaskedColumns"), ""
     ),  # of online scores, which have no report: drawn, blinded or masked by their sender
-    "PaddedList": "guest",  # which knows the pads
+    **dict.fromkeys(("PaddedList", "PaddedRecords"), "guest"),  # which knows the pads
+    **dict.fromkeys(("RecordShares", "DealtWalks"), "arbiter"),  # which has the other share
+    **dict.fromkeys(("WalkBits", "WalkMembership", "WalkValues"), "dealer"),  # which dealt the products
     "QueryKeys": "arbiter",  # which has the keys for the other server
     "MaskedUpdate": "",  # by no one party; of an averaging, which has no report: the threshold of members, by shares
 }
