@@ -4,6 +4,7 @@
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::{mem, process};
 
+use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::error::{Error, Result};
@@ -66,6 +67,23 @@ fn build(number: usize) -> Result<Arc<Live>> {
         .build()
         .map(|pool| Arc::new(Live { process: process::id(), pool }))
         .map_err(|_| Error::Argument("cannot start that many threads"))
+}
+
+/// Elements that are worked on where they are asked for, without another thread: to wake one takes longer.
+pub const FEW: usize = 8;
+
+/// What `of` makes of each chunk of `items` and its number, in order; in parallel where there are several chunks, at least
+/// `least` of them per thread.
+pub fn chunks<T: Sync, R: Send>(
+    items: &[T],
+    size: usize,
+    least: usize,
+    of: impl Fn(usize, &[T]) -> R + Send + Sync,
+) -> Vec<R> {
+    if items.len() <= size {
+        return items.chunks(size).map(|chunk| of(0, chunk)).collect();
+    }
+    items.par_chunks(size).with_min_len(least).enumerate().map(|(at, chunk)| of(at, chunk)).collect()
 }
 
 /// `None`: the shared pool of all cores.

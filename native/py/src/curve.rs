@@ -5,10 +5,10 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
-use vfl_core::curve::{self, Backend, CurveError};
+use vfl_core::curve::{self, Backend, CurveError, ENCODED_BYTES};
 
 use crate::error::InvalidBytes;
-use crate::run::on_all_cores;
+use crate::run::on_cores_for;
 
 /// (length,) ristretto255 points (RFC 9496), canonical 32-byte encodings at the border.
 #[pyclass(frozen, module = "protocols._native")]
@@ -20,18 +20,22 @@ impl PointVec {
     #[staticmethod]
     fn hash_to_group(py: Python<'_>, items: Vec<PyBackedBytes>, domain: &[u8]) -> PyResult<Self> {
         let backend = backend()?;
-        on_all_cores(py, || curve::PointVec::hash_to_group(backend, &items, domain))?.map(Self).map_err(error)
+        on_cores_for(py, items.len(), || curve::PointVec::hash_to_group(backend, &items, domain))?
+            .map(Self)
+            .map_err(error)
     }
 
     /// Raises InvalidBytes at a non-canonical encoding, a point off the group or the identity.
     #[staticmethod]
     fn from_bytes(py: Python<'_>, data: &[u8]) -> PyResult<Self> {
         let backend = backend()?;
-        on_all_cores(py, || curve::PointVec::from_bytes(backend, data))?.map(Self).map_err(error)
+        on_cores_for(py, data.len() / ENCODED_BYTES, || curve::PointVec::from_bytes(backend, data))?
+            .map(Self)
+            .map_err(error)
     }
 
     fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        Ok(PyBytes::new(py, &on_all_cores(py, || self.0.to_bytes())?))
+        Ok(PyBytes::new(py, &on_cores_for(py, self.0.len(), || self.0.to_bytes())?))
     }
 
     fn __len__(&self) -> usize {
@@ -40,17 +44,17 @@ impl PointVec {
 
     /// Every point times one scalar (32 bytes little-endian, canonical, non-zero).
     fn mul(&self, py: Python<'_>, scalar: &[u8]) -> PyResult<Self> {
-        on_all_cores(py, || self.0.mul(scalar))?.map(Self).map_err(error)
+        on_cores_for(py, self.0.len(), || self.0.mul(scalar))?.map(Self).map_err(error)
     }
 
     /// 16 bytes a point: the first ones of SHA-512 of its encoding under a fixed domain.
     fn tags<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        Ok(PyBytes::new(py, &on_all_cores(py, || self.0.tags())?))
+        Ok(PyBytes::new(py, &on_cores_for(py, self.0.len(), || self.0.tags())?))
     }
 
     fn take(&self, py: Python<'_>, rows: PyReadonlyArray1<'_, i64>) -> PyResult<Self> {
         let rows: Vec<i64> = rows.as_array().iter().copied().collect();
-        on_all_cores(py, || self.0.take(&rows))?.map(Self).map_err(error)
+        on_cores_for(py, rows.len(), || self.0.take(&rows))?.map(Self).map_err(error)
     }
 
     fn __repr__(&self) -> String {

@@ -9,7 +9,7 @@ use vfl_core::dpf::{self, Backend, Records, Tables};
 use crate::convert;
 use crate::error::raise;
 use crate::plain::PlainVec;
-use crate::run::on_all_cores;
+use crate::run::{on_all_cores, on_cores_for};
 
 /// (length,) keys of one of two parties for point functions on tables of 2^bits entries (Boyle, Gilboa, Ishai, CCS 2016), leaves in Z_2^128.
 #[pyclass(frozen, module = "protocols._native")]
@@ -40,7 +40,7 @@ impl DpfTables {
     /// As `DpfKeys.look_up` of the same tables.
     fn look_up(&self, py: Python<'_>, keys: &DpfKeys, x: PyReadonlyArray1<'_, i64>) -> PyResult<Vec<PlainVec>> {
         let (x, backend) = (convert::vector(&x), backend()?);
-        let shares = on_all_cores(py, || keys.0.look_up_in(backend, &x, &self.0))?.map_err(raise)?;
+        let shares = on_cores_for(py, x.len(), || keys.0.look_up_in(backend, &x, &self.0))?.map_err(raise)?;
         Ok(shares.into_iter().map(PlainVec).collect())
     }
 
@@ -88,7 +88,8 @@ impl DpfKeys {
         bits: usize,
     ) -> PyResult<(DpfKeys, DpfKeys)> {
         let (seed, points) = (convert::seed(seed)?, zeroize::Zeroizing::new(convert::vector(&points)));
-        let [first, second] = on_all_cores(py, || dpf::DpfKeys::deal(&seed, &points, bits))?.map_err(raise)?;
+        let [first, second] =
+            on_cores_for(py, points.len(), || dpf::DpfKeys::deal(&seed, &points, bits))?.map_err(raise)?;
         Ok((DpfKeys(first), DpfKeys(second)))
     }
 

@@ -1,9 +1,9 @@
 //! Everything that is hashed: ids into uniform bytes (RFC 9380, section 5.3.1), encodings into tags.
 
-use rayon::prelude::*;
 use sha2::{Digest, Sha512};
 
 use super::{CHUNK, ENCODED_BYTES};
+use crate::pool;
 
 /// Bytes of a tag: 128 bits, so that two of n distinct points collide with probability below n^2 / 2^129.
 pub const TAG_BYTES: usize = 16;
@@ -70,5 +70,5 @@ pub fn tags(encodings: &[[u8; ENCODED_BYTES]]) -> Vec<[u8; TAG_BYTES]> {
         let digest = Sha512::new().chain_update(TAG_DOMAIN).chain_update(encoding).finalize();
         std::array::from_fn(|i| digest[i])
     };
-    encodings.par_iter().with_min_len(CHUNK).map(tag).collect()
+    pool::chunks(encodings, CHUNK, 1, |_, chunk| chunk.iter().map(tag).collect::<Vec<_>>()).concat()
 }

@@ -3,11 +3,10 @@
 use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::Identity;
-use rayon::prelude::*;
 
 use super::hash::Expander;
 use super::{CHUNK, CurveError, ENCODED_BYTES};
-use crate::stop;
+use crate::{pool, stop};
 
 /// After the first product the halves of the points are kept: doubling and encoding many points together needs one
 /// inversion a chunk, where encoding the points themselves takes an inverse square root each.
@@ -23,7 +22,8 @@ impl Points {
             stop::check();
             RistrettoPoint::from_uniform_bytes(&expander.uniform(item.as_ref()))
         };
-        Self { points: items.par_iter().with_min_len(CHUNK).map(map).collect(), halved: false }
+        let points = pool::chunks(items, CHUNK, 1, |_, chunk| chunk.iter().map(map).collect::<Vec<_>>()).concat();
+        Self { points, halved: false }
     }
 
     pub fn decode(encodings: &[[u8; ENCODED_BYTES]]) -> Result<Self, CurveError> {
@@ -32,12 +32,14 @@ impl Points {
             let point = CompressedRistretto(*encoding).decompress();
             point.filter(|p| *p != RistrettoPoint::identity()).ok_or(CurveError::Encoding(at))
         };
-        let points = encodings.par_iter().enumerate().with_min_len(CHUNK).map(decode).collect::<Result<_, _>>()?;
-        Ok(Self { points, halved: false })
+        let decoded = pool::chunks(encodings, CHUNK, 1, |number, chunk| {
+            (number * CHUNK..).zip(chunk).map(decode).collect::<Result<Vec<_>, _>>()
+        });
+        Ok(Self { points: decoded.into_iter().collect::<Result<Vec<_>, _>>()?.concat(), halved: false })
     }
 
     pub fn encode(&self) -> Vec<[u8; ENCODED_BYTES]> {
-        let encode = |chunk: &[RistrettoPoint]| -> Vec<[u8; ENCODED_BYTES]> {
+        let encode = |_: usize, chunk: &[RistrettoPoint]| -> Vec<[u8; ENCODED_BYTES]> {
             stop::check();
             if self.halved {
                 RistrettoPoint::double_and_compress_batch(chunk).into_iter().map(|c| c.to_bytes()).collect()
@@ -45,7 +47,7 @@ impl Points {
                 chunk.iter().map(|p| p.compress().to_bytes()).collect()
             }
         };
-        self.points.par_chunks(CHUNK).flat_map_iter(encode).collect()
+        pool::chunks(&self.points, CHUNK, 1, encode).concat()
     }
 
     pub fn mul(&self, scalar: &Scalar) -> Self {
@@ -54,7 +56,8 @@ impl Points {
             stop::check();
             point * *factor
         };
-        let points = self.points.par_iter().with_min_len(CHUNK).map(mul).collect();
+        let points =
+            pool::chunks(&self.points, CHUNK, 1, |_, chunk| chunk.iter().map(mul).collect::<Vec<_>>()).concat();
         Self { points, halved: true }
     }
 

@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result, require};
 use crate::plain::PlainVec;
+use crate::pool::FEW;
 use crate::random::{self, Seed};
 use crate::stop;
 use key::Key;
@@ -134,10 +135,17 @@ impl DpfKeys {
         let mut roots = Zeroizing::new(vec![0u8; key::ROOTS * points.len()]);
         random::stream(seed, 0).fill_bytes(&mut roots);
         let [mut first, mut second] = [0; 2].map(|_: i32| Zeroizing::new(vec![0u8; points.len() * size]));
-        let rows = first.par_chunks_exact_mut(size).zip(second.par_chunks_exact_mut(size)).zip(points);
-        rows.zip(roots.as_chunks().0).with_min_len(64).for_each(|(((first, second), &point), roots)| {
-            key::deal(&prg, roots, point as u64, bits, [first, second]);
-        });
+        if points.len() <= FEW {
+            let rows = first.chunks_exact_mut(size).zip(second.chunks_exact_mut(size)).zip(points);
+            for (((first, second), &point), roots) in rows.zip(roots.as_chunks().0) {
+                key::deal(&prg, roots, point as u64, bits, [first, second]);
+            }
+        } else {
+            let rows = first.par_chunks_exact_mut(size).zip(second.par_chunks_exact_mut(size)).zip(points);
+            rows.zip(roots.as_chunks().0).with_min_len(64).for_each(|(((first, second), &point), roots)| {
+                key::deal(&prg, roots, point as u64, bits, [first, second]);
+            });
+        }
         Ok([(0, first), (1, second)].map(|(party, rows)| DpfKeys { party, bits, salt, rows }))
     }
 
@@ -214,13 +222,17 @@ impl DpfKeys {
         require(tables.size() == 1 << self.bits, "tables do not have 2^bits entries")?;
         let count = tables.count();
         let mut shares = vec![0u128; self.len() * count];
-        shares.par_chunks_exact_mut(count).zip(x).enumerate().with_min_len(8).for_each_init(
-            || Evaluator::new(backend, self, tables),
-            |evaluator, (i, (out, &x))| {
-                stop::check();
-                evaluator.add(i, x as usize, out);
-            },
-        );
+        let start = || Evaluator::new(backend, self, tables);
+        let row = |evaluator: &mut Evaluator<'_>, (i, (out, &x)): (usize, (&mut [u128], &i64))| {
+            stop::check();
+            evaluator.add(i, x as usize, out);
+        };
+        if self.len() <= FEW {
+            let mut evaluator = start();
+            shares.chunks_exact_mut(count).zip(x).enumerate().for_each(|one| row(&mut evaluator, one));
+        } else {
+            shares.par_chunks_exact_mut(count).zip(x).enumerate().with_min_len(FEW).for_each_init(start, row);
+        }
         Ok((0..count).map(|t| plain(shares.iter().skip(t).step_by(count))).collect())
     }
 

@@ -8,12 +8,11 @@ mod lanes;
 mod scalar;
 
 use curve25519_dalek::scalar::Scalar;
-use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 use super::hash::Expander;
 use super::{CHUNK, CurveError, ENCODED_BYTES};
-use crate::stop;
+use crate::{pool, stop};
 use group::Point;
 use lanes::{Encodings, LANES};
 use scalar::Digits;
@@ -32,7 +31,7 @@ pub struct Points {
 
 impl Points {
     pub fn hash<T: AsRef<[u8]> + Sync>(cpu: Ifma, items: &[T], expander: &Expander) -> Self {
-        let map = |items: &[T]| {
+        let map = |_: usize, items: &[T]| {
             stop::check();
             let (mut low, mut high) = (Encodings::default(), Encodings::default());
             for (lane, item) in items.iter().enumerate() {
@@ -43,12 +42,11 @@ impl Points {
             }
             cpu.map(&low, &high)
         };
-        let blocks = items.par_chunks(LANES).with_min_len(BLOCKS).map(map).collect();
-        Self { cpu, blocks, len: items.len() }
+        Self { cpu, blocks: pool::chunks(items, LANES, BLOCKS, map), len: items.len() }
     }
 
     pub fn decode(cpu: Ifma, encodings: &[[u8; ENCODED_BYTES]]) -> Result<Self, CurveError> {
-        let decode = |(block, chunk): (usize, &[[u8; ENCODED_BYTES]])| {
+        let decode = |block: usize, chunk: &[[u8; ENCODED_BYTES]]| {
             stop::check();
             let mut padded = Encodings::default();
             padded[..chunk.len()].copy_from_slice(chunk);
@@ -59,16 +57,16 @@ impl Points {
                 None => Ok(point),
             }
         };
-        let blocks = encodings.par_chunks(LANES).enumerate().with_min_len(BLOCKS).map(decode);
-        Ok(Self { cpu, blocks: blocks.collect::<Result<_, _>>()?, len: encodings.len() })
+        let blocks = pool::chunks(encodings, LANES, BLOCKS, decode).into_iter().collect::<Result<_, _>>()?;
+        Ok(Self { cpu, blocks, len: encodings.len() })
     }
 
     pub fn encode(&self) -> Vec<[u8; ENCODED_BYTES]> {
-        let encode = |point: &Point| {
+        let encode = |_: usize, point: &[Point]| {
             stop::check();
-            self.cpu.encode(point)
+            self.cpu.encode(&point[0])
         };
-        let blocks: Vec<Encodings> = self.blocks.par_iter().with_min_len(BLOCKS).map(encode).collect();
+        let blocks: Vec<Encodings> = pool::chunks(&self.blocks, 1, BLOCKS, encode);
         let mut encodings = blocks.into_flattened();
         encodings.truncate(self.len);
         encodings
@@ -76,12 +74,11 @@ impl Points {
 
     pub fn mul(&self, scalar: &Scalar) -> Self {
         let digits = Digits::new(&Zeroizing::new(scalar.to_bytes()));
-        let mul = |point: &Point| {
+        let mul = |_: usize, point: &[Point]| {
             stop::check();
-            self.cpu.mul(point, &digits)
+            self.cpu.mul(&point[0], &digits)
         };
-        let blocks = self.blocks.par_iter().map(mul).collect();
-        Self { cpu: self.cpu, blocks, len: self.len }
+        Self { cpu: self.cpu, blocks: pool::chunks(&self.blocks, 1, 1, mul), len: self.len }
     }
 
     /// `rows` are in range: checked by the caller.
