@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from protocols._native import PlainVec, random_scalar
 
+WORDS = 8  # of 64 bits in a block of ChaCha20
+
 
 @dataclass(frozen=True)
 class Seed:
@@ -66,6 +68,12 @@ class Seed:
         """(length,) uniform in [-2^(bits-1), 2^(bits-1)): as `integers` of at most 64 bits, many times faster."""
         return PlainVec.from_i64(self.words(length).view(np.int64) >> (64 - bits))
 
+    def short_between(self, first: int, last: int, bits: int) -> PlainVec:
+        """Elements first to last of `short`."""
+        start = first - first % WORDS
+        words = self._stream(b"\xff" * 12, start, last)[first - start :]
+        return PlainVec.from_i64(words.view(np.int64) >> (64 - bits))
+
     def ring(self, length: int) -> PlainVec:
         """(length,) uniform modulo 2^128, as signed integers: as `integers` of 128 bits, many times faster."""
         header = (2).to_bytes(4, "little") + length.to_bytes(8, "little")
@@ -73,7 +81,7 @@ class Seed:
 
     def _stream(self, nonce: bytes, first: int, last: int) -> NDArray[np.uint64]:
         """Words first to last of the ChaCha20 stream under a nonce; first: the first word of one of its blocks."""
-        block, rest = divmod(first, 8)
+        block, rest = divmod(first, WORDS)
         if rest:
             raise ValueError("a stream is entered at a whole block")
         stream = Cipher(algorithms.ChaCha20(self.secret, block.to_bytes(4, "little") + nonce), mode=None).encryptor()

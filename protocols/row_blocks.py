@@ -19,13 +19,14 @@ Who learns what: what the messages declare; of BlockTaken how far its sender has
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from protocols import parts
 from protocols._native import PlainVec
 from protocols.channel import Channel, broadcast, misplaced
 from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
+from protocols.kept import KeptVec, between
 from protocols.message import PUBLIC, Message
 from protocols.parts import Part, Place
 
@@ -77,18 +78,25 @@ def arriving(
         number += 1
 
 
-def send_vector(channels: Sequence[Channel], kind: Callable[[PlainVec], Message], vector: PlainVec) -> None:
+def send_vector(channels: Sequence[Channel], kind: Callable[[PlainVec], Message], vector: PlainVec | KeptVec) -> None:
     """Integers that all stand at their sender, in messages of that one field."""
     for part in parts.parts(len(vector)):
         pace(channels, part)
-        broadcast(channels, kind(vector.slice(part.first, part.last)), part)
+        broadcast(channels, kind(between(vector, part)), part)
+
+
+def receive_blocks(
+    channel: Channel, kind: type[Message], length: int, what: str = "rows"
+) -> Iterator[tuple[Part, PlainVec]]:
+    """The same at a receiver, block after block."""
+    ((name, _),) = kind.schema()
+    for part in parts.parts(length):
+        found = getattr(channel.recv(kind, part), name)
+        check_lengths(channel.peer, len(part), found, what=what)
+        taken(channel, part)
+        yield part, found
 
 
 def receive_vector(channel: Channel, kind: type[Message], length: int, what: str = "rows") -> PlainVec:
-    """The same at a receiver."""
-    ((name, _),), found = kind.schema(), list[Any]()
-    for part in parts.parts(length):
-        found.append(getattr(channel.recv(kind, part), name))
-        check_lengths(channel.peer, len(part), found[-1], what=what)
-        taken(channel, part)
-    return PlainVec.join(found)
+    """All of them."""
+    return PlainVec.join([found for _, found in receive_blocks(channel, kind, length, what)])

@@ -142,7 +142,7 @@ class Part:
             constants.append(np.zeros(d, dtype=object))
             constants[-1][d_g:] = shares[d_g + model]
             if guest:
-                constants[-1][:d_g] = offsets[model].t_matmul(block.preconditioned).to_ints()
+                constants[-1][:d_g] = block.slope_of(offsets[model]).to_ints()
         return cls(crossed.name, layout, matrix, constants)
 
     def gradient(self, weights: PlainVec, model: int) -> PlainVec:
@@ -208,8 +208,8 @@ def _column(block: Block, offsets: Sequence[PlainVec], c: int, rows: Rows) -> Pl
     """One of the guest's columns, of some rows: its own, the offsets of each model, or its preconditioned ones."""
     if c >= block.width and (model := c - block.width) < len(offsets):
         return offsets[model].slice(rows.first, rows.last)
-    own = block.x[rows.rows, c] if c < block.width else block.preconditioned[rows.rows, c - block.width - len(offsets)]
-    return PlainVec.from_i64(np.ascontiguousarray(own))
+    matrix, at = (block.x, c) if c < block.width else (block.preconditioned, c - block.width - len(offsets))
+    return PlainVec.from_i64(np.ascontiguousarray(matrix[rows.rows][:, at]))
 
 
 def host(session: Session, layout: Layout, block: Block) -> Part:
@@ -223,12 +223,13 @@ def _host(session: Session, layout: Layout, block: Block) -> Crossed:
     key, sums = partner_key(session), list[CipherVec]()
     for group in layout.groups:
         used = [block.preconditioned if half.start < layout.plain else block.x for half in _halves(layout, group)]
-        matrix, blocks = np.ascontiguousarray(np.hstack(used)), list[CipherVec]()
+        blocks = list[CipherVec]()
         for part in parts(len(block)):  # 1
             rows = session.guest.recv(GramColumns, part).rows
             check_lengths(session.roles.guest, len(part), rows)
             check_key(session.roles.guest, rows, key)
-            blocks.append(rows.t_matmul(matrix[part.rows]))
+            matrix = np.ascontiguousarray(np.hstack([one[part.rows] for one in used]))
+            blocks.append(rows.t_matmul(matrix))
             row_blocks.taken(session.guest, part)
         sums.append(reduce(operator.add, blocks))
     values = reduce(CipherVec.concat, sums)
@@ -275,7 +276,11 @@ def check_key(sender: str, values: CipherVec, key: EncryptionKey) -> None:
 
 def own_block(block: Block) -> Integers:
     """P^T X + Q (d_P, d_P) of a party's own columns."""
-    columns = [PlainVec.from_i64(np.ascontiguousarray(column)).t_matmul(block.preconditioned) for column in block.x.T]
+    columns = [PlainVec.zeros(block.width)] * block.width
+    for part in parts(len(block)):
+        x, p = block.x[part.rows], block.preconditioned[part.rows]
+        here = (PlainVec.from_i64(np.ascontiguousarray(column)).t_matmul(p) for column in x.T)
+        columns = [before + more for before, more in zip(columns, here, strict=True)]
     found = np.array([column.to_ints() for column in columns], dtype=object).reshape(block.width, block.width).T
     return np.asarray(found + block.penalty.astype(object) * (1 << block.penalty_shift))
 

@@ -10,7 +10,7 @@ Who learns what: the arbiter how many rows are near the edge of the table, as of
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,7 @@ from protocols.glm import dealt_products
 from protocols.glm.digits import COARSE, EXACT, Digits
 from protocols.glm.links import ROW_WEIGHT, Linear, Link, Sealed, Weighted
 from protocols.glm.sealed_link import Edge, dealer, open_edge, tell_edge
+from protocols.kept import KeptVec, between, kept_vec
 from protocols.parts import Part, parts
 from protocols.session import Session
 
@@ -41,7 +42,7 @@ class OnShares(ABC):
         """log2 of the modulus of z, where that of gradients is 2^g_bits."""
 
     @abstractmethod
-    def guest(self, session: Session, z: PlainVec, y: NDArray[np.float64]) -> PlainVec:
+    def guest(self, session: Session, z: KeptVec, y: NDArray[np.float64]) -> KeptVec:
         """The guest's share of d (n,) from its share of z (n,)."""
 
     @abstractmethod
@@ -49,7 +50,7 @@ class OnShares(ABC):
         """At every host, of which the first deals."""
 
     @abstractmethod
-    def arbiter(self, session: Session, z: PlainVec) -> tuple[PlainVec, Edge]:
+    def arbiter(self, session: Session, z: KeptVec) -> tuple[KeptVec, Edge]:
         """The arbiter's share of d, and how many rows are where."""
 
 
@@ -61,13 +62,14 @@ class LinearOnShares(OnShares):
     def z_bits(self, g_bits: int) -> int:
         return g_bits
 
-    def guest(self, session: Session, z: PlainVec, y: NDArray[np.float64]) -> PlainVec:
-        return z + self.link.offset(y)  # z / 2^slope_log2, in units of 2^-residual_bits
+    def guest(self, session: Session, z: KeptVec, y: NDArray[np.float64]) -> KeptVec:
+        each = (between(z, part) + self.link.offset(y[part.rows]) for part in parts(len(z)))
+        return KeptVec.of_blocks(each, session.keep)  # z / 2^slope_log2, in units of 2^-residual_bits
 
     def deal(self, session: Session, rows: int) -> None:
         """Nothing."""
 
-    def arbiter(self, session: Session, z: PlainVec) -> tuple[PlainVec, Edge]:
+    def arbiter(self, session: Session, z: KeptVec) -> tuple[KeptVec, Edge]:
         return z, Edge(0, 0)
 
 
@@ -79,21 +81,28 @@ class SealedOnShares(OnShares):
     def z_bits(self, g_bits: int) -> int:
         return self.link.curve.range_log2 + 1 + self.link.curve.unit
 
-    def guest(self, session: Session, z: PlainVec, y: NDArray[np.float64]) -> PlainVec:
-        (value,) = looked_up(session, z, [self.link.curve])
-        return value - PlainVec.from_i64(np.rint(y * 2.0**self.link.residual_bits).astype(np.int64))
+    def guest(self, session: Session, z: KeptVec, y: NDArray[np.float64]) -> KeptVec:
+        def residuals(part: Part, values: list[PlainVec]) -> PlainVec:
+            labels = np.rint(y[part.rows] * 2.0**self.link.residual_bits).astype(np.int64)
+            return values[0] - PlainVec.from_i64(labels)
+
+        blocks = look_up_blocks(session, z, [self.link.curve])
+        return KeptVec.of_blocks((residuals(part, values) for part, values in blocks), session.keep)
 
     def deal(self, session: Session, rows: int) -> None:
         deal_curves(session, rows, 1)
 
-    def arbiter(self, session: Session, z: PlainVec) -> tuple[PlainVec, Edge]:
-        (value,), edge = serve_look_up(session, z, [self.link.curve])
-        return value, edge
+    def arbiter(self, session: Session, z: KeptVec) -> tuple[KeptVec, Edge]:
+        edges = list[PlainVec]()
+        blocks = serve_blocks(session, z, [self.link.curve], edges)
+        value = KeptVec.of_blocks((values[0] for values in blocks), session.keep)
+        return value, open_edge(session, edges)
 
 
 @dataclass(frozen=True, eq=False)
 class WeightedOnShares(OnShares):
-    """Both holders cut their shares of the products, which costs at most one unit of the residuals."""
+    """Both holders cut their shares of the products, which costs at most one unit of the residuals.  They hold those of
+    all rows meanwhile."""
 
     base: OnShares
     factors: NDArray[np.int64] | None  # at the guest, (n,)
@@ -105,18 +114,20 @@ class WeightedOnShares(OnShares):
     def z_bits(self, g_bits: int) -> int:
         return self.base.z_bits(g_bits)
 
-    def guest(self, session: Session, z: PlainVec, y: NDArray[np.float64]) -> PlainVec:
+    def guest(self, session: Session, z: KeptVec, y: NDArray[np.float64]) -> KeptVec:
         assert self.factors is not None
-        d = self.base.guest(session, z, y)
-        return dealt_products.guest(session, PlainVec.from_i64(self.factors), d).shift_right(ROW_WEIGHT)
+        d = self.base.guest(session, z, y).whole()
+        found = dealt_products.guest(session, PlainVec.from_i64(self.factors), d).shift_right(ROW_WEIGHT)
+        return kept_vec(found, session.keep)
 
     def deal(self, session: Session, rows: int) -> None:
         self.base.deal(session, rows)
         dealt_products.deal(session, rows)
 
-    def arbiter(self, session: Session, z: PlainVec) -> tuple[PlainVec, Edge]:
+    def arbiter(self, session: Session, z: KeptVec) -> tuple[KeptVec, Edge]:
         share, edge = self.base.arbiter(session, z)
-        return dealt_products.arbiter(session, share).shift_right(ROW_WEIGHT), edge
+        found = dealt_products.arbiter(session, share.whole()).shift_right(ROW_WEIGHT)
+        return kept_vec(found, session.keep), edge
 
 
 def on_shares(link: Link) -> OnShares:
@@ -133,25 +144,44 @@ def on_shares(link: Link) -> OnShares:
 
 
 def looked_up(session: Session, z: PlainVec, curves: Sequence[Curve], *, whole: bool = False) -> list[PlainVec]:
-    """At the guest: its shares of each curve's values at z (n,), block after block of rows; the arbiter learns how many
-    rows are near the edge of the table.  whole: as of `look_up.evaluate`."""
-    found, edges, dealer = list[list[PlainVec]](), list[PlainVec](), session.channels[session.roles.hosts[0]]
-    for part in parts(len(z)):
-        values, edge = _look_up(session, session.arbiter, z, part, curves, first=True, whole=whole)
-        row_blocks.taken(dealer, part)
-        found.append(values)
-        edges.append(edge)
-    tell_edge(session, edges)
+    """At the guest: its shares of each curve's values at z (n,); the arbiter learns how many rows are near the edge of
+    the table.  whole: as of `look_up.evaluate`."""
+    found = [values for _, values in look_up_blocks(session, z, curves, whole=whole)]
     return [PlainVec.join(list(of_curve)) for of_curve in zip(*found, strict=True)]
+
+
+def look_up_blocks(
+    session: Session, z: PlainVec | KeptVec, curves: Sequence[Curve], *, whole: bool = False
+) -> Iterator[tuple[Part, list[PlainVec]]]:
+    """The same, block after block of rows; after the last one the arbiter gets its part of that count."""
+    edges, dealer = list[PlainVec](), session.channels[session.roles.hosts[0]]
+    for part in parts(len(z)):
+        share = between(z, part)
+        values, edge = _look_up(session, session.arbiter, share, part, curves, first=True, whole=whole)
+        row_blocks.taken(dealer, part)
+        edges.append(edge)
+        yield part, values
+    tell_edge(session, edges)
 
 
 def serve_look_up(
     session: Session, z: PlainVec, curves: Sequence[Curve], *, whole: bool = False
 ) -> tuple[list[PlainVec], Edge]:
     """The same at the arbiter."""
-    found = [_look_up(session, session.guest, z, part, curves, first=False, whole=whole) for part in parts(len(z))]
-    values = [PlainVec.join(list(of_curve)) for of_curve in zip(*(each for each, _ in found), strict=True)]
-    return values, open_edge(session, [edge for _, edge in found])
+    edges = list[PlainVec]()
+    found = list(serve_blocks(session, z, curves, edges, whole=whole))
+    return [PlainVec.join(list(of_curve)) for of_curve in zip(*found, strict=True)], open_edge(session, edges)
+
+
+def serve_blocks(
+    session: Session, z: PlainVec | KeptVec, curves: Sequence[Curve], edges: list[PlainVec], *, whole: bool = False
+) -> Iterator[list[PlainVec]]:
+    """The same, block after block; edges: gets the arbiter's shares of how many rows are where, which it opens then."""
+    for part in parts(len(z)):
+        share = between(z, part)
+        values, edge = _look_up(session, session.guest, share, part, curves, first=False, whole=whole)
+        edges.append(edge)
+        yield values
 
 
 def deal_curves(session: Session, rows: int, curves: int) -> None:
@@ -162,10 +192,10 @@ def deal_curves(session: Session, rows: int, curves: int) -> None:
 
 
 def _look_up(
-    session: Session, other: Channel, z: PlainVec, part: Part, curves: Sequence[Curve], *, first: bool, whole: bool
+    session: Session, other: Channel, share: PlainVec, part: Part, curves: Sequence[Curve], *, first: bool, whole: bool
 ) -> tuple[list[PlainVec], PlainVec]:
-    """With the other of the two: shares of a block's values, and of how many of its rows are where."""
+    """With the other of the two, from shares of a block: shares of its values, and of how many of its rows are
+    where."""
     source = session.channels[session.roles.hosts[0]]
     dealt = look_up.accept(source.peer, source.recv(look_up.Deal, part), len(part), len(curves), first=first)
-    share = z.slice(part.first, part.last)
     return look_up.evaluate(other, dealt, share, curves, part, session.look_up, whole=whole)

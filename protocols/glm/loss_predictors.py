@@ -37,7 +37,7 @@ class LossRows(Message, disclosure=PUBLIC, learns="on how many rows the loss is 
 def guest(session: Session, block: Block, share: Share, ready: Ready | None) -> PlainVec:
     """The guest's share of z (n,), over the rows of `block`; ready: None in the direct protocol."""
     if ready is not None:
-        return prepared.receive_predictors(session, ready, block, share)[1]
+        return prepared.receive_predictors(session, ready, block, share)[1].whole()
     session.arbiter.send(LossRows(len(block)))  # 0
     theirs, found = predictors.receive_share(session, block.width), list[PlainVec]()
     for part in parts(len(block)):
@@ -65,7 +65,7 @@ def arbiter(
 ) -> PlainVec:
     """The arbiter's share of z (n,).  Raises RemoteProtocolError for a number of rows that there cannot be."""
     if ready is not None:
-        return prepared.serve_predictors(session, ready, shares)
+        return prepared.serve_predictors(session, ready, shares).whole()
     rows = session.guest.recv(LossRows).rows  # 0
     if not bounds[0] <= rows <= bounds[1]:
         raise RemoteProtocolError(

@@ -34,7 +34,7 @@ from protocols.curves import Curve, Floats
 from protocols.glm import dealt_products
 from protocols.glm.dealt_products import RING, times
 from protocols.glm.links import Linear, Link, Sealed, Weighted
-from protocols.glm.links_on_shares import LinearOnShares, deal_curves, looked_up, serve_look_up
+from protocols.glm.links_on_shares import deal_curves, looked_up, serve_look_up
 from protocols.glm.sealed_link import Edge, refuse_near
 from protocols.session import Session
 
@@ -116,7 +116,7 @@ class LinearLoss(Loss):
     def guest(
         self, session: Session, z: PlainVec, y: NDArray[np.float64], weights: NDArray[np.float64] | None
     ) -> PlainVec:
-        d, none = LinearOnShares(self.link).guest(session, z, y), PlainVec.zeros(len(z))
+        d, none = z + self.link.offset(y), PlainVec.zeros(len(z))
         if weights is None:
             return total_of(times(d, d).sum() + dealt_products.guest(session, d.scale(2), none).sum(), self.bits)
         each = PlainVec.from_i64(np.rint(weights * 2.0**FACTOR).astype(np.int64))
@@ -128,10 +128,9 @@ class LinearLoss(Loss):
         dealt_products.deal(session, 2 * rows if weighted else rows)
 
     def arbiter(self, session: Session, z: PlainVec, *, weighted: bool) -> tuple[PlainVec, int]:
-        d, _ = LinearOnShares(self.link).arbiter(session, z)
-        if weighted:
-            return total_of(dealt_products.arbiter(session, d.concat(times(d, d))).sum(), self.bits + FACTOR), 0
-        return total_of(times(d, d).sum() + dealt_products.arbiter(session, d).sum(), self.bits), 0
+        if weighted:  # its share of d is that of z
+            return total_of(dealt_products.arbiter(session, z.concat(times(z, z))).sum(), self.bits + FACTOR), 0
+        return total_of(times(z, z).sum() + dealt_products.arbiter(session, z).sum(), self.bits), 0
 
 
 def of(link: Link) -> Loss:

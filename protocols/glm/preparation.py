@@ -52,7 +52,7 @@ from protocols.codec import check_lengths
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.glm.block import Block
 from protocols.glm.slots import Slots
-from protocols.kept import Keep, Kept, KeptVec
+from protocols.kept import Keep, KeptVec, kept_vec
 from protocols.message import BLINDED, PUBLIC, SEALED, Message
 from protocols.parts import parts
 from protocols.session import Session
@@ -126,14 +126,14 @@ class Pads:
         self.predictor[t] = None
         gradient = {party: own[t] for party, own in self.gradient.items()}
         weights = {party: own[t] for party, own in self.weights.items()}
-        return Pad(predictor.whole(), gradient, weights, self.residual[t] if self.residual else None)
+        return Pad(predictor, gradient, weights, self.residual[t] if self.residual else None)
 
 
 @dataclass(frozen=True, eq=False)
 class Pad:
     """A party's pads of one iteration, as of `Pads`."""
 
-    predictor: PlainVec = field(repr=False)
+    predictor: KeptVec = field(repr=False)
     gradient: dict[str, PlainVec] = field(repr=False)
     weights: dict[str, PlainVec] = field(repr=False)
     residual: PlainVec | None = field(repr=False)
@@ -142,11 +142,11 @@ class Pad:
 def guest(session: Session, slots: Slots, block: Block, name: bytes, *, trains: bool = True) -> Pads:
     """The guest's side, over the rows of `block`; name: of the attempt.  trains: without, predictors alone are
     prepared, for evaluations of a loss."""
-    theirs, own = receive_weights(session, slots, block, trains=trains), list[list[Piece]]()  # 1
+    theirs, own = receive_weights(session, slots, block, trains=trains), list[list[KeptVec]]()  # 1
     session.arbiter.send(BatchRows(len(block)))
     for part in parts(slots.packs(len(block))):
         rows = slots.rows_of(part, len(block))
-        v = theirs.bases.matmul(slots.laid(block.x[rows]))
+        v = theirs.bases.matmul(slots.laid(block.x, rows, block.width))
         for channel in session.hosts:
             host_part = channel.recv(PreparedPredictor, part).v
             check_lengths(channel.peer, len(part), host_part, what="packed predictors")
@@ -157,22 +157,22 @@ def guest(session: Session, slots: Slots, block: Block, name: bytes, *, trains: 
         v = v.rerandomise(session.seed("masked predictor pads", v.digest()), to_holder=True)
         row_blocks.pace([session.arbiter], part)
         session.arbiter.send(MaskedPads(v), part)
-        own.append(pieces(slots.cut_rows(-mask, len(block.x[rows])), session.keep))  # 3
+        own.append(pieces(slots.cut_rows(-mask, rows.stop - rows.start), session.keep))  # 3
     return Pads(joined(own), gradients(session, slots, block, theirs, name, trains=trains))
 
 
 def host(session: Session, slots: Slots, block: Block, name: bytes, *, trains: bool = True) -> Pads:
     """A host's side."""
-    theirs, own = receive_weights(session, slots, block, trains=trains), list[list[Piece]]()  # 1
+    theirs, own = receive_weights(session, slots, block, trains=trains), list[list[KeptVec]]()  # 1
     for part in parts(slots.packs(len(block))):
         rows = slots.rows_of(part, len(block))
-        v = theirs.bases.matmul(slots.laid(block.x[rows]))
+        v = theirs.bases.matmul(slots.laid(block.x, rows, block.width))
         mask = session.seed("predictor pad", name + v.digest()).integers(len(v), slots.mask_bits)
         v = v.add_plain(mask)
         row_blocks.pace([session.guest], part)
         v = v.rerandomise(session.seed("prepared predictor", v.digest()))
         session.guest.send(PreparedPredictor(v), part)
-        own.append(pieces(slots.cut_rows(-mask, len(block.x[rows])), session.keep))  # 3
+        own.append(pieces(slots.cut_rows(-mask, rows.stop - rows.start), session.keep))  # 3
     return Pads(joined(own), gradients(session, slots, block, theirs, name, trains=trains))
 
 
@@ -245,7 +245,7 @@ def serve_predictors(
         seeds = (session.seed(f"prepared {what} {party}", name) for what in ("weights", "penalty"))
         encrypted = (key.encrypt(v, seed) for v, seed in zip((slots.bases(own), moved), seeds, strict=True))
         session.channels[party].send(PreparedWeights(*encrypted))
-    rows, predictor = session.guest.recv(BatchRows).rows, list[list[Piece]]()
+    rows, predictor = session.guest.recv(BatchRows).rows, list[list[KeptVec]]()
     if not bounds[0] <= rows <= bounds[1]:
         raise RemoteProtocolError(
             f"{session.roles.guest} prepares another number of rows than was announced", party=session.roles.guest
@@ -282,17 +282,14 @@ def by_group(slots: Slots, values: CipherVec, of_one: Callable[[CipherVec], Ciph
     return functools.reduce(CipherVec.concat, [of_one(values.take(group)) for group in groups])
 
 
-Piece = tuple[int, Kept]  # how many numbers, and what reads them
+def pieces(vectors: Sequence[PlainVec], keep: Keep) -> list[KeptVec]:
+    """The pads of each iteration, of a block of packs."""
+    return [kept_vec(one, keep) for one in vectors]
 
 
-def pieces(vectors: Sequence[PlainVec], keep: Keep) -> list[Piece]:
-    """The pads of each iteration, of a block of rows."""
-    return [(len(one), keep(one.to_bytes())) for one in vectors]
-
-
-def joined(blocks: list[list[Piece]]) -> list[KeptVec | None]:
-    """The pads of each iteration, of all blocks of rows."""
-    return [KeptVec(*map(list, zip(*of_all, strict=True))) for of_all in zip(*blocks, strict=True)]
+def joined(blocks: list[list[KeptVec]]) -> list[KeptVec | None]:
+    """The pads of each iteration, of all blocks of packs."""
+    return [KeptVec.joined(of_all) for of_all in zip(*blocks, strict=True)]
 
 
 def receive_weights(session: Session, slots: Slots, block: Block, *, trains: bool) -> PreparedWeights:

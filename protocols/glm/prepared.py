@@ -25,7 +25,7 @@ Cost per row and iteration: 40 bytes and those of the link, about 620; no cipher
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 import numpy as np
@@ -49,8 +49,9 @@ from protocols.glm.plan import Plan, Step
 from protocols.glm.preparation import Pads
 from protocols.glm.sealed_link import Edge
 from protocols.glm.slots import Slots
+from protocols.kept import KeptVec, between
 from protocols.message import BLINDED, Message
-from protocols.parts import parts
+from protocols.parts import Part, parts
 from protocols.session import Session
 
 
@@ -138,7 +139,8 @@ def guest(
     slots, pad = ready.slots, ready.pad
     moved, z = receive_predictors(session, ready, block, share)  # 1
     own = on_shares(link).guest(session, z, y)  # 2
-    e = (received(session.arbiter, MeanLessPad, len(block), slots.g_bits) + own).residue(slots.g_bits)
+    theirs = received_blocks(session.arbiter, MeanLessPad, len(block), slots.g_bits)
+    e = KeptVec.of_blocks(((less + between(own, part)).residue(slots.g_bits) for part, less in theirs), session.keep)
     row_blocks.send_vector(session.hosts, ResidualLessPad, e)
     descend(plan, slots, pad.gradient[session.me], block, share, moved, e, step)  # 3, 4
 
@@ -158,7 +160,8 @@ def host(
     slots, pad = ready.slots, ready.pad
     moved = send_predictors(session, ready, block, share, masks, use)  # 1
     on_shares(link).deal(session, len(block))  # 2
-    e = received(session.guest, ResidualLessPad, len(block), slots.g_bits)
+    theirs = received_blocks(session.guest, ResidualLessPad, len(block), slots.g_bits)
+    e = KeptVec.of_blocks((values for _, values in theirs), session.keep)
     descend(plan, slots, pad.gradient[session.me], block, share, moved, e, step)  # 3, 4
 
 
@@ -168,19 +171,23 @@ def arbiter(session: Session, plan: Plan, ready: Ready, link: Link, shares: Mapp
     z = serve_predictors(session, ready, shares)  # 1
     assert pad.residual is not None
     own, edge = on_shares(link).arbiter(session, z)  # 2
-    row_blocks.send_vector([session.guest], MeanLessPad, (own - pad.residual).residue(slots.g_bits))
+    for part in parts(len(own)):
+        less = (between(own, part) - between(pad.residual, part)).residue(slots.g_bits)
+        row_blocks.pace([session.guest], part)
+        session.guest.send(MeanLessPad(less), part)
     for party, share in shares.items():
         share.step(pad.gradient[party], plan.shift, step)  # 3, 4
     return edge
 
 
-def receive_predictors(session: Session, ready: Ready, block: Block, share: Share) -> tuple[PlainVec, PlainVec]:
+def receive_predictors(session: Session, ready: Ready, block: Block, share: Share) -> tuple[PlainVec, KeptVec]:
     """Step 1 at the guest: its weights less the arbiter's pad (digits d,), and its share of z (n,)."""
-    moved = less_pad(session, ready.slots, share)
+    moved, bits = less_pad(session, ready.slots, share), ready.slots.z_bits
     z = predictor(session, ready, block, moved)
     for channel in session.hosts:
-        z = z + received(channel, PaddedPredictor, len(block), ready.slots.z_bits)
-    return moved, exact(ready.slots, z.residue(ready.slots.z_bits))
+        theirs = received_blocks(channel, PaddedPredictor, len(block), bits)
+        z = KeptVec.of_blocks(((between(z, part) + values).residue(bits) for part, values in theirs), session.keep)
+    return moved, exact(session, ready.slots, z)
 
 
 def send_predictors(session: Session, ready: Ready, block: Block, share: Share, masks: PairMasks, use: int) -> PlainVec:
@@ -188,40 +195,52 @@ def send_predictors(session: Session, ready: Ready, block: Block, share: Share, 
     moved = less_pad(session, ready.slots, share)
     z = predictor(session, ready, block, moved)
     for part in parts(len(block)):
-        values = z.slice(part.first, part.last) + masks.integers(use, part, ready.slots.z_bits)
+        values = between(z, part) + masks.integers(use, part, ready.slots.z_bits)
         row_blocks.pace([session.guest], part)
         session.guest.send(PaddedPredictor(values.residue(ready.slots.z_bits)), part)
     return moved
 
 
-def serve_predictors(session: Session, ready: Ready, shares: Mapping[str, Share]) -> PlainVec:
+def serve_predictors(session: Session, ready: Ready, shares: Mapping[str, Share]) -> KeptVec:
     """The same at the arbiter: its share of z (n,)."""
     slots = ready.slots
     for party, share in shares.items():
         values = slots.digits.of_share(share.point, upwards=False) - ready.pad.weights[party]
         session.channels[party].send(WeightsLessPad(values.residue(slots.u_bits)))
-    return exact(slots, ready.pad.predictor)
+    return exact(session, slots, ready.pad.predictor)
 
 
-def exact(slots: Slots, z: PlainVec) -> PlainVec:
+def exact(session: Session, slots: Slots, z: KeptVec) -> KeptVec:
     """A share of z in the units of the link, and so modulo its own modulus."""
-    return z.shift_left(slots.digits.below) if slots.digits.below else z
+    if not slots.digits.below:
+        return z
+    shifted = (between(z, part).shift_left(slots.digits.below) for part in parts(len(z)))
+    return KeptVec.of_blocks(shifted, session.keep)
 
 
-def predictor(session: Session, ready: Ready, block: Block, moved: PlainVec) -> PlainVec:
+def predictor(session: Session, ready: Ready, block: Block, moved: PlainVec) -> KeptVec:
     """A data party's part of its share of z (n,), with its errors."""
-    digits, rows, weights = ready.slots.digits, len(block), moved.residue(ready.slots.z_bits)
-    error = session.seed("predictor error", ready.name).short(rows, error_bits(digits, rows))
+    seed, bits = session.seed("predictor error", ready.name), error_bits(ready.slots.digits, len(block))
+    each = products(session, ready, block, moved.residue(ready.slots.z_bits))
+    return KeptVec.of_blocks(
+        (
+            xu + between(ready.pad.predictor, part) + seed.short_between(part.first, part.last, bits)
+            for xu, part in zip(each, parts(len(block)), strict=True)
+        ),
+        session.keep,
+    )
+
+
+def products(session: Session, ready: Ready, block: Block, weights: PlainVec) -> Iterator[PlainVec]:
+    """Its columns times weights (digits d,), block after block; with the error of the weights, where there is one."""
+    digits = ready.slots.digits
     if not digits.fine:
-        return weights.matmul(block.x) + ready.pad.predictor + error
+        return block.predictors(weights)
     first = session.seed("weight error", ready.name).short(block.width, fine_bits(digits))
     rest = PlainVec.zeros((digits.count - 1) * block.width)
     each = (weights.shift_left(digits.fine) + PlainVec.join([first, rest])).to_i64()
-    found = np.empty(rows, dtype=np.int64)  # modulo 2^64, and so right modulo 2^(fine + z_bits)
-    for part in parts(rows):
-        cut = digits.of_rows(block.x[part.rows]) if block.digits is None else block.digits[part.rows].astype(np.int64)
-        np.matmul(cut, each, out=found[part.rows])
-    return PlainVec.from_i64(found >> digits.fine) + ready.pad.predictor + error
+    cut = (digits.of_rows(block.x[part.rows]) for part in parts(len(block)))  # a product holds modulo 2^64, and so
+    return (PlainVec.from_i64((x @ each) >> digits.fine) for x in cut)  # modulo 2^(fine + z_bits)
 
 
 def error_bits(digits: Digits, rows: int) -> int:
@@ -244,9 +263,14 @@ def less_pad(session: Session, slots: Slots, share: Share) -> PlainVec:
 
 def received(channel: Channel, kind: type[Message], rows: int, bits: int) -> PlainVec:
     """Numbers modulo 2^bits of each row."""
-    values = row_blocks.receive_vector(channel, kind, rows)
-    check_range(channel.peer, values, bits)
-    return values
+    return PlainVec.join([values for _, values in received_blocks(channel, kind, rows, bits)])
+
+
+def received_blocks(channel: Channel, kind: type[Message], rows: int, bits: int) -> Iterator[tuple[Part, PlainVec]]:
+    """The same, block after block."""
+    for part, values in row_blocks.receive_blocks(channel, kind, rows):
+        check_range(channel.peer, values, bits)
+        yield part, values
 
 
 def check_range(sender: str, values: PlainVec, bits: int) -> None:
@@ -256,10 +280,10 @@ def check_range(sender: str, values: PlainVec, bits: int) -> None:
 
 
 def descend(
-    plan: Plan, slots: Slots, pad: PlainVec, block: Block, share: Share, moved: PlainVec, e: PlainVec, step: Step
+    plan: Plan, slots: Slots, pad: PlainVec, block: Block, share: Share, moved: PlainVec, e: KeptVec, step: Step
 ) -> None:
     """Steps 3 and 4 at a data party."""
     penalty = moved.slice(0, block.width).matmul(block.penalty)
     penalty = penalty.shift_left(block.penalty_shift + slots.digits.dropped)
-    gradient = e.t_matmul(block.preconditioned) + penalty + pad
+    gradient = block.slope_of(e) + penalty + pad
     share.step(gradient.residue(slots.g_bits), plan.shift, step)

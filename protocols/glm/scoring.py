@@ -48,16 +48,15 @@ from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey
 from protocols.codec import Int64s, check_lengths
 from protocols.errors import DataError, ModelError, RemoteProtocolError
 from protocols.glm import pair_masks, shares
+from protocols.glm.block import Matrix
 from protocols.glm.plan import FEATURE, SIGMA, WEIGHT
 from protocols.glm.shares import Moved, WeightShares, Words
-from protocols.kept import KeptRows
 from protocols.message import BLINDED, PUBLIC, REVEALED, SEALED, Message
 from protocols.parts import Part, parts
 from protocols.recovery.checkpoint import Arrays
 from protocols.row_blocks import pace, taken
 from protocols.session import Session
 
-Matrix = NDArray[np.int64] | KeptRows[np.int64]
 UNIT = FEATURE + WEIGHT  # fractional bits of a predictor
 LIMIT_LOG2 = 7  # standardised columns are clipped to 128 or less
 VALUE = FEATURE + LIMIT_LOG2  # |x| <= 2^VALUE

@@ -27,7 +27,8 @@ from protocols.cuts import cut
 from protocols.errors import ConfigError
 from protocols.glm.digits import EXACT, Digits
 from protocols.glm.plan import SIGMA
-from protocols.parts import Part
+from protocols.kept import Sliced
+from protocols.parts import Part, parts
 
 OVERLAP = 7  # bits of a slot above its modulus
 SPILL = (
@@ -116,12 +117,13 @@ class Slots:
         """The rows, of this number, that a block of packs holds."""
         return slice(part.first * self.rows, min(part.last * self.rows, rows))
 
-    def laid(self, x: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(n, d) -> (packs, rows count d): the digits of k rows side by side, for bases of each place."""
-        x = self.digits.of_rows(x)
-        n, width = x.shape
-        padded = np.zeros((self.packs(n) * self.rows, width), dtype=np.int64)
-        padded[:n] = x
+    def laid(self, x: Sliced[np.int64], rows: slice, width: int) -> NDArray[np.int64]:
+        """Rows of x (n, d) -> (packs, rows count d): the digits of k rows side by side, for bases of each place.  x is
+        read in blocks."""
+        length, width = rows.stop - rows.start, self.digits.count * width
+        padded = np.zeros((self.packs(length) * self.rows, width), dtype=np.int64)
+        for part in parts(length):
+            padded[part.rows] = self.digits.of_rows(x[rows.start + part.first : rows.start + part.last])
         return padded.reshape(-1, self.rows * width)
 
     def bases(self, numbers: Sequence[PlainVec]) -> PlainVec:

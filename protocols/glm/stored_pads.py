@@ -12,6 +12,7 @@ from protocols.glm.batches import Batches
 from protocols.glm.block import Block
 from protocols.glm.preparation import Pads
 from protocols.kept import KeptVec
+from protocols.parts import parts
 from protocols.recovery.checkpoint import Arrays
 
 LIMB = 8  # bytes
@@ -64,5 +65,6 @@ def digest_of(block: Block, order: Batches, evaluated: Block | None = None) -> b
     made = hashlib.sha256(order.digest())
     for array in (block.x, block.preconditioned, block.penalty, *(() if evaluated is None else (evaluated.x,))):
         made.update(repr(array.shape).encode())
-        made.update(np.ascontiguousarray(array).data)
+        for part in parts(len(array)):
+            made.update(np.ascontiguousarray(array[part.rows]).data)
     return made.digest()

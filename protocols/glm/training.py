@@ -69,7 +69,7 @@ from protocols.glm import (
     stopping,
 )
 from protocols.glm.ahead import Ahead
-from protocols.glm.block import Block, Share
+from protocols.glm.block import Block, Share, Standardised
 from protocols.glm.label_noise import noisy
 from protocols.glm.links import Linear, Link, Weighted
 from protocols.glm.pair_masks import PairMasks
@@ -161,7 +161,7 @@ def reveals(terms: Terms, session: Session, party: str) -> bool:
 
 def guest(
     session: Session,
-    x: NDArray[np.float64],
+    x: Standardised,
     targets: NDArray[np.float64],
     terms: Terms,
     model_id: bytes,
@@ -181,8 +181,7 @@ def guest(
     told = announce(session, terms, targets, model_id, weights)
     plan, link = told.plan(key), told.link
     layouts = chunks.layouts(plan, link, told.stopping) if terms.prepared else []
-    block = Block.of(x, plan, intercept=terms.intercept, models=len(targets))
-    block = block.cut(layouts[0].digits) if layouts else block
+    block = Block.of(x, plan, intercept=terms.intercept, models=len(targets), keep=session.keep)
     del x  # the caller's, if that holds it no more
     order = batches.announce(session, plan, len(block), held(layouts))
     look = stopping.Look.of(session, told.stopping, plan, told.link, block, None if held_out is None else held_out.x)
@@ -261,9 +260,7 @@ def label_numbers(
     return found
 
 
-def host(
-    session: Session, x: NDArray[np.float64], terms: Terms, held_out: NDArray[np.float64] | None = None
-) -> Trained:
+def host(session: Session, x: Standardised, terms: Terms, held_out: NDArray[np.float64] | None = None) -> Trained:
     """x (n, d) float64, standardised and clipped, rows in the shared order; held_out (m, d), as at the guest.  Returns
     shares of the weights (models, d).
 
@@ -275,8 +272,7 @@ def host(
         raise RemoteProtocolError(f"{session.roles.guest} trains on another number of rows", party=session.roles.guest)
     plan = told.plan(key)
     layouts = chunks.layouts(plan, told.link, told.stopping) if terms.prepared else []
-    block = Block.of(x, plan, intercept=False, models=told.start.models)
-    block = block.cut(layouts[0].digits) if layouts else block
+    block = Block.of(x, plan, intercept=False, models=told.start.models, keep=session.keep)
     del x  # as the guest
     order = batches.receive(session, plan, len(block), held(layouts))
     broadcast([session.guest, session.arbiter], Columns(block.width))

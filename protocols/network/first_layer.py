@@ -55,7 +55,7 @@ class UnitPads:
 
     @property
     def predictor(self) -> PlainVec:
-        return PlainVec.join([one.predictor for one in self.units])
+        return PlainVec.join([one.predictor.whole() for one in self.units])
 
     def gradient(self, party: str) -> PlainVec:
         return PlainVec.join([one.gradient[party] for one in self.units])
@@ -139,7 +139,7 @@ def less_pad(session: Session, plan: Plan, share: Share) -> PlainVec:
 def predictors(session: Session, plan: Plan, pads: UnitPads, block: Block, moved: PlainVec) -> PlainVec:
     """A data party's part of its share of z, with its error."""
     units, width, n = plan.terms.units, block.width, len(block)
-    found = [moved.slice(k * width, (k + 1) * width).matmul(block.x) for k in range(units)]
+    found = [moved.slice(k * width, (k + 1) * width).matmul(block.x[:]) for k in range(units)]
     error = session.seed("predictor error").integers(units * n, EXACT.error_bits(n))
     return PlainVec.join(found) + pads.predictor + error
 
@@ -166,5 +166,5 @@ def gradient(session: Session, plan: Plan, pads: UnitPads, block: Block, e: Plai
     """Step 3 at a data party: its share of X^T D_0 (units d,), which with the arbiter's adds up as integers."""
     n, found = len(block), list[PlainVec]()
     for k in range(plan.terms.units):
-        found.append(e.slice(k * n, (k + 1) * n).t_matmul(block.preconditioned))
+        found.append(e.slice(k * n, (k + 1) * n).t_matmul(block.preconditioned[:]))
     return (PlainVec.join(found) + pads.gradient(session.me)).residue(plan.slots[0].g_bits)

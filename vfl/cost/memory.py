@@ -46,6 +46,7 @@ ROW = 120  # bytes of a row of a table besides its values: its id as text, and i
 VALUE = 8
 CELL = 46  # bytes of a cell of a table that is only aligned: as a text
 KEPT = 2  # copies of a value outside a training: as it was read, and of the rows that are common
+HELD = 40  # bytes per row of a training whose rows lie in the run's file: targets, positions, what passes
 USED = 5  # of a regression: standardised, as an integer, preconditioned, and what is between these
 BINNED = 4  # of trees: as a code, as a bin, and what is between these
 
@@ -97,7 +98,9 @@ def own_bytes(
     what is long; away: whether these have read its ids, and it holds no table."""
     hosts, trains = len(job.parties.hosts), work == "run" and isinstance(job, Job)
     value = KEPT * VALUE if trains or work == "predict" else CELL
-    table = 0 if role == "arbiter" or away else size.rows * (ROW + value * size.columns)
+    table = 0 if role == "arbiter" or (away and not trains) else size.rows * (ROW + value * size.columns)
+    if workers and role != "arbiter" and trains and isinstance(job, Job) and _lies_in_blocks(job):
+        table = HELD * size.rows
     aligning = 0 if role == "arbiter" and hosts == 1 else _aligning(size.rows, size.rows * hosts)
     if workers and hosts == len(job.align.keys) == 1 and role != "arbiter":
         aligning = PLACED_ROW * size.rows
@@ -109,6 +112,13 @@ def own_bytes(
         each = (_trained(one, role, size, workers=workers) for one in job.candidates)
         needs += [REPORT if role == "guest" else 0, *each]
     return LIBRARIES + (ENGINE if workers else 0) + table + max(needs)
+
+
+def _lies_in_blocks(job: Job) -> bool:
+    """Whether a process holds no column of the job's table, if it has workers: another one has read it."""
+    only = job.candidates[0]
+    kind, plan = kind_of(only.model), plan_of(only)
+    return len(job.candidates) == len(job.align.keys) == 1 and kind.in_blocks(plan)
 
 
 def _trained(job: Job, role: Role, size: Size, *, workers: bool) -> int:
@@ -124,7 +134,8 @@ def _trained(job: Job, role: Role, size: Size, *, workers: bool) -> int:
         return _network(work, role, bits, size.columns, round(size.common * job.split.test), workers=workers)
     chunks = kind.chunks(plan, 1 + hosts, rows, work.passes)
     batch = -(-rows // kind.batches(plan, rows))
-    return _regression(chunks, role, bits, (rows, size.columns), batch, workers=workers)
+    held = min(rows, parts.ROWS) if workers and _lies_in_blocks(job) else rows
+    return _regression(chunks, role, bits, (rows, size.columns), batch, held=held, workers=workers)
 
 
 def _regression(
@@ -135,10 +146,11 @@ def _regression(
     batch: int,
     used: int = 0,
     *,
+    held: int | None = None,
     workers: bool,
 ) -> int:
     """chunks: of prepared iterations, if there are any; shape: rows and columns; batch: rows of a mini-batch, or all;
-    used: rows that tables of powers are used for, where they are more."""
+    used: rows that tables of powers are used for, where they are more; held: rows whose columns are held at a time."""
     rows, columns = shape
     found = (PASSING if workers else REGRESSION.of(role)) * row_bytes(bits) * min(batch, parts.ROWS)
     if chunks:
@@ -146,7 +158,7 @@ def _regression(
         pads = min(z, IN_MEMORY) + (g if role == "arbiter" else 0)
         found += max(one.passes for one in chunks) * pads
     if role != "arbiter":
-        found += USED * VALUE * columns * rows
+        found += USED * VALUE * columns * (rows if held is None else held)
     if workers:
         return int(found)
     buckets, uses = 0 if role == "arbiter" else _buckets(bits, columns, batch), max(batch, used)

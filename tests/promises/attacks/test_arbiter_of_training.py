@@ -86,7 +86,7 @@ def gradient() -> tuple[list[int], list[int]]:
     share = Share.start(PlainVec.zeros(3))
     training.descend(session, plan, block, share, slope, sealed([0, 0, 0]), plan.steps()[0])
     sent: Any = victim.sent[0]
-    return opened(KEY, sent.packed, large), PlainVec.from_i64(block.preconditioned[7]).pack(plan.width, 3).to_ints()
+    return opened(KEY, sent.packed, large), PlainVec.from_i64(block.preconditioned[:][7]).pack(plan.width, 3).to_ints()
 
 
 # -- sealed trees: `large` in the place of pads of chosen rows, each a power of two

@@ -128,7 +128,7 @@ def cross(seen: Seen) -> float:
     """The guest alone: the largest error of P_H^T X_G as it reads it from what it opened, over its largest entry."""
     layout, plan = seen.layout, LINK.plan(rows_log2(len(seen.view.y)), Penalty(1.0), PASSES, 2, TOY.bits - 41)
     x, p = (Block.of(v, plan, intercept=own) for v, own in ((seen.guests, True), (seen.view.x, False)))
-    wanted = p.preconditioned.T.astype(object) @ x.x[:, 1].astype(object)
+    wanted = p.preconditioned[:].T.astype(object) @ x.x[:][:, 1].astype(object)
     opened = seen.opened(GramBlocks, "guest")[: layout.host]  # of the first group of columns
     found = [((v + (1 << (layout.block_width - 1))) >> layout.block_width) >> GUARD for v in opened]
     found = [((v + (1 << (layout.g_bits - 1))) % (1 << layout.g_bits)) - (1 << (layout.g_bits - 1)) for v in found]
@@ -266,6 +266,6 @@ def test_a_guest_that_deviates_moves_a_weight_of_the_host_by_a_number_of_its_cho
     assert moved.tolist() == [0, 1, 0, 0]
     assert np.corrcoef(blocks[1] @ moved, blocks[1][:, 1])[0, 1] ** 2 > 0.999
     plan = LINK.plan(rows_log2(len(y)), Penalty(1.0), 6, 2, TOY.bits - 41)
-    rows = Block.of(blocks[1], plan, intercept=False).preconditioned.astype(float)
+    rows = Block.of(blocks[1], plan, intercept=False).preconditioned[:].astype(float)
     told = [np.corrcoef(blocks[1] @ row, blocks[1][:, 1])[0, 1] ** 2 for row in rows]
     assert np.mean(told) < 0.4

@@ -23,6 +23,7 @@ from protocols.glm.chunks import Ready
 from protocols.glm.digits import COARSE
 from protocols.glm.links import LOGISTIC_LINKS
 from protocols.glm.plan import FEATURE, WEIGHT, Penalty, Plan
+from protocols.kept import KeptVec
 from protocols.local import run_local
 from protocols.session import Roles, Session
 
@@ -51,18 +52,18 @@ def stops(monkeypatch: pytest.MonkeyPatch, y: Integers, groups: list[Integers] |
     x, h = rng.normal(size=(ROWS, 2)), rng.normal(size=(ROWS, COLUMNS)).clip(-3, 3)
     terms = glm.Terms(LOGISTIC_LINKS["exact"], Penalty(1.0), PASSES, prepared=True)
 
-    def of(x: Any, plan: Plan, *, intercept: bool, models: int = 1) -> Block:
+    def of(x: Any, plan: Plan, *, intercept: bool, **more: Any) -> Block:
         if intercept or groups is None:
-            return honest(x, plan, intercept=intercept, models=models)
+            return honest(x, plan, intercept=intercept, **more)
         return crafted(plan, groups)
 
-    def predictor(session: Session, ready: Ready, block: Block, moved: PlainVec) -> PlainVec:
+    def predictor(session: Session, ready: Ready, block: Block, moved: PlainVec) -> KeptVec:
         z = unchanged(session, ready, block, moved)
         if session.me == "guest" or groups is None:
             return z
         start = np.zeros(ROWS, dtype=np.int64)
         start[:COLUMNS] = round((NONE + STEP * ASKED * RATE) * 2**COARSE.unit)
-        return z + PlainVec.from_i64(start)
+        return KeptVec.of(z.whole() + PlainVec.from_i64(start))
 
     with monkeypatch.context() as patch:
         patch.setattr(Block, "of", of)

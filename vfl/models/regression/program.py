@@ -152,7 +152,7 @@ def guest(
             else None
         )
         terms = terms_of(plan)
-        x = standardised(train, standardiser)
+        x = standardised(session, train, standardiser)
         trained = glm.guest(session, x, y, terms, model_id, row_weights, watched)
     part = guest_part(session, plan, trained, standardiser, table, wanted)
     scores = None
@@ -176,9 +176,9 @@ def guest(
     )
 
 
-def standardised(rows: Table, standardiser: Standardiser) -> NDArray[np.float64]:
-    """These rows as they are fitted."""
-    return np.concatenate([standardiser.transform(frame, rows.party) for frame in rows.blocks()])
+def standardised(session: Session, rows: Table, standardiser: Standardiser) -> KeptRows[np.float64]:
+    """These rows as they are fitted, where the run keeps them."""
+    return KeptRows(session.keep, (standardiser.transform(frame, session.me) for frame in rows.blocks()))
 
 
 def guest_part(
@@ -248,7 +248,7 @@ def host(
             if plan.spec.early_stopping
             else None
         )
-        trained = glm.host(session, standardised(train, standardiser), terms_of(plan), watched)
+        trained = glm.host(session, standardised(session, train, standardiser), terms_of(plan), watched)
     part = host_part(session, plan, trained, standardiser, aligned)
     if plan.scores:
         part = score_host(session, part, aligned.take(np.flatnonzero(scored)))
@@ -303,7 +303,7 @@ def fold_guest(
     wanted = targets_of(plan, inside, len(inside))
     standardiser = prepared(session, inside, plan)
     in_folds.add(standardiser, inside, outside, session.me)
-    x, name = standardised(inside, standardiser), session.seed("model id").secret[:16]
+    x, name = standardised(session, inside, standardiser), session.seed("model id").secret[:16]
     trained = glm.guest(session, x, wanted.y, fold_terms(plan), name, wanted.weights)
     part = guest_part(session, plan, trained, standardiser, train, wanted)
     found, _ = scoring.guest(session, own_of(session, part, outside))
@@ -319,7 +319,7 @@ def fold_host(session: Session, train: Table, plan: Plan[Regression], rows: sear
     )
     standardiser = prepared(session, inside, plan)
     in_folds.add(standardiser, inside, outside, session.me)
-    trained = glm.host(session, standardised(inside, standardiser), fold_terms(plan))
+    trained = glm.host(session, standardised(session, inside, standardiser), fold_terms(plan))
     scoring.host(session, own_of(session, host_part(session, plan, trained, standardiser, inside), outside))
 
 

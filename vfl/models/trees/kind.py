@@ -254,6 +254,10 @@ class Trees(Kind[BoostedTrees, TreesPart]):
         sampled = spec.top_rate > 0 or spec.subsample < 1 or (spec.colsample_bytree < 1 and not spec.sealed)
         return sampled or spec.early_stopping_rounds > 0 or spec.continue_from is not None
 
+    def in_blocks(self, plan: Plan[BoostedTrees]) -> bool:
+        """Cuts, bins and the guest's own trees take one column at a time."""
+        return True
+
     def caveats(self, plan: Plan[BoostedTrees], rows: int) -> list[str]:
         spec, told = plan.spec, list[str]()
         if spec.num_class > 1 and not spec.sealed:

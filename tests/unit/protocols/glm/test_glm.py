@@ -158,11 +158,11 @@ def test_within_the_documented_bound_of_the_plaintext_arithmetic() -> None:
     ]
     for step in plan.steps():
         z = sum(
-            b.x.astype(object) @ np.array(s.point.to_ints(), dtype=object) for b, s in zip(made, plain, strict=True)
+            b.x[:].astype(object) @ np.array(s.point.to_ints(), dtype=object) for b, s in zip(made, plain, strict=True)
         )
         d = z + ((2 - 4 * y.astype(int)).astype(object) << (FEATURE + WEIGHT))
         for b, s in zip(made, plain, strict=True):
-            g = b.preconditioned.T.astype(object) @ d + b.penalty.astype(object) @ np.array(
+            g = b.preconditioned[:].T.astype(object) @ d + b.penalty.astype(object) @ np.array(
                 s.point.to_ints(), dtype=object
             )
             s.step(PlainVec.from_ints([int(v) for v in g]), plan.shift, step)
@@ -180,7 +180,7 @@ def test_head_room_is_proven_before_and_checked_after() -> None:
         plan = TAYLOR.plan(rows_log2(1000), Penalty(1 / C), 10, 2, 2007)
         block = Block.of(x, plan, intercept=True)
         worst = (
-            np.abs(block.preconditioned).sum(axis=0).max() * 2.0**8 * 2 ** (FEATURE + WEIGHT)
+            np.abs(block.preconditioned[:]).sum(axis=0).max() * 2.0**8 * 2 ** (FEATURE + WEIGHT)
             + np.abs(block.penalty).sum(axis=1).max() * 2.0**8 * 2**WEIGHT
         )
         assert worst < 2.0**plan.gradient_bits

@@ -155,7 +155,7 @@ def test_head_room_of_weighted_counts(alpha: float) -> None:
         plan = link.plan(rows_log2(500), Penalty(alpha, mean=True), 10, 2, 2007)
         block = Block.of(blocks[0], plan, intercept=True)
         residual = 2.0 ** (plan.residual_log2 + plan.residual_bits)
-        data = np.sqrt((block.preconditioned.astype(float) ** 2).sum(axis=0)).max() * np.sqrt(500) * residual
+        data = np.sqrt((block.preconditioned[:].astype(float) ** 2).sum(axis=0)).max() * np.sqrt(500) * residual
         decay = np.abs(block.penalty.astype(float)).sum(axis=1).max() * 2.0 ** (block.penalty_shift + 8 + WEIGHT)
         assert data + decay < 2.0**plan.gradient_bits
         assert data > 2.0 ** (plan.gradient_bits - 20)  # not idle

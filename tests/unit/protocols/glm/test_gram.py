@@ -37,7 +37,7 @@ def shares(monkeypatch: pytest.MonkeyPatch) -> None:
 def in_the_clear(plan: Plan, link: Linear, blocks: list[Matrix], y: Matrix) -> Callable[[Object], Object]:
     """The gradient of all weights, of the same integers without shares."""
     made = [Block.of(x, plan, intercept=k == 0) for k, x in enumerate(blocks)]
-    x, p = (np.hstack([getattr(b, name) for b in made]).astype(object) for name in ("x", "preconditioned"))
+    x, p = (np.hstack([getattr(b, name)[:] for b in made]).astype(object) for name in ("x", "preconditioned"))
     o = np.array(link.offset(y).to_ints(), dtype=object)
     widths = [b.width for b in made]
     penalty = np.zeros((sum(widths), sum(widths)), dtype=object)

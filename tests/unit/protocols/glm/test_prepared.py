@@ -70,7 +70,7 @@ def test_within_the_documented_bound_of_the_plaintext_arithmetic() -> None:
         honest = prepared.guest
 
         def swapped(session: Any, plan: Plan, ready: Ready, *rest: Any) -> None:
-            pad = replace(ready.pad, predictor=-ready.pad.predictor)
+            pad = replace(ready.pad, predictor=KeptVec.of(-ready.pad.predictor.whole()))
             honest(session, plan, Ready(ready.slots, pad, ready.name), *rest)
 
         patch.setattr(prepared, "guest", swapped)

@@ -136,10 +136,10 @@ def unshared(plan: Plan, blocks: list[Matrix], y: Matrix, order: Batches) -> lis
         rows = order.of(step)
         parts = [b.take(rows) for b in made]
         points = [np.array(s.point.to_ints(), dtype=object) for s in shares]
-        z = sum(b.x.astype(object) @ w for b, w in zip(parts, points, strict=True))
+        z = sum(b.x[:].astype(object) @ w for b, w in zip(parts, points, strict=True))
         d = z + ((2 - 4 * y[rows].astype(int)).astype(object) << (FEATURE + WEIGHT))
         for b, s, w in zip(parts, shares, points, strict=True):
-            g = b.preconditioned.T.astype(object) @ d + b.penalty.astype(object) @ w
+            g = b.preconditioned[:].T.astype(object) @ d + b.penalty.astype(object) @ w
             s.step(PlainVec.from_ints([int(v) for v in g]), plan.shift, step)
     return [np.array(s.point.to_ints(), dtype=float) for s in shares]
 
@@ -155,7 +155,7 @@ def test_head_room_of_a_batch(size: int | None, alpha: float) -> None:
         plan = link.plan(rows_log2(1000), Penalty(alpha), 10, 2, 2007, Sgd(size))
         block = Block.of(x, plan, intercept=True)
         most = plan.batch_rows[1]
-        largest = np.sort(np.abs(block.preconditioned), axis=0)[-most:].astype(float)  # of each column, taken together
+        largest = np.sort(np.abs(block.preconditioned[:]), axis=0)[-most:].astype(float)  # of each column
         residual = 2.0 ** (plan.residual_log2 + plan.residual_bits)
         decay = np.abs(block.penalty.astype(float)).sum(axis=1).max() * 2.0 ** (block.penalty_shift + 8 + WEIGHT)
         assert np.sqrt((largest**2).sum(axis=0)).max() * np.sqrt(most) * residual + decay < 2.0**plan.gradient_bits
