@@ -63,7 +63,7 @@ def asked(model: Any, frames: dict[str, Any], count: int) -> Any:
             key_offer.offer(session, key, list(held))
         start = session.guest.recv(publishing.EpochStart)
         lists = epoch.arbiter(session, start, key, None if kept is None else kept.model_id, held)
-        query.serve_arbiter(session, lists, key, held.get(guest))
+        query.serve_arbiter(session, lists, key)
 
     programs = {guest: guest_of, model.roles.arbiter: arbiter_of} | dict.fromkeys(hosts, host_of)
     return run_local(model.roles, programs, Identity(), deadline=60)[guest]

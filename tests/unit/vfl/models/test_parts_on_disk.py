@@ -138,7 +138,8 @@ def test_a_part_comes_back_as_it_was(name: str, tmp_path: Path) -> None:
     again = written(part, tmp_path / "again")
     for file in ("manifest.json", "weights.safetensors"):
         assert (again / file).read_bytes() == (folder / file).read_bytes()
-    assert repr(part) == f"<{type(part).__name__} of {part.party}: {len(part.columns)} columns>"  # and no number
+    columns = "1 column" if len(part.columns) == 1 else f"{len(part.columns)} columns"
+    assert repr(part) == f"<{type(part).__name__} of {part.party}: {columns}>"  # and no number
     assert {p.stat().st_mode & 0o777 for p in folder.iterdir()} == {0o600}
 
 
