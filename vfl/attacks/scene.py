@@ -191,8 +191,8 @@ class Scene(Run):
         chosen = np.random.default_rng([seed, common]).permutation(common)[:rows]
         found = {}
         for party, table in self.asked.federation._tables.items():
-            names = set(aligned[party].index[chosen])
-            found[party] = table.take(np.flatnonzero([name in names for name in table.index]))
+            names = set(aligned[party].take(chosen).names)
+            found[party] = table.take(np.flatnonzero([name in names for name in table.names]))
         return found
 
     def with_tables(self, tables: Mapping[str, Table], **more: Any) -> Scene:

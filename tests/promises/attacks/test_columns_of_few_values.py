@@ -83,7 +83,7 @@ def by_models(parties: Budgeted, numbers: int, seed: int, angles: int) -> tuple[
             refused = error
             break
         scores = np.empty(ROWS)
-        scores[[int(name[1:]) for name in fitted.aligned.index]] = fitted.train_scores[:, 0]
+        scores[[int(name.rpartition(b"c")[2]) for name in fitted.aligned.names]] = fitted.train_scores[:, 0]
         held.append(scores)
     assert refused is None or "policy.score_vectors" in refused.what
     return read(np.column_stack(held)[1:], bits[1:], angles), len(held)
