@@ -1,7 +1,8 @@
 """How much memory a job takes: a party's own process, and each of its workers.  What `vfl check` says, and what a
 cluster must have.
 
-A process holds its libraries, its table, and then whatever needs most: the alignment, the training, or its report.
+A process holds its libraries, its table unless another process has read it, and then whatever needs most: the
+alignment, the training, or its report.
 A training holds
     the party's columns as numbers and as integers;
     numbers for each row: pads of prepared iterations, or shares of who is at which node of a tree; long ones lie in a
@@ -29,6 +30,7 @@ from vfl.job import Job
 from vfl.job.job import Agreement, Matching
 from vfl.job.plan import plan_of
 from vfl.models.registry import kind_of
+from vfl.models.trees.spec import BoostedTrees
 from vfl.models.workload import Columns, NetworkWork, Workload
 from vfl.storage.shelf import IN_MEMORY
 
@@ -46,7 +48,8 @@ ROW = 120  # bytes of a row of a table besides its values: its id as text, and i
 VALUE = 8
 CELL = 46  # bytes of a cell of a table that is only aligned: as a text
 KEPT = 2  # copies of a value outside a training: as it was read, and of the rows that are common
-HELD = 40  # bytes per row of a training whose rows lie in the run's file: targets, positions, what passes
+HELD = 40  # bytes per row of a regression whose rows lie in the run's file: targets, positions, what passes
+HELD_OF_TREES = 28  # the same of trees: by what a driver grew from 10^5 to 10^6 rows while it trained
 USED = 5  # of a regression: standardised, as an integer, preconditioned, and what is between these
 BINNED = 4  # of trees: as a code, as a bin, and what is between these
 
@@ -100,7 +103,7 @@ def own_bytes(
     value = KEPT * VALUE if trains or work == "predict" else CELL
     table = 0 if role == "arbiter" or (away and not trains) else size.rows * (ROW + value * size.columns)
     if workers and role != "arbiter" and trains and isinstance(job, Job) and _lies_in_blocks(job):
-        table = HELD * size.rows
+        table = (HELD_OF_TREES if isinstance(job.model, BoostedTrees) else HELD) * size.rows
     aligning = 0 if role == "arbiter" and hosts == 1 else _aligning(size.rows, size.rows * hosts)
     if workers and hosts == len(job.align.keys) == 1 and role != "arbiter":
         aligning = PLACED_ROW * size.rows
@@ -129,7 +132,7 @@ def _trained(job: Job, role: Role, size: Size, *, workers: bool) -> int:
     if work is None:
         return 0
     if work.kind == "trees":
-        return _trees(work, role, bits, size.columns, workers=workers)
+        return _trees(work, role, bits, size.columns, in_blocks=workers and _lies_in_blocks(job), workers=workers)
     if isinstance(work, NetworkWork):
         return _network(work, role, bits, size.columns, round(size.common * job.split.test), workers=workers)
     chunks = kind.chunks(plan, 1 + hosts, rows, work.passes)
@@ -185,7 +188,8 @@ def _network(work: NetworkWork, role: Role, bits: int, columns: int, scored: int
     return int(found) + _regression([slots], role, bits, (rows, columns), batch, rows, workers=workers)
 
 
-def _trees(work: Workload, role: Role, bits: int, columns: int, *, workers: bool) -> int:
+def _trees(work: Workload, role: Role, bits: int, columns: int, *, in_blocks: bool, workers: bool) -> int:
+    """in_blocks: whether no column is held."""
     sealed, ciphertext = work.membership == "sealed", row_bytes(bits)
     vectors = PASSING if workers else (SEALED if sealed else OPEN).of(role)
     found = vectors * ciphertext * min(work.rows, parts.ROWS)
@@ -197,7 +201,7 @@ def _trees(work: Workload, role: Role, bits: int, columns: int, *, workers: bool
         found += ciphertext * work.rows
         encrypts = (columns * work.bins) << work.depth  # sums of each node, with a fresh factor
     if role != "arbiter":
-        found += columns * (work.bins * ciphertext + BINNED * VALUE * work.rows)
+        found += columns * (work.bins * ciphertext + (0 if in_blocks else BINNED * VALUE * work.rows))
     return int(found) + (_powers(role, bits, encrypts) if encrypts and not workers else 0)
 
 

@@ -78,7 +78,9 @@ def started(engine: str, workers: int, folder: Path, path: Path = ROOT, key: byt
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        address, its_own = json.loads(process.stdout.readline())
+        line = process.stdout.readline()
+        assert line, f"{engine} did not start: on a busy machine it takes longer than it waits for itself"
+        address, its_own = json.loads(line)
         yield Cluster(engine, address, Path(its_own), file, process.pid)
     finally:
         process.stdin.close()

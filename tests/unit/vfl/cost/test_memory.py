@@ -17,6 +17,8 @@ from tests.unit.vfl.job.test_model_kinds import OPEN
 from vfl.cost import memory
 from vfl.cost.memory import PROCESS, WORST, Role, Size, Work, own_bytes, worker_bytes
 from vfl.job import AlignmentJob, Job, load_agreement, load_job, starter_job
+from vfl.models.kind import Kind
+from vfl.models.trees.kind import Trees
 
 MIB = 1 << 20
 REGRESSION = with_key("disclosure", EVERYTHING)
@@ -115,6 +117,26 @@ def test_drivers_that_were_measured_are_predicted():
 def test_planted_fault_a_cause_that_is_left_out_of_a_driver_is_found(monkeypatch, cause):
     monkeypatch.setattr(memory, cause, memory.Vectors(0, 0, 0) if cause == "NODES" else 0)
     assert any(abs(needs - said) > 0.51 for *_, said, needs in of_drivers())
+
+
+def test_planted_fault_columns_of_trees_that_are_held_are_found(monkeypatch):
+    monkeypatch.setattr(Trees, "in_blocks", Kind.in_blocks)
+    grown = [needs - said for kind, rows, _, said, needs in of_drivers() if kind.endswith("trees") and rows == 10**5]
+    assert min(grown) > 10
+
+
+@pytest.mark.parametrize("kind", ["sealed trees", "open trees"])
+def test_a_driver_of_trees_hardly_grows_with_the_rows(monkeypatch, kind):
+    """By a tenth at most from 10^5 to 10^6; one that holds its columns is the positive control."""
+
+    def growth() -> float:
+        job, _ = job_of(kind)
+        few, many = (own_bytes(job, "guest", Size(n, 5, n), workers=True) for n in (10**5, 10**6))
+        return many / few
+
+    assert growth() < 1.1
+    monkeypatch.setattr(Trees, "in_blocks", Kind.in_blocks)
+    assert growth() > 1.5
 
 
 def test_a_driver_holds_no_ciphertexts_and_no_ids_that_workers_read(write):
