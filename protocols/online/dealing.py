@@ -114,7 +114,7 @@ class Stock:
         return self._chunks[self._turns.chunk].take(here)
 
     def refill(self) -> None:
-        """After a query: what was dealt since."""
+        """After a query, and before the next epoch: what was dealt since."""
         while (chunk := max(self._chunks) + 1) < self._turns.chunk + AHEAD:
             self._chunks[chunk] = self._receive(chunk)
 

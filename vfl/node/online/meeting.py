@@ -27,13 +27,15 @@ Serve = Callable[[Meter, Callable[[], None]], EpochStart | None]  # meter, settl
 class Lists:
     """At the guest.  left: how many queries the hosts still answer today; ask: from canonical ids (n,), None for one
     that cannot be read, and the guest's own columns (n, width) as integers; prepare: does work of queries to come while
-    `short` says that there is some."""
+    `short` says that there is some; end: receives what is still on its way to queries that will not come, before
+    anything else is said."""
 
     name: bytes
     left: int
     ask: Callable[[Sequence[bytes | None], NDArray[np.int64]], Asked]
     prepare: Callable[[], None] = lambda: None
     short: Callable[[], bool] = lambda: False
+    end: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,7 @@ def guest(meeting: Meeting, again: Callable[[], Any], desk: Desk, over: Callable
             _ask(begun, desk, partial(over, opened))
         finally:
             desk.closes()
+        begun.end()
 
 
 def _ask(begun: Lists, desk: Desk, over: Callable[[], bool]) -> None:

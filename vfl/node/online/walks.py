@@ -30,7 +30,7 @@ def guest(meeting: Meeting, given: Any) -> Lists:
     def ask(ids: Sequence[bytes | None], bins: NDArray[np.int64]) -> Asked:
         return tree_query.ask(session, begun, ids, Binned(part.binner, bins.astype(np.int16)))
 
-    return Lists(begun.name, begun.left, ask)
+    return Lists(begun.name, begun.left, ask, end=begun.stock.refill)
 
 
 def host(meeting: Meeting, start: EpochStart, scoring: Scoring, left: int) -> Serve:
