@@ -25,6 +25,7 @@ from vfl.data.near_ids import Own, near_misses
 from vfl.data.own_ids import OwnIds
 from vfl.data.shapes import Profile, cautions
 from vfl.models.privacy import Privacy
+from vfl.models.results import environment
 from vfl.report.page import FORMAT, write_alignment
 from vfl.report.words import LOCAL
 from vfl.schema.arguments import flag, one_of, path, watched, whole
@@ -82,6 +83,7 @@ class Aligned:
             "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "phases": [],
             "disclosure": [],
+            "environment": environment(),
         }
         return write_alignment(path("folder", folder), content | self.report.content(GUEST) | {"file": None})
 

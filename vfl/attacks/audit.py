@@ -111,7 +111,7 @@ class Audit:
 def _told(one: Tried) -> tuple[str, ...]:
     """The verdict on an attack, and its results."""
     found = (one.product.mean, one.attack.bound, one.control.mean, one.textbook.mean)
-    return "holds" if one.holds else "FAILS", *(f"{value:.3f}" for value in found)
+    return "holds" if one.holds else "FAILS", *(f"{value:z.3f}" for value in found)
 
 
 def audit(

@@ -37,7 +37,9 @@ def listed(folder: Path, transcript: Transcript) -> Check:
     whole = ours == theirs and sent == sum(n for (way, _), n in transcript.totals().items() if way == "to")
     size = sum(n for (way, _), n in transcript.totals().items() if way == "from")
     found = (
-        f"{len(ours)} messages, {size} bytes" if whole else f"{len(ours)} messages here, {len(theirs)} in the ledger"
+        f"{len(ours):,} messages, {size:,} bytes"
+        if whole
+        else f"{len(ours):,} messages here, {len(theirs):,} in the ledger"
     )
     return {"check": "The transcript holds exactly the messages of the ledger", "found": found, "holds": whole}
 

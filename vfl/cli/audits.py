@@ -47,7 +47,7 @@ def print_audit(told: AuditShown, page: Path, console: Console) -> None:
         )
     table = grid("attack", "here", "bound", "control", "textbook", "", numbers=4)
     for one in told.attacks:
-        shown = (f"{value:.3f}" for value in (one.result, one.bound, one.control, one.textbook))
+        shown = (f"{value:z.3f}" for value in (one.result, one.bound, one.control, one.textbook))
         table.add_row(f"{one.number} {one.name}", *shown, "holds" if one.holds else "[red]FAILS[/]")
     console.print(table, highlight=False)
     for name, why in told.untried.items():

@@ -155,6 +155,7 @@ class AlignmentReport(Part):
     peak_memory: Number | None = None
     resumed: bool = False
     job_file: Annotated[dict[str, Any] | None, Meta(description="the job, with every default filled in")] = None
+    environment: Annotated[dict[str, Any] | None, Meta(description="as in report.json; null in earlier files")] = None
 
 
 class ReportShown(Result, tag="report"):

@@ -117,8 +117,9 @@ def stability(figures: Content) -> tuple[Grid, ...]:
     return tuple(found)
 
 
-def explained(model: Content, party: str) -> tuple[Grid, ...]:
+def explained(model: Content, run: Recorded) -> tuple[Grid, ...]:
     """What decides a score, as far as this party knows it."""
+    party = run.party
     found = list[Grid]()
     lines: tuple[Row, ...]
     head: Row
@@ -136,13 +137,10 @@ def explained(model: Content, party: str) -> tuple[Grid, ...]:
         bars, head = strips.sizes([float(c["iv"] or 0.0) for c in rows]), ("Column", "Strength", "IV")
         found.append(Grid("Information value of partners’ columns", head, lines, 1, bars, strips.SIZES))
     if rows := model.get("importance"):
+        guest, hosts = words.party_names(run.report)
+        owners = (guest, *hosts)
         lines = tuple(
-            (
-                party if not c["party"] else f"host {c['party']}",
-                str(c["column"] or "all columns together"),
-                number(c["splits"]),
-            )
-            for c in rows
+            (owners[int(c["party"])], str(c["column"] or "all columns together"), number(c["splits"])) for c in rows
         )
         bars, head = strips.sizes([float(c["splits"]) for c in rows]), ("Party", "Column", "Splits")
         found.append(Grid("Splits of the trees", head, lines, 1, bars, strips.SIZES))

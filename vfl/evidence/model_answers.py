@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from protocols.group_size import LEAST_ROWS
 from vfl.evidence import grids, strips
 from vfl.evidence.blocks import Block, Facts, Grid
 from vfl.evidence.subject import PURPOSES, Subject, approvals, signed_by, who_is_who
 from vfl.report import words
 from vfl.report.sections import moment
+from vfl.screen.sentences import listed
 
 
 def purpose(s: Subject, key: str, title: str) -> Block:
@@ -179,8 +181,28 @@ def quality(s: Subject, key: str, title: str) -> Block:
         grids=(*tables, *means),
         entries=s.about.entries("model.alternatives"),
         charts=strips.calibration(s.figures, s.names, words.outcome_of(run.report)),
-        points=tuple(words.cautions(run.report.get("model") or {})),
+        points=(*_not_drawn(s), *words.cautions(run.report.get("model") or {})),
         links=(("figures.json", "every number, exactly"), ("commands.json", "the command for each number")),
+    )
+
+
+def _not_drawn(s: Subject) -> tuple[str, ...]:
+    """That calibration is left out, where the run has it and the pack has not."""
+    drawn, kept = s.run.report.get("plots") or {}, s.figures.get("calibration") or {}
+    parts = [
+        words.PARTS.get(part, part)
+        for part, models in drawn.items()
+        if any(
+            (series.get("calibration") or {}).get("count")
+            for model, series in models.items()
+            if model not in kept.get(part, {})
+        )
+    ]
+    if not parts:
+        return ()
+    return (
+        f"Calibration on {listed(parts, 'and')} is left out where a group of rows by prediction has fewer than "
+        f"{LEAST_ROWS} rows: its means would tell about few people. The run’s own report.html draws it.",
     )
 
 
@@ -237,7 +259,7 @@ def _not_of_time(s: Subject) -> tuple[str, ...]:
 def person(s: Subject, key: str, title: str) -> Block:
     """Why a person has a score."""
     kind, run = str(s.model.get("kind") or ""), s.run
-    tables = grids.explained(s.model, run.party)
+    tables = grids.explained(s.model, run)
     if run.purpose == "align":
         lead = "An alignment gives nobody a score."
     elif kind == "scorecard":

@@ -22,6 +22,7 @@ SAME = (
     "disclosure",
     "resumed",
     "privacy",
+    "environment",
 )
 
 

@@ -57,7 +57,7 @@ def number(value: object, digits: int = 4) -> str:
         return "-"
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:,.{_decimals(value, digits)}f}" if isinstance(value, float) else str(value)
+    return f"{value:z,.{_decimals(value, digits)}f}" if isinstance(value, float) else str(value)
 
 
 def change(value: float | None, digits: int = 4) -> str:

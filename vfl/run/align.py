@@ -48,6 +48,7 @@ from vfl.job.job import Matching
 from vfl.job.policy import rows_check
 from vfl.models import accounting
 from vfl.models.accounting import Spent
+from vfl.models.results import environment
 from vfl.report.noise import SIZES
 from vfl.report.page import ALIGNMENT, FORMAT, write_alignment
 from vfl.run.recovery import RunResult, take_part
@@ -281,6 +282,7 @@ def as_json(ready: Aligning, started: datetime.datetime, report: MatchReport | N
         "role": party.role,
         "started": started.isoformat(timespec="seconds"),
         "job_file": json.loads(job.canonical),
+        "environment": environment(),
     }
     if isinstance(job, AlignmentJob) and job.privacy is not None and (noise := job.noise) is not None:
         delta = job.privacy.delta

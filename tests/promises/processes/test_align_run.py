@@ -20,6 +20,7 @@ from vfl.cli.results import AlignmentReport
 from vfl.data.spill import Spill, scratch_in
 from vfl.job import PERMITS, AlignmentJob, load_agreement, load_party
 from vfl.models import accounting
+from vfl.models.results import environment
 from vfl.run import align as alignment_run
 from vfl.run.budget.used import budgets_used
 
@@ -84,6 +85,7 @@ def test_both_get_their_own_rows_in_one_order_without_a_model_and_an_arbiter(par
         )
         content = json.loads((results[name].folder / "alignment.json").read_text())
         msgspec.convert(content, AlignmentReport)  # as vfl report --json declares it
+        assert content["environment"] == environment()
         assert content["rows"] == {"bank": 80, "telecom": 64}
         assert content["match_rate"] == {"bank": 0.8, "telecom": 1.0}
         assert (content["common"], content["by_key"], content["file"]) == (

@@ -23,6 +23,7 @@ from tests.promises.processes.test_trees import OPEN, POLICY, SMALL
 from vfl.evidence.archive import Files, unpacked
 from vfl.evidence.checking import EvidenceBroken, check
 from vfl.job import PERMITS
+from vfl.models.results import environment
 
 NETWORK = {"kind": "mlp-classifier", "hidden_layer_sizes": (3,), "max_iter": 3, "learning_rate_init": 0.3}
 CARD = {"kind": "scorecard", "max_iter": 5, "link": "taylor", "min_bin_rows": 8, "min_bin_size": 0.1}
@@ -160,8 +161,11 @@ def test_a_pack_of_an_alignment_and_of_a_prediction(parties: Institutions) -> No
     for name, process in started.items():
         process.wait(60)
         (folder,) = (parties.folder / name / "runs").glob("credit-risk-*")
-        page = checked(parties, name, folder, parties.data)["index.html"].decode()
+        files = checked(parties, name, folder, parties.data)
+        page = files["index.html"].decode()
         assert "alignment of ids" in page
+        assert json.loads(files["environment.json"]) == environment()
+        assert "<dt>versions</dt>" in page
         assert "<dt>Guest</dt><dd>bank</dd>" in page
         assert "each data party learns which of its own rows" in page
         made = parties.here("evidence", folder, "--job", parties.job, "--out", parties.folder / "with-job.zip")

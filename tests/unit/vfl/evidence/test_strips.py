@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from markupsafe import Markup
@@ -11,9 +13,15 @@ from markupsafe import Markup
 from protocols.group_size import LEAST_ROWS
 from tests.unit.vfl.evidence.conftest import calibration, the_report
 from vfl.evidence import strips
+from vfl.evidence.about import About
 from vfl.evidence.archive import unpacked
 from vfl.evidence.figures import figures
+from vfl.evidence.model_answers import person, quality
 from vfl.evidence.pack import pack
+from vfl.evidence.recorded import recorded
+from vfl.evidence.spent import Budgets
+from vfl.evidence.subject import Subject
+from vfl.report import words
 
 NAMES = {"joint": "joint model", "guest_alone": "guest alone"}
 
@@ -79,3 +87,32 @@ def test_calibration_is_drawn_where_no_group_is_small(run: Path, tmp_path: Path)
     assert page.count("<figure>") == 1
     assert 'class="strip"' in page[page.index('id="q4"') : page.index('id="q5"')]
     assert 'class="strip"' not in page[page.index('id="q7"') : page.index('id="q8"')]
+
+
+def subject(run: Path, report: dict[str, Any]) -> Subject:
+    """The run's folder, with another report."""
+    one = dataclasses.replace(recorded(run), report=report)
+    return Subject(one, figures(report), About(), Budgets((), (), 0), {}, ())
+
+
+def test_the_page_says_where_calibration_is_left_out(run: Path) -> None:
+    (said,) = quality(subject(run, the_report()), "q4", "").points[:1]
+    assert said.startswith("Calibration on training rows is left out")
+    whole = the_report() | {"plots": {"test": {"joint": {"calibration": calibration(LEAST_ROWS)}}}}
+    assert not [point for point in quality(subject(run, whole), "q4", "").points if "Calibration" in point]
+
+
+def test_splits_name_the_parties(run: Path) -> None:
+    of = [{"party": k, "column": None if k else "age", "gain": None, "splits": 3 - k} for k in range(3)]
+    report = the_report() | {"model": {"kind": "boosted-trees", "importance": of}}
+    report["parties"] = {"guest": "bank", "hosts": ["telecom", "grocer"], "arbiter": "trustco"}
+    (table,) = person(subject(run, report), "q6", "").grids
+    assert [row[:2] for row in table.rows] == [
+        ("bank", "age"),
+        ("telecom", "all columns together"),
+        ("grocer", "all columns together"),
+    ]
+
+
+def test_what_rounds_to_zero_has_no_sign() -> None:
+    assert (words.number(-0.0004, 3), words.number(-0.0006, 3)) == ("0.000", "-0.001")

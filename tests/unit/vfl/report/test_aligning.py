@@ -12,6 +12,7 @@ import pytest
 import vfl
 from protocols.errors import ConfigError
 from tests.unit.vfl.report.test_page import Page
+from vfl.models.results import environment
 from vfl.report import render, write_alignment
 from vfl.report.aligning import as_result
 from vfl.run.align import from_json, read_alignment
@@ -82,6 +83,7 @@ def test_python_saves_the_same_page_and_no_row(tmp_path: Path) -> None:
     assert sorted(p.name for p in page.parent.iterdir()) == ["alignment.json", "report.html"]
     assert {p.stat().st_mode & 0o777 for p in page.parent.iterdir()} == {0o600}
     told = json.loads((page.parent / "alignment.json").read_text())
+    assert told["environment"] == as_result(told)["environment"] == environment()
     assert told["by_key"] == [{"columns": ["id"], "matched": 30}, {"columns": ["phone", "id"], "matched": 0}]
     assert not any(name in (page.parent / "alignment.json").read_text() for name in ids)
     again = from_json(read_alignment(page.parent))
