@@ -78,9 +78,9 @@ class TreeWorld:
         rounds = max(1, self.trees // self.outputs)
         params = Params(n_estimators=rounds, max_depth=self.depth, score_bits=self.score_bits, **classes)
         own = Ensemble(params, MODEL, rng.normal(size=self.outputs), ())
-        self.guest = GuestTrees(own, shape, column, cut, missing, UNIT)
         value = rng.integers(-(1 << 39), 1 << 39, (self.trees, nodes + 1))
         self.arbiter = ArbiterTrees(MODEL, self.outputs, self.score_bits, shape, value, rng.bytes(32))
+        self.guest = GuestTrees(own, shape, column, cut, missing, UNIT, rng.bytes(32))
         self.splits = {h: HostSplits(MODEL, trees=self.trees) for h in self.roles.hosts}
         for number, splits in enumerate(self.splits.values(), 1):
             for tree, node in np.argwhere(owner == number).tolist():
@@ -94,7 +94,9 @@ class TreeWorld:
         """Columns of the guest's."""
         return rows_of(np.random.default_rng(self.seed + 1), rows)
 
-    def batch(self, own: Binned, rows: Ints, names: Sequence[bytes]) -> NDArray[np.float64]:
+    def batch(
+        self, own: Binned, rows: Ints, names: Sequence[bytes], taps: Mapping[str, Sequence[Any]] | None = None
+    ) -> NDArray[np.float64]:
         """What the protocol of `vfl predict` computes for these rows of the hosts."""
         programs: dict[str, Callable[[Session], Any]] = {
             "guest": lambda session: scoring.guest(session, own, self.guest, names),
@@ -104,7 +106,7 @@ class TreeWorld:
             programs[host] = lambda session: scoring.host(
                 session, self.binned[session.me].take(rows), self.splits[session.me], self.depth
             )
-        found: NDArray[np.float64] = run_local(self.roles, programs, Identity())["guest"]
+        found: NDArray[np.float64] = run_local(self.roles, programs, Identity(), taps=taps)["guest"]
         return found
 
     def run(

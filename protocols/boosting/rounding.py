@@ -20,12 +20,14 @@ Adversary: honest but curious, one party alone.
 2^t is one step of the grid.  F is m / 2^t rounded down or up: up where the ten bits of m below the grid and the ten
 lowest of S carry, which has the probability of the fraction.  All cuts are exact, so F is a function of the margin, the
 model, the customer's id and the guest's bins: the same in every batch and order, and for one row alone.
-a: NUMBERS numbers that the guest hashes from model, id and its own bins of the row.  K: as many for each output, from a
-secret key in the arbiter's part of the model.  What the guest adds in the clear, its own trees and the base, it adds
+a: NUMBERS numbers that the guest hashes, under a secret key in its part of the model, from model, id and its own bins of
+the row.  K: as many for each output, from a secret key in the arbiter's part.  What the guest adds in the clear, its own trees and the base, it adds
 after the opening (`margins`): before, it could move a margin to and fro across a step.
 Who learns what.  Guest: F, and so of S whether it carries: its numbers a with one rounded bit of <a, K> each are samples
 of learning with rounding, which do not tell K.  Another row, or other columns, have another S.
 Arbiter and hosts: nothing, not even which rows are the same customer.  Guest and first host together: K, and margins.
+Arbiter and first host together: margins, and a: which rows are the same customer with the same bins.  Without the
+guest's key they could hash all bins and compare.
 Cost of each row and output, at 10 score_bits: 840 bytes dealt to the arbiter, 866 to the guest; 286 from the guest to
 the arbiter, 30 back, and 256 for each output and block.
 """  # noqa: E501
@@ -144,7 +146,7 @@ def guest_block(
 ) -> Ints:
     """The same of one block of rows, from what was dealt for it."""
     outputs, rows = share.shape
-    numbers = np.repeat(hashed(part.model_id, names, bins), outputs, axis=0)
+    numbers = np.repeat(hashed(part.rounding_key, part.model_id, names, bins), outputs, axis=0)
     session.arbiter.send(MaskedNumbers((numbers - material.pads).tobytes()), block)  # 2
     masked = shorts(session.roles.arbiter, session.arbiter.recv(MaskedKey, block).numbers, outputs)
     draw = dots(material.pads, np.tile(masked, (rows, 1))) + material.products
@@ -248,11 +250,11 @@ def blocks(rows: int, outputs: int, score_bits: int) -> list[Part]:
     return parts(rows, WIDE * outputs * numbers_of(steps_at(score_bits)))
 
 
-def hashed(model_id: bytes, names: Sequence[bytes], bins: NDArray[np.int16]) -> Shorts:
-    """a (rows, NUMBERS), from the model, each customer's id and the guest's bins."""
+def hashed(key: bytes, model_id: bytes, names: Sequence[bytes], bins: NDArray[np.int16]) -> Shorts:
+    """a (rows, NUMBERS), from the guest's key, the model, each customer's id and the guest's bins."""
     rows, found = np.ascontiguousarray(bins, dtype="<i2"), np.empty((len(names), NUMBERS), dtype="<u2")
     for k, name in enumerate(names):
-        framed = b"".join(len(one).to_bytes(4, "big") + one for one in (model_id, name, rows[k].tobytes()))
+        framed = b"".join(len(one).to_bytes(4, "big") + one for one in (key, model_id, name, rows[k].tobytes()))
         found[k] = np.frombuffer(hashlib.shake_256(framed).digest(2 * NUMBERS), dtype="<u2")
     return found
 

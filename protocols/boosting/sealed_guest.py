@@ -163,7 +163,8 @@ def guest(
         kept = kept_trees(session, start, len(state.shape))
     own_part = Ensemble(p, model_id, base, grown)
     splits = state.feature[:kept], state.cut[:kept], state.missing_left[:kept]
-    return GuestTrees(own_part, state.shape.first(kept), *splits, scale.margin_unit)
+    rounding_key = session.seed("rounding key").secret
+    return GuestTrees(own_part, state.shape.first(kept), *splits, scale.margin_unit, rounding_key)
 
 
 def grow_alone(binned: Bins, p: Params, own: Rounds, columns: Sequence[int]) -> None:

@@ -71,7 +71,7 @@ class GuestTrees:
     them.
 
     feature, cut, missing_left (trees, 2^depth - 1): at nodes that the guest owns.  margin_unit: what a unit of a margin
-    is worth.
+    is worth.  rounding_key (32,) secret bytes: under them it hashes its rows' bins (rounding.py).
     """
 
     own: Ensemble  # with the base, and the trees on the guest's columns alone
@@ -80,6 +80,7 @@ class GuestTrees:
     cut: Ints
     missing_left: NDArray[np.bool_]
     margin_unit: float
+    rounding_key: bytes = field(repr=False)
 
     @property
     def params(self) -> Params:

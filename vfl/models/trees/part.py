@@ -2,7 +2,7 @@
 
 guest  bins.*; trees.nodes (trees,) how many nodes each has; trees.owner, feature, cut, missing_left, left, gain, value: those of all trees, one after the
        other, of sealed ones those on the guest's columns alone; base (outputs,); of sealed trees joint.owner, order, feature, cut, missing_left
-       (trees, 2^depth - 1), margin_unit (1,)
+       (trees, 2^depth - 1), margin_unit (1,), rounding_key (32,) secret bytes
 host   bins.*; splits.feature, cut, missing_left (handles,); splits.seat (handles, 3): of sealed trees, tree, level and seat of each handle, else (0, 3);
        score_key (32,) secret bytes, else (0,)
 both   bins.cuts: those of all columns, one after the other; bins.counts (columns,): how many each has; bins.has_missing (columns,); of categorical columns
@@ -183,4 +183,5 @@ def _joint_tensors(trees: GuestTrees) -> Tensors:
         "joint.cut": trees.cut,
         "joint.missing_left": trees.missing_left,
         "margin_unit": np.array([trees.margin_unit]),
+        "rounding_key": np.frombuffer(trees.rounding_key, dtype=np.uint8),
     }

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from protocols.binning.quantile import MAX_BIN, MAX_CATEGORIES, UNSEEN, Binner, Categories
 from protocols.boosting.ensemble import Ensemble, HostSplits
 from protocols.boosting.params import MAX_DEPTH, Params
+from protocols.boosting.rounding import KEY
 from protocols.boosting.sealed_parts import NO_SPLIT, GuestTrees, Shape
 from protocols.boosting.tree import GUEST, LEAF, Tree
 from protocols.errors import ConfigError
@@ -166,7 +167,8 @@ def _joint_shapes(params: Params) -> Shapes:
         return {}
     nodes = [None, (1 << params.max_depth) - 1]
     whole: Shapes = {f"joint.{name}": (np.int64, nodes) for name in ("owner", "order", "feature", "cut")}
-    return whole | {"joint.missing_left": (np.bool_, nodes), "margin_unit": (np.float64, [1])}
+    whole |= {"joint.missing_left": (np.bool_, nodes), "margin_unit": (np.float64, [1])}
+    return whole | {"rounding_key": (np.uint8, [KEY])}
 
 
 def _joint(arrays: Tensors, own: Ensemble, binner: Binner, hosts: int) -> GuestTrees:
@@ -182,7 +184,8 @@ def _joint(arrays: Tensors, own: Ensemble, binner: Binner, hosts: int) -> GuestT
     )
     check(feature[mine] >= 0, feature[mine] < len(binner.cuts))
     check(cut[mine] >= 0, cut[mine] <= _most(binner)[feature[mine]])
-    return GuestTrees(own, shape, feature, cut, arrays["joint.missing_left"], float(arrays["margin_unit"][0]))
+    unit, key = float(arrays["margin_unit"][0]), arrays["rounding_key"].tobytes()
+    return GuestTrees(own, shape, feature, cut, arrays["joint.missing_left"], unit, key)
 
 
 def checked_shape(depth: int, owner: NDArray[np.int64], order: NDArray[np.int64], parties: int) -> Shape:

@@ -56,7 +56,7 @@ def opened(mine: Any, theirs: Any, names: list[bytes]) -> Ints:
     """(rows,) the steps of the grid that the guest reads."""
     nothing = np.zeros(SHAPE.owner.shape, dtype=np.bool_)
     own = Ensemble(P, NAME, np.zeros(1), ())
-    part = GuestTrees(own, SHAPE, COLUMN, np.zeros_like(COLUMN), nothing, 2.0**-UNIT)
+    part = GuestTrees(own, SHAPE, COLUMN, np.zeros_like(COLUMN), nothing, 2.0**-UNIT, b"g" * KEY)
     splits = HostSplits(NAME, COLUMN[MOVES:, 0].tolist(), [0] * MOVES, [False] * MOVES)
     splits.seat, splits.trees = [(MOVES + k, 0, 0) for k in range(MOVES)], 2 * MOVES
     programs: dict[str, Any] = {
@@ -152,7 +152,7 @@ SAMPLES = 6000
 def learned(of_key: Ints, wrapped: bool) -> float:
     """AUC with which a guest that knows the margins below the grid, all 0.5, predicts the rounding of rows from that of
     others: by a line, and by a line on the circle of 2^BELOW."""
-    numbers = rounding.hashed(NAME, [b"%d" % k for k in range(SAMPLES)], np.zeros((SAMPLES, 1), np.int16))
+    numbers = rounding.hashed(b"g" * KEY, NAME, [b"%d" % k for k in range(SAMPLES)], np.zeros((SAMPLES, 1), np.int16))
     a = (numbers & ((1 << BELOW) - 1)).astype(np.int64)
     draw = a @ of_key
     up = draw & ((1 << BELOW) - 1) >= 1 << (BELOW - 1) if wrapped else draw > np.median(draw)

@@ -154,7 +154,7 @@ def zero_rounding() -> Iterator[None]:
     with (
         built(exact_cut, "masks", lambda seed, cells, steps: np.zeros_like(masks(seed, cells, steps))),
         built(rounding, "pads_of", lambda seed, count: np.zeros_like(pads(seed, count))),
-        built(rounding, "hashed", lambda name, names, bins: np.zeros_like(hashed(name, names, bins))),
+        built(rounding, "hashed", lambda *given: np.zeros_like(hashed(*given))),
     ):
         yield
 

@@ -28,6 +28,7 @@ from tests.unit.protocols.boosting.world import Floats, Ints, Trained, names_of,
 ROWS = 120
 GRID = 10  # score_bits
 SCHEME = Identity(1024)
+KEY = b"k" * 32
 
 
 @pytest.fixture(scope="module", params=["binary:logistic", "reg:squarederror", "count:poisson", "multi:softprob"])
@@ -131,21 +132,37 @@ def test_another_model_rounds_anew() -> None:
     assert 0.2 < (score(trained, blocks, SCHEME) != before).mean() < 0.8
 
 
-def test_numbers_differ_by_model_customer_and_columns_and_repeat_with_them() -> None:
+def test_numbers_differ_by_key_model_customer_and_columns_and_repeat_with_them() -> None:
     rng = np.random.default_rng(1)
     bins, names = rng.integers(0, 9, (ROWS, 4)).astype(np.int16), names_of(ROWS)
-    first = rounding.hashed(b"m" * 16, names, bins)
-    assert np.array_equal(rounding.hashed(b"m" * 16, names[5:7], bins[5:7]), first[5:7])
+    first = rounding.hashed(KEY, b"m" * 16, names, bins)
+    assert np.array_equal(rounding.hashed(KEY, b"m" * 16, names[5:7], bins[5:7]), first[5:7])
     other = bins.copy()
     other[:, 3] += 1
     for found in (
-        rounding.hashed(b"n" * 16, names, bins),
-        rounding.hashed(b"m" * 16, names, other),
-        rounding.hashed(b"m" * 16, [name + b"." for name in names], bins),
-        rounding.hashed(b"m" * 16, names, np.zeros_like(bins)),
+        rounding.hashed(b"o" * 32, b"m" * 16, names, bins),
+        rounding.hashed(KEY, b"n" * 16, names, bins),
+        rounding.hashed(KEY, b"m" * 16, names, other),
+        rounding.hashed(KEY, b"m" * 16, [name + b"." for name in names], bins),
+        rounding.hashed(KEY, b"m" * 16, names, np.zeros_like(bins)),
     ):
         assert len(np.unique(np.concatenate([first, found])[:, :8], axis=0)) == 2 * ROWS
         assert (first == found).mean() < 0.001
+
+
+def test_the_guest_draws_its_key_in_each_training_and_nothing_shows_it(
+    model: tuple[Trained, list[Binned], list[Any]],
+) -> None:
+    p = small(max_depth=2, n_estimators=2)
+    blocks, y = tables(p, [2, 2], seed=7, rows=ROWS)
+    guests = [model[0].sealed, sealed_and_its_twin(p, blocks, y, SCHEME)[0].sealed]
+    keys = {guest.rounding_key for guest in guests}
+    assert len(keys) == 2
+    assert {len(key) for key in keys} == {rounding.KEY}
+    assert model[0].arbiter is not None
+    assert model[0].arbiter.rounding_key not in keys
+    for guest in guests:
+        assert str(guest.rounding_key) not in repr(guest)
 
 
 # -- what an opened score tells of the leaves
@@ -233,7 +250,7 @@ def test_scores_follow_from_the_margins_and_the_arbiters_key(model: tuple[Traine
     part, t = trained.sealed, UNIT - trained.part.params.score_bits
     assert trained.arbiter is not None
     key = rounding.pads_of(Seed("arbiter", trained.arbiter.rounding_key), outputs_of(trained)).astype(np.int64)
-    numbers = rounding.hashed(part.model_id, names_of(ROWS), blocks[0].bins).astype(np.int64)
+    numbers = rounding.hashed(part.rounding_key, part.model_id, names_of(ROWS), blocks[0].bins).astype(np.int64)
     draw = (numbers @ key.T) & ((1 << BELOW) - 1)
     own = alone(part.own, blocks[0])
     joint = np.rint((exact(trained, blocks, trees) - own) / part.margin_unit).astype(np.int64)
