@@ -6,12 +6,12 @@ Adversary: honest but curious; the dealer colludes with neither guest nor arbite
 
      first host                                                          guest                     arbiter
      for chunk number k of the epoch, from the keys of pairs of this epoch:
-       of host and guest    a_G, b_G, c_G (bits)   P, s (numbers)        the same
+       of host and guest    a_G, b_G, c_G, p (bits)   s (numbers)        the same
        of host and arbiter  a_A, b_A (bits)        B (numbers)                                     the same
-     DealtWalks k: c_A = (a_G ^ a_A)(b_G ^ b_A) ^ c_G, and P B - s of each output  ---------------->
+     DealtWalks k: c_A = (a_G ^ a_A)(b_G ^ b_A) ^ c_G, and p B - s of each output  ---------------->
      DealtRounding of boosting/rounding.py  ------------------------------>  ---------------------->
 
-A triple has a, b, c for each product of two bits; P and B have a number modulo 2^48 for each leaf, s one for each
+A triple has a, b, c for each product of two bits; p has a bit for each leaf, B a number modulo 2^48, and s one for each
 output.  A query takes the next rows of the chunk, or the first ones of the next chunk where too few are left.  So all
 three count alike, and no row is taken twice.  The chunk after the one in use is always dealt: when a query begins a
 chunk, the host deals one more as soon as it has answered.
@@ -57,7 +57,7 @@ class DealtWalks(
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Pads:
-    """One party's pads of n rows.  a, b, c (n, products): its shares of triples; leaves (n, leaves): P at the guest, B
+    """One party's pads of n rows.  a, b, c (n, products): its shares of triples; leaves (n, leaves): p at the guest, B
     at the arbiter; sums (n, outputs): s at the guest, at the arbiter what was dealt."""
 
     a: Bits
@@ -175,7 +175,8 @@ def _guests(keys: PairKeys, other: str, walk: Walk, chunk: int) -> Pads:
     """What guest and first host draw for a chunk, once; other: the name of the other of the two."""
     seed = keys.with_(other, f"online walks {chunk}")
     a, b, c = (_bits(seed.child(name), walk.products) for name in "abc")
-    return Pads(a, b, c, _numbers(seed.child("leaves"), walk.leaves), _numbers(seed.child("sums"), walk.outputs))
+    leaves = _bits(seed.child("leaves"), walk.leaves).astype(np.uint64)
+    return Pads(a, b, c, leaves, _numbers(seed.child("sums"), walk.outputs))
 
 
 def _arbiters(keys: PairKeys, other: str, walk: Walk, chunk: int) -> Pads:

@@ -1,21 +1,22 @@
 """Margins of a few rows by sealed trees, from shares of the directions of all splits: nobody sees where a row goes.
 
-Source: products of shared bits by dealt triples, Beaver (CRYPTO 1991); leaves as in boosting/leaves.py.
-Adversary: honest but curious, one party alone.
+Source: products of shared bits by dealt triples, Beaver (CRYPTO 1991); leaves by a dealt product of a bit and a number.
+Adversary: honest but curious, one party alone; and a guest that sends any bits that it likes.
 
      guest: s_G, u_G                                                arbiter: s_A, u_A, leaf values
  1   for each level but the root's, with triples of dealing.py:
      WalkBits u_G ^ a_G, s_G ^ b_G  --------------------------->
                                       <-------------------------  WalkBits u_A ^ a_A, s_A ^ b_A
      both: shares of u s, the left children; the right ones are u less that
- 2   WalkMembership u_G - P  ---------------------------------->  f = leaf (1 - 2 u_A)
-                                      <-------------------------  WalkValues f - B
-     m_G = P (f - B) + s                                            m_A = leaf u_A + (u_G - P) f + (P B - s)
+ 2   WalkMembership u_G ^ p  ---------------------------------->  e = u_G ^ p ^ u_A,  g = leaf (1 - 2 e)
+                                      <-------------------------  WalkValues g - B
+     m_G = p (g - B) + s                                            m_A = leaf e + (p B - s)
 
 Bits are shared by exclusive or: the bit of a split is s_G ^ s_A, whether a row is at a node u_G ^ u_A.  A node without
-a split sends all rows to its left child.  Numbers are modulo 2^48; u = u_G + u_A - 2 u_G u_A.
+a split sends all rows to its left child.  Numbers are modulo 2^48; p is a bit, and u = p ^ e = e + p (1 - 2 e).
 Who learns what: nothing, each message is uniform to its receiver, whatever the other sends.  No host hears anything.
-Cost for each row: two bits each way for each product, in depth - 1 rounds; 6 bytes each way for each leaf.
+A guest that deviates flips bits: it chooses which leaves are added, and each is added once or not at all.
+Cost for each row: two bits each way for each product, in depth - 1 rounds; for each leaf a bit, and then 6 bytes back.
 """
 
 from __future__ import annotations
@@ -46,9 +47,9 @@ class WalkBits(
 
 
 class WalkMembership(
-    Message, disclosure=BLINDED, learns="nothing: for each row and leaf a uniform number", most_bytes=MOST
+    Message, disclosure=BLINDED, learns="nothing: for each row and leaf a uniform bit", most_bytes=MOST
 ):
-    u: bytes  # (rows, leaves) of 6 bytes
+    u: bytes  # (rows, leaves) bits
 
 
 class WalkValues(
@@ -59,8 +60,8 @@ class WalkValues(
 
 def guest(channel: Channel, shape: Shape, walk: Walk, left: list[Bits], pads: Pads) -> Words:
     """The guest's shares (n, outputs); left: by level (n, places) its shares of the directions."""
-    u = descend(channel, shape, left, pads, first=True).astype(np.uint64)  # 1
-    channel.send(WalkMembership(rings.to_bytes(u - pads.leaves)))  # 2
+    u = descend(channel, shape, left, pads, first=True)  # 1
+    channel.send(WalkMembership(packed(u ^ pads.leaves.astype(np.uint8))))  # 2
     other = rings.from_bytes(channel.recv(WalkValues).values, u.shape, channel.peer)
     return by_output(pads.leaves * other, walk) + pads.sums
 
@@ -69,10 +70,9 @@ def arbiter(channel: Channel, part: ArbiterTrees, walk: Walk, left: list[Bits], 
     """The arbiter's shares (n, outputs)."""
     u = descend(channel, part.shape, left, pads, first=False)  # 1
     value = part.value.ravel().view(np.uint64)[np.newaxis]
-    factor = np.where(u == 1, -value, value)
-    channel.send(WalkValues(rings.to_bytes(factor - pads.leaves)))  # 2
-    other = rings.from_bytes(channel.recv(WalkMembership).u, u.shape, channel.peer)
-    return by_output(value * u.astype(np.uint64) + other * factor, walk) + pads.sums
+    e = u ^ _bits(channel, channel.recv(WalkMembership).u, u)  # 2
+    channel.send(WalkValues(rings.to_bytes(np.where(e == 1, -value, value) - pads.leaves)))
+    return by_output(value * e.astype(np.uint64), walk) + pads.sums
 
 
 def descend(channel: Channel, shape: Shape, left: list[Bits], pads: Pads, *, first: bool) -> Bits:
@@ -93,10 +93,14 @@ def descend(channel: Channel, shape: Shape, left: list[Bits], pads: Pads, *, fir
 def _opened(channel: Channel, u: Bits, left: Bits) -> tuple[Bits, Bits]:
     """What both parties' masked bits add up to."""
     channel.send(WalkBits(packed(u), packed(left)))
-    other, size = channel.recv(WalkBits), len(u) * row_bytes(u.shape[1])
-    for data in (other.at_node, other.left):
-        check_lengths(channel.peer, size, data, what="bytes of masked bits")
-    return u ^ unpacked(other.at_node, *u.shape), left ^ unpacked(other.left, *u.shape)
+    other = channel.recv(WalkBits)
+    return u ^ _bits(channel, other.at_node, u), left ^ _bits(channel, other.left, u)
+
+
+def _bits(channel: Channel, data: bytes, like: Bits) -> Bits:
+    """As many masked bits as are received for those of this party.  Raises RemoteProtocolError for another number."""
+    check_lengths(channel.peer, len(like) * row_bytes(like.shape[1]), data, what="bytes of masked bits")
+    return unpacked(data, *like.shape)
 
 
 def _children(u: Bits, left: Bits, shape: Shape, level: int) -> Bits:

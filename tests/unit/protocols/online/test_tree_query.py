@@ -182,7 +182,7 @@ def test_what_a_query_of_100_trees_of_depth_5_sends() -> None:
     sizes = Counter[tuple[str, str]]()
     for one in query:
         sizes[one.sender, one.receiver] += len(one.data)
-    assert sizes["guest", "arbiter"] == 20_608
+    assert sizes["guest", "arbiter"] == 1_808
     assert sizes["arbiter", "guest"] == 20_379
     heard = [one.kind.kind for one in query if "h0" in (one.sender, one.receiver)]
     assert heard == ["BlindedAsk", "RaisedAsk", "QueryKeys", "RecordShares"]
