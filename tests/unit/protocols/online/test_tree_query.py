@@ -118,8 +118,7 @@ def test_turns_give_every_row_once(rows: int) -> None:
 
 
 def test_who_asks_the_arbiter_alone_waits_for_a_host_after_64_rows() -> None:
-    """A chunk is dealt after a host's answer, so that no more rows are walked than were charged, but for what is dealt
-    ahead."""
+    """A chunk is dealt after a host's answer: where nothing was charged, no more is walked than was dealt ahead."""
     dealt, received, walked = list[int](), list[int](), list[slice]()
 
     def receive(chunk: int) -> Any:
@@ -144,6 +143,37 @@ def test_who_asks_the_arbiter_alone_waits_for_a_host_after_64_rows() -> None:
         dealer.after(1)
     stock.refill()
     assert dealt == received == [0, 1, 2]
+
+
+@pytest.mark.parametrize("counts", [[32], [17], [1, 32], [5, 31, 2]])
+def test_who_asks_the_two_servers_about_other_numbers_of_rows_stays_below_twice_what_was_charged(
+    counts: list[int],
+) -> None:
+    """The arbiter's queries fill chunks that the first host's leave half empty: as docs/protocols/online.md says, up to
+    64/33 of the rows that were charged, and 64; queries of 1 and 32 by turns reach it."""
+    dealt, charged, walked, over = list[int](), 0, list[slice](), list[float]()
+
+    def receive(chunk: int) -> Any:
+        if chunk not in dealt:
+            raise TimeoutError
+        return SimpleNamespace(take=lambda here: here)
+
+    dealer = Dealer(dealt.append)
+    stock = Stock(receive)
+
+    def asked_alone() -> None:
+        while True:
+            stock.refill()
+            walked.append(stock.take(CHUNK))
+
+    for count in counts * 50:
+        dealer.after(count)
+        charged += count
+        with pytest.raises(TimeoutError):
+            asked_alone()
+        over.append(CHUNK * len(walked) - 64 / 33 * (charged - 1) - 64)
+    assert max(over) < 1e-6
+    assert (max(over[-2:]) > -1e-6) == (counts == [1, 32])
 
 
 def test_records_hold_the_bits_of_all_splits_and_pads_are_found_at_single_places() -> None:
