@@ -27,7 +27,7 @@ from tests.promises.attacks.families import problem
 from tests.promises.attacks.host_view import Matrix, View, gain, record
 from tests.promises.leakage.audit import not_uniform
 
-PASSES, MANY = 6, 40  # MANY: so many chunks that they say more than there are unknowns
+PASSES, MANY = 6, 80  # MANY: so many chunks that they say more than there are unknowns
 LINK = LOGISTIC_LINKS["exact"]
 
 

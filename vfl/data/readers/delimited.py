@@ -31,6 +31,8 @@ from vfl.data.texts import say_rows
 
 STEP = 1 << 13  # rows that are read at a time: texts take several times the memory of what they become
 LONGEST = 1 << 16  # signs of a last line that is looked at
+LONG = "has more cells than the header, or a quote that does not end"
+REPAIR = "Repair the file; if a title stands above the header, remove it"
 OTHERS = {b"PAR1": "parquet", b"ARROW1": "feather"}
 
 NO_TABLES = {
@@ -159,8 +161,7 @@ class _File:
         except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
             line = re.search(r"line (\d+)", str(error))
             where = f"row {int(line[1]) - 1} (line {line[1]})" if line else "a line"
-            what = f"{where} has more cells than the header, or a quote that does not end"
-            raise self.bad(what, "Repair the file; if a title stands above the header, remove it") from None
+            raise self.bad(f"{where} {LONG}", REPAIR) from None
         except csv.Error:
             raise self.bad("has no readable header", "Check the file") from None
         except (*DAMAGED, ValueError):
@@ -228,6 +229,9 @@ class _File:
                 f"row {row} (line {line}) has fewer cells than the header",
                 "Repair the row, or export the table again: an empty cell at the end of a row has a separator too",
             )
+        if found.long is not None:
+            row, line = found.long
+            raise self.bad(f"row {row} (line {line}) {LONG}", REPAIR)
         return found.lines
 
     def _is_cut(self, found: Scan, width: int) -> bool:

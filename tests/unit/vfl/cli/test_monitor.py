@@ -54,14 +54,16 @@ def run(party: Path, frame: pd.DataFrame, scores: pd.Series | None = None) -> di
     )
 
 
-def test_a_row_with_too_few_cells_is_refused_by_its_line(party: Path) -> None:
-    """As in training: it may have lost a separator, and would else count as a missing value."""
+@pytest.mark.parametrize("more", [False, True])
+def test_a_row_with_too_few_or_too_many_cells_is_refused_by_its_line(party: Path, more: bool) -> None:
+    """As in training: it may have lost a separator, or hold one in a number, and has values in the wrong columns."""
     frame = table(40, seed=2)
     frame.to_csv(party / "new.csv", index=False)
     lines = (party / "new.csv").read_text().splitlines()
-    lines[7] = lines[7].rpartition(",")[0]
+    lines[7] = lines[7].replace(",", ",1,", 1) if more else lines[7].rpartition(",")[0]
     (party / "new.csv").write_text("\n".join(lines) + "\n")
-    with pytest.raises(DataError, match=r"row 7 \(line 8\) has fewer cells than the header") as refused:
+    told = rf"row 7 \(line 8\) has {'more' if more else 'fewer'} cells than the header"
+    with pytest.raises(DataError, match=told) as refused:
         monitor(load_party(party / "party.toml"), party / "model", str(party / "new.csv"))
     assert lines[7].split(",")[0] not in str(refused.value)
 

@@ -12,10 +12,10 @@ import pytest
 
 from protocols.errors import ConfigError, DataError
 from tests.unit.vfl.job.test_party_file import GUEST
+from vfl.data import read_source
 from vfl.data.form import Form
 from vfl.job import Party, check_files, load_party
 from vfl.run.scoring import new_data
-from vfl.run.train import read_source
 
 
 def party(tmp_path: Path, *lines: str, source: str = "customers.csv") -> Party:

@@ -102,6 +102,26 @@ def test_a_row_with_too_few_cells_is_refused_by_its_line(body: str, where: str, 
     assert f"{where} has fewer cells than the header" in refused(tmp_path / "b.tsv", Form(encoding="utf-16"))
 
 
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        ("id,x,y\na,1,2\nCANARY,1,2,3\n", "row 2 (line 3)"),
+        ("id,x,y\r\n\r\nCANARY,1,2,\r\n", "row 1 (line 3)"),
+        ('id,x,y\n"a\nb",1,2\n\n"CANARY",1,2,3\n', "row 2 (line 5)"),
+    ],
+)
+def test_a_row_with_too_many_cells_is_refused_though_few_columns_are_read(
+    body: str, where: str, tmp_path: Path
+) -> None:
+    """pandas cuts it then: the values after a separator in a number would stand in the wrong columns."""
+    (tmp_path / "a.csv").write_text(body)
+    for only in (None, ["id", "x"]):
+        with pytest.raises(DataError, match="has more cells than the header") as raised:
+            read_source(str(tmp_path / "a.csv"), keys=["id"], only=only)
+        assert where in str(raised.value)
+        assert "CANARY" not in str(raised.value)
+
+
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
 def test_a_packed_file_that_is_damaged_after_its_header(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
     suffix = {gzip.compress: ".gz", bz2.compress: ".bz2", lzma.compress: ".xz"}[pack]
