@@ -15,7 +15,7 @@ Adversary: honest but curious, one party alone; and a guest that sends any bits 
 Bits are shared by exclusive or: the bit of a split is s_G ^ s_A, whether a row is at a node u_G ^ u_A.  A node without
 a split sends all rows to its left child.  Numbers are modulo 2^48; p is a bit, and u = p ^ e = e + p (1 - 2 e).
 Who learns what: nothing, each message is uniform to its receiver, whatever the other sends.  No host hears anything.
-A guest that deviates flips bits: it chooses which leaves are added, and each is added once or not at all.
+A guest that deviates flips bits: also whether a leaf is added, but each is added once or not at all.
 Cost for each row: two bits each way for each product, in depth - 1 rounds; for each leaf a bit, and then 6 bytes back.
 """
 

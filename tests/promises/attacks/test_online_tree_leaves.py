@@ -15,7 +15,7 @@ from protocols.boosting import rings
 from protocols.errors import RemoteProtocolError
 from protocols.online import tree_query, tree_walk
 from protocols.online.dealing import by_output
-from protocols.online.records import packed
+from protocols.online.records import Bits, packed
 from protocols.online.tree_epoch import GuestTreeEpoch
 from protocols.online.tree_walk import WalkMembership, WalkValues
 from protocols.session import Session
@@ -91,28 +91,51 @@ def test_a_leaf_cannot_be_multiplied(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lowest_bits(world, monkeypatch, with_numbers) == 1.0
 
 
+def with_flips(world: TreeWorld, monkeypatch: pytest.MonkeyPatch, flips: Bits) -> tuple[NDArray[np.float64], Bits]:
+    """Of ROWS the opened margins of the joint trees, where the guest flips these bits (rows, leaves) of what it sends;
+    and in which leaves they are (rows, leaves), which nobody knows."""
+    own, kept, descend = world.own(1), dict[bool, list[Bits]]({True: [], False: []}), tree_walk.descend
+
+    def flipping(channel: Any, shape: Any, left: Any, pads: Any, *, first: bool) -> Bits:
+        kept[first].append(descend(channel, shape, left, pads, first=first))
+        at = len(kept[first]) - 1
+        return kept[first][at] ^ flips[at] if first else kept[first][at]
+
+    def asks(session: Session, epoch: GuestTreeEpoch) -> NDArray[np.float64]:
+        found = [tree_query.ask(session, epoch, [b"id %d" % row], own).predictors[0, 0] for row in ROWS]
+        return np.array(found) - float(world.guest.own.base[0])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tree_walk, "descend", flipping)
+        opened = world.run(asks)
+    return opened, np.concatenate([one ^ other for one, other in zip(kept[True], kept[False], strict=True)])
+
+
 def test_a_guest_that_flips_bits_opens_one_rounded_sum_of_other_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each leaf is added once or not at all: that of the row is left out where its bit is flipped, others come in."""
     world = TreeWorld(rows=60)
-    own, size = world.own(1), world.trees << world.depth
-    flips = np.random.default_rng(3).integers(0, 2, (len(ROWS), size), np.uint8)
-    kept: dict[str, list[Any]] = {"guest": [], "arbiter": []}
-    descend = tree_walk.descend
+    flips = np.random.default_rng(3).integers(0, 2, (len(ROWS), world.trees << world.depth), np.uint8)
+    opened, u = with_flips(world, monkeypatch, flips)
+    truth = [walked(world, directions(world, world.own(1), row - 1)) for row in ROWS]
+    value = world.arbiter.value.ravel()
+    assert np.array_equal((value * u).sum(axis=1) * UNIT, truth)
+    assert (np.abs(opened - (value * (u ^ flips)).sum(axis=1) * UNIT) < 2.0**-world.score_bits).all()
 
-    def flipping(channel: Any, shape: Any, left: Any, pads: Any, *, first: bool) -> Any:
-        u = descend(channel, shape, left, pads, first=first)
-        kept["guest" if first else "arbiter"].append(u)
-        return u ^ flips[len(kept["guest"]) - 1] if first else u
 
-    def asks(session: Session, epoch: GuestTreeEpoch) -> list[float]:
-        found = [tree_query.ask(session, epoch, [b"id %d" % row], own).predictors[0, 0] for row in ROWS]
-        return [float(margin) - float(world.guest.own.base[0]) for margin in found]
+def leaves_read(world: TreeWorld, monkeypatch: pytest.MonkeyPatch, flipped: slice) -> float:
+    """Of how many customers a guest that knows the leaf values of the first tree tells the leaf that they are in, from
+    an honest query and one in which it flips these bits."""
+    flips = np.zeros((len(ROWS), world.trees << world.depth), np.uint8)
+    plain, u = with_flips(world, monkeypatch, flips)
+    flips[:, flipped] = 1
+    other, _ = with_flips(world, monkeypatch, flips)
+    value = world.arbiter.value[0] * UNIT
+    guess = np.abs((other - plain)[:, np.newaxis] - (value.sum() - 2 * value)).argmin(axis=1)
+    return float((guess == u[:, : len(value)].argmax(axis=1)).mean())
 
-    monkeypatch.setattr(tree_walk, "descend", flipping)
-    opened, value = world.run(asks), world.arbiter.value.ravel()
-    for k, row in enumerate(ROWS):
-        u = (kept["guest"][k] ^ kept["arbiter"][k])[0]
-        assert u.reshape(world.trees, -1).sum(axis=1).tolist() == [1] * world.trees
-        assert abs(int((value * u).sum()) * UNIT - walked(world, directions(world, own, row - 1))) < UNIT
-        added = int((value * (u ^ flips[k])).sum()) * UNIT
-        assert abs(opened[k] - added) < 2.0**-world.score_bits
+
+def test_two_queries_with_and_without_the_bits_of_a_tree_tell_its_leaf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What docs/protocols/online.md concedes; the control are the bits of another tree."""
+    world = TreeWorld(rows=60)
+    assert leaves_read(world, monkeypatch, slice(0, 1 << world.depth)) == 1.0
+    assert leaves_read(world, monkeypatch, slice(1 << world.depth, 2 << world.depth)) < 0.5
