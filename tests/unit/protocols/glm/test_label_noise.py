@@ -79,16 +79,16 @@ def test_the_optimum_is_that_of_the_labels_with_noise(
     kept = []
     monkeypatch.setattr(training, "noisy", lambda *given: kept.append(noisy(*given)) or kept[-1])
     more: dict[str, Any] = {"models": 1, "noise": NOISE, "prepared": prepared}
-    found = joined(train(blocks, y, 80, Identity(), C=0.05, fixed=False, link=LOGISTIC_LINKS[link], **more))
+    found = joined(train(blocks, y, 80, Identity(), C=0.02, fixed=False, link=LOGISTIC_LINKS[link], **more))
     x = np.column_stack([*blocks, np.ones(len(y))])
     assert np.std(kept[0][0] - y) > 3
     if link == "taylor":
-        best = optimum(blocks, kept[0][0], 0.05)
+        best = optimum(blocks, kept[0][0], 0.02)
     else:
 
         def loss(w: np.ndarray[Any, Any]) -> float:
             z = x @ w
-            return float(0.05 * np.sum(np.logaddexp(0, z) - kept[0][0] * z) + w[:-1] @ w[:-1] / 2)
+            return float(0.02 * np.sum(np.logaddexp(0, z) - kept[0][0] * z) + w[:-1] @ w[:-1] / 2)
 
         best = minimize(loss, np.zeros(x.shape[1]), method="BFGS", options={"gtol": 1e-7}).x
     assert np.abs(found - best).max() < 2e-3
