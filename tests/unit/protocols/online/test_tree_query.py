@@ -58,7 +58,7 @@ def test_answers_are_those_of_a_batch_bit_for_bit(world: TreeWorld) -> None:
     assert len(np.unique(batch, axis=0)) > 3
 
 
-@pytest.mark.parametrize(("bits", "count"), [(12, 200), pytest.param(20, 1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("bits", "count"), [(12, 500), pytest.param(20, 1000, marks=pytest.mark.slow)])
 def test_many_customers(bits: int, count: int) -> None:
     world = TreeWorld(rows=2**bits, trees=8)
     rows = np.random.default_rng(bits).choice(2**bits - 1, count, replace=False)
