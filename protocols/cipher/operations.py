@@ -95,9 +95,10 @@ def mul_plain(state: State, values: list[Any], ciphers: Sequence[bytes]) -> Answ
 
 
 def matmul(state: State, values: list[Any], ciphers: Sequence[bytes]) -> Answer:
-    """A placed matrix times the vector that stands in the call."""
-    name, at, matrix = values
-    rows = state.get(matrix)
+    """A placed matrix, in one or more pieces, times the vector that stands in the call."""
+    name, at, *placed = values
+    pieces = [state.get(one) for one in placed]
+    rows = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
     return _stored(state, name, state.get(at), lambda keys: keys.public.ciphers_from_bytes(ciphers[0]).matmul(rows))
 
 

@@ -7,12 +7,13 @@ ended, hold together the bytes of the whole.  hashes: SHA-256 of every `each` ci
 
 from __future__ import annotations
 
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocols._native import PlainVec
+from protocols.kept import Sliced
 
 
 class RawCipherVec(Protocol):
@@ -33,6 +34,13 @@ class RawCipherVec(Protocol):
     def histogram(self, bins: NDArray[np.int64], n_bins: int) -> Self: ...
     def pack(self, width: int, slots: int) -> Self: ...
     def rerandomise(self, seed: bytes, exponent_bits: int, first: int = 0) -> Self: ...
+
+
+@runtime_checkable
+class InPieces(Protocol):
+    """A vector that takes a long matrix a piece at a time."""
+
+    def matmul_in_pieces(self, matrix: Sliced[np.int64], /) -> RawCipherVec: ...
 
 
 class RawPublicKey(Protocol):

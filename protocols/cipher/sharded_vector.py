@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,12 +13,15 @@ from numpy.typing import NDArray
 from protocols import _native, parts
 from protocols._native import PlainVec
 from protocols.errors import LocalProtocolError
+from protocols.kept import Sliced
 from protocols.parts import Portions, portions
 from protocols.workers.cluster import Held, Step
 from protocols.workers.seal import Value
 
 if TYPE_CHECKING:
     from protocols.cipher.sharded import PublicKey
+
+PIECE = 1 << 22  # bytes of a matrix that is made in pieces
 
 Values = Sequence[Value | Held]
 
@@ -145,6 +149,21 @@ class CipherVec:
         _fits(matrix.shape[1], len(self))
         layout, bases, key = portions(len(matrix), self.key.cluster.count), self.to_bytes(), self.key
         steps = [Step(w, "matmul", (key.at(w), key.cluster.place(w, matrix[a:b])), (bases,)) for w, a, b in layout]
+        return CipherVec(key, key.store(layout, steps))
+
+    def matmul_in_pieces(self, matrix: Sliced[np.int64], /) -> CipherVec:
+        """As `matmul`, of a matrix of which this process holds a piece at a time, and none afterwards."""
+        if len(matrix) <= parts.LEAF:
+            return CipherVec(self.key, self.here().matmul(matrix[:]))
+        layout, bases, key = portions(len(matrix), self.key.cluster.count), self.to_bytes(), self.key
+        placed = {w: list[Held]() for w, _, _ in layout}
+        size = max(1, PIECE // (8 * len(self) * len(layout)))
+        for at in range(0, max(b - a for _, a, b in layout), size):
+            ends = [(w, a + at, min(a + at + size, b)) for w, a, b in layout if a + at < b]
+            steps = [Step(w, "place", (partial(_piece, matrix, first, last),)) for w, first, last in ends]
+            for held in key.cluster.hold(steps)[0]:
+                placed[held.worker].append(held)
+        steps = [Step(w, "matmul", (key.at(w), *placed[w]), (bases,)) for w, _, _ in layout]
         return CipherVec(key, key.store(layout, steps))
 
     def t_matmul(self, matrix: NDArray[np.int64], /) -> CipherVec:
@@ -293,3 +312,7 @@ def _pieces(vector: CipherVec, worker: int, first: int, last: int) -> list[tuple
 def _fits(found: int, due: int) -> None:
     if found != due:
         raise ValueError("vectors of different lengths")
+
+
+def _piece(matrix: Sliced[np.int64], first: int, last: int) -> NDArray[np.int64]:
+    return matrix[first:last]

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from protocols import parts
 from protocols._native import InvalidBytes, PlainVec
-from protocols.cipher.raw import RawCipherVec
+from protocols.cipher.raw import InPieces, RawCipherVec
 from protocols.errors import InvalidCiphertext, KeyMismatch, UnfreshCiphertext
+from protocols.kept import Sliced
 from protocols.randomness import Seed
 
 if TYPE_CHECKING:
@@ -86,9 +87,13 @@ class CipherVec:
         distinct = len(np.unique(rows)) == len(rows)
         return CipherVec(self.key, self.raw.take(rows), self._spend() if distinct else ())
 
-    def matmul(self, matrix: NDArray[np.int64]) -> CipherVec:
-        """matrix @ self: (rows, d) x (d,) -> (rows,)."""
-        return CipherVec(self.key, self.raw.matmul(matrix))
+    def matmul(self, matrix: NDArray[np.int64] | Sliced[np.int64]) -> CipherVec:
+        """matrix @ self: (rows, d) x (d,) -> (rows,); what is no array is read a piece at a time where it can be."""
+        if isinstance(matrix, np.ndarray):
+            return CipherVec(self.key, self.raw.matmul(matrix))
+        if isinstance(self.raw, InPieces):
+            return CipherVec(self.key, self.raw.matmul_in_pieces(matrix))
+        return CipherVec(self.key, self.raw.matmul(matrix[:]))
 
     def t_matmul(self, matrix: NDArray[np.int64]) -> CipherVec:
         """matrix.T @ self: (rows, d) x (rows,) -> (d,)."""

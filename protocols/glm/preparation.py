@@ -39,7 +39,7 @@ far below a unit of a weight.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -52,7 +52,7 @@ from protocols.codec import check_lengths
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.glm.block import Block
 from protocols.glm.slots import Slots
-from protocols.kept import Keep, KeptVec, kept_vec
+from protocols.kept import KeptVec
 from protocols.message import BLINDED, PUBLIC, SEALED, Message
 from protocols.parts import parts
 from protocols.session import Session
@@ -146,7 +146,7 @@ def guest(session: Session, slots: Slots, block: Block, name: bytes, *, trains: 
     session.arbiter.send(BatchRows(len(block)))
     for part in parts(slots.packs(len(block))):
         rows = slots.rows_of(part, len(block))
-        v = theirs.bases.matmul(slots.laid(block.x, rows, block.width))
+        v = theirs.bases.matmul(slots.laid(block.x, rows))
         for channel in session.hosts:
             host_part = channel.recv(PreparedPredictor, part).v
             check_lengths(channel.peer, len(part), host_part, what="packed predictors")
@@ -157,7 +157,7 @@ def guest(session: Session, slots: Slots, block: Block, name: bytes, *, trains: 
         v = v.rerandomise(session.seed("masked predictor pads", v.digest()), to_holder=True)
         row_blocks.pace([session.arbiter], part)
         session.arbiter.send(MaskedPads(v), part)
-        own.append(pieces(slots.cut_rows(-mask, rows.stop - rows.start), session.keep))  # 3
+        own.append(slots.kept_rows(-mask, rows.stop - rows.start, session.keep))  # 3
     return Pads(joined(own), gradients(session, slots, block, theirs, name, trains=trains))
 
 
@@ -166,13 +166,13 @@ def host(session: Session, slots: Slots, block: Block, name: bytes, *, trains: b
     theirs, own = receive_weights(session, slots, block, trains=trains), list[list[KeptVec]]()  # 1
     for part in parts(slots.packs(len(block))):
         rows = slots.rows_of(part, len(block))
-        v = theirs.bases.matmul(slots.laid(block.x, rows, block.width))
+        v = theirs.bases.matmul(slots.laid(block.x, rows))
         mask = session.seed("predictor pad", name + v.digest()).integers(len(v), slots.mask_bits)
         v = v.add_plain(mask)
         row_blocks.pace([session.guest], part)
         v = v.rerandomise(session.seed("prepared predictor", v.digest()))
         session.guest.send(PreparedPredictor(v), part)
-        own.append(pieces(slots.cut_rows(-mask, rows.stop - rows.start), session.keep))  # 3
+        own.append(slots.kept_rows(-mask, rows.stop - rows.start, session.keep))  # 3
     return Pads(joined(own), gradients(session, slots, block, theirs, name, trains=trains))
 
 
@@ -254,7 +254,7 @@ def serve_predictors(
         masked = session.guest.recv(MaskedPads, part).v
         check_lengths(session.roles.guest, len(part), masked, what="packed predictors")
         here = slots.rows_of(part, rows)
-        predictor.append(pieces(slots.cut_rows(key.open_whole(masked), here.stop - here.start), session.keep))  # 3
+        predictor.append(slots.kept_rows(key.open_whole(masked), here.stop - here.start, session.keep))  # 3
         row_blocks.taken(session.guest, part)
     return u, joined(predictor), rows
 
@@ -280,11 +280,6 @@ def by_group(slots: Slots, values: CipherVec, of_one: Callable[[CipherVec], Ciph
         return of_one(values)
     groups = np.split(np.arange(len(values)), slots.groups)
     return functools.reduce(CipherVec.concat, [of_one(values.take(group)) for group in groups])
-
-
-def pieces(vectors: Sequence[PlainVec], keep: Keep) -> list[KeptVec]:
-    """The pads of each iteration, of a block of packs."""
-    return [kept_vec(one, keep) for one in vectors]
 
 
 def joined(blocks: list[list[KeptVec]]) -> list[KeptVec | None]:

@@ -27,7 +27,7 @@ from protocols.cuts import cut
 from protocols.errors import ConfigError
 from protocols.glm.digits import EXACT, Digits
 from protocols.glm.plan import SIGMA
-from protocols.kept import Sliced
+from protocols.kept import Keep, KeptVec, Sliced
 from protocols.parts import Part, parts
 
 OVERLAP = 7  # bits of a slot above its modulus
@@ -117,14 +117,10 @@ class Slots:
         """The rows, of this number, that a block of packs holds."""
         return slice(part.first * self.rows, min(part.last * self.rows, rows))
 
-    def laid(self, x: Sliced[np.int64], rows: slice, width: int) -> NDArray[np.int64]:
-        """Rows of x (n, d) -> (packs, rows count d): the digits of k rows side by side, for bases of each place.  x is
-        read in blocks."""
-        length, width = rows.stop - rows.start, self.digits.count * width
-        padded = np.zeros((self.packs(length) * self.rows, width), dtype=np.int64)
-        for part in parts(length):
-            padded[part.rows] = self.digits.of_rows(x[rows.start + part.first : rows.start + part.last])
-        return padded.reshape(-1, self.rows * width)
+    def laid(self, x: Sliced[np.int64], rows: slice) -> Laid:
+        """These rows of x (n, d) -> (packs, rows count d): the digits of k rows side by side, for bases of each
+        place."""
+        return Laid(self, x, rows.start, rows.stop)
 
     def bases(self, numbers: Sequence[PlainVec]) -> PlainVec:
         """(rows count d,) what `laid` rows are multiplied with: a digit's numbers of all iterations, each (count d,),
@@ -161,3 +157,36 @@ class Slots:
             ).take(order)
             for t in range(self.passes)
         ]
+
+    def kept_rows(self, share: PlainVec, rows: int, keep: Keep) -> list[KeptVec]:
+        """As `cut_rows`, kept: a block of rows is cut at a time."""
+        found = [KeptVec([], []) for _ in range(self.passes)]
+        for part in parts(rows):
+            first, last = part.first // self.rows, self.packs(part.last)
+            start = part.first - first * self.rows
+            packed = share.slice(first, last)
+            cuts = self.cut_rows(packed, part.last - first * self.rows)
+            for one, numbers in zip(found, cuts, strict=True):
+                one.add(numbers.slice(start, start + len(part)), keep)
+        return found
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Laid:
+    """Rows first to last of x as `Slots.laid` says, which are read and cut into digits when they are asked for."""
+
+    slots: Slots
+    x: Sliced[np.int64]
+    first: int
+    last: int
+
+    def __len__(self) -> int:
+        return self.slots.packs(self.last - self.first)
+
+    def __getitem__(self, packs: slice, /) -> NDArray[np.int64]:
+        begin, end, _ = packs.indices(len(self))
+        k, start = self.slots.rows, self.first + begin * self.slots.rows
+        length = min(self.first + end * k, self.last) - start
+        found = [self.slots.digits.of_rows(self.x[start + p.first : start + p.last]) for p in parts(length)]
+        missing = np.zeros(((end - begin) * k - length, found[0].shape[1]), dtype=np.int64)
+        return np.concatenate([*found, missing]).reshape(end - begin, k * found[0].shape[1])

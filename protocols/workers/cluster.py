@@ -8,7 +8,7 @@ import itertools
 import threading
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,14 +24,18 @@ from protocols.workers.seal import Value
 
 PLACED = 1 << 28  # bytes of arrays that a worker keeps for later calls; the ones used longest ago go first
 ATTEMPTS = 5  # of one call whose worker is lost each time
+LONG = 1 << 16  # bytes of a value that are kept as ciphertexts are
+
+Later = Callable[[], Value]  # makes a value, or reads it, whenever it is sent
 
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """How something that a worker holds was made: from values and from what was made before."""
+    """How something that a worker holds was made: from values and from what was made before.  Long values are not held
+    here."""
 
     operation: str
-    values: tuple[Value | Made, ...]
+    values: tuple[Value | Made | Later, ...]
     ciphers: tuple[Kept, ...]
 
     def __repr__(self) -> str:
@@ -66,7 +70,7 @@ class Step(NamedTuple):
 
     worker: int
     operation: str
-    values: tuple[Value | Held, ...] = ()
+    values: tuple[Value | Held | Later, ...] = ()
     ciphers: tuple[bytes, ...] = ()
 
     def __repr__(self) -> str:
@@ -103,7 +107,9 @@ class Cluster:
     def place(self, worker: int, array: NDArray[np.int64]) -> Held:
         """The array at this worker, sent only if it does not have it yet; not kept here."""
         array = np.ascontiguousarray(array, dtype=np.int64)
-        key = worker, hashlib.sha256(repr(array.shape).encode() + array.tobytes()).digest()
+        digest = hashlib.sha256(repr(array.shape).encode())
+        digest.update(array.data)
+        key = worker, digest.digest()
         with self._lock:
             if key in self._placed:
                 self._placed.move_to_end(key)
@@ -127,13 +133,18 @@ class Cluster:
         return Name(worker, self._prefix + next(self._numbers).to_bytes(8, "big"), self._forget)
 
     def _named(self, step: Step) -> Held:
-        values = tuple(v.made if isinstance(v, Held) else v for v in step.values)
-        made = Made(step.operation, values, tuple(map(self._keep, step.ciphers)))
+        made = Made(step.operation, tuple(map(self._lasting, step.values)), tuple(map(self._keep, step.ciphers)))
         return Held(self.name(step.worker), made)
+
+    def _lasting(self, value: Value | Held | Later) -> Value | Made | Later:
+        """What a value is remembered by."""
+        if isinstance(value, Held):
+            return value.made
+        return self._keep(value) if isinstance(value, bytes) and len(value) >= LONG else value
 
     def _run(self, steps: Sequence[Step], names: Sequence[tuple[Value, ...]]) -> list[Answer]:
         calls = [
-            Call(s.worker, s.operation, (*own, *(v.name if isinstance(v, Held) else v for v in s.values)), s.ciphers)
+            Call(s.worker, s.operation, (*own, *map(_sent, s.values)), s.ciphers)
             for s, own in zip(steps, names, strict=True)
         ]
         for _ in range(ATTEMPTS):
@@ -155,7 +166,7 @@ class Cluster:
         self._run([self._step(held.worker, held.made, again)], [(held.name,)])
 
     def _step(self, worker: int, made: Made, again: dict[tuple[int, Made], Held]) -> Step:
-        operands = list[Value | Held]()
+        operands = list[Value | Held | Later]()
         for value in made.values:
             if isinstance(value, Made) and (worker, value) not in again:
                 ((again[worker, value],), _) = self.hold([self._step(worker, value, again)])
@@ -169,3 +180,9 @@ class Cluster:
             worker, name = self._forget.popleft()
             names.setdefault(worker, []).append(name)
         return [Call(worker, "drop", tuple(all_of_it)) for worker, all_of_it in names.items()]
+
+
+def _sent(value: Value | Held | Later) -> Value:
+    if isinstance(value, Held):
+        return value.name
+    return value() if callable(value) else value

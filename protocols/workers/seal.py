@@ -37,7 +37,7 @@ SALT = 32
 TAG = 16
 NONCE = bytes(12)
 ARRAY = 1  # msgpack's type of an array
-VERSION = b"vfl worker 2"  # of the table of operations and of what their values mean
+VERSION = b"vfl worker 3"  # of the table of operations and of what their values mean
 
 ONLY = "a worker takes integers, bytes, texts and arrays of int64 only"
 

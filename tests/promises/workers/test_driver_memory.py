@@ -27,6 +27,8 @@ from protocols.boosting.ensemble import RoundGradients, Rounds
 from protocols.boosting.params import Params
 from protocols.cipher import CipherVec, Identity, Keyring
 from protocols.cipher.sharded import Sharded
+from protocols.glm.digits import COARSE
+from protocols.glm.slots import Slots
 from protocols.ids import Ids
 from protocols.kept import Keep, Kept, KeptRows, in_memory
 from protocols.local import run_local
@@ -70,6 +72,22 @@ def test_blocks_that_stay_at_workers_take_no_memory_here(tmp_path: Path) -> None
         assert growth(Shelf(tmp_path).keep, workers) < 16 * MIB
         gc.collect()
         assert growth(in_memory, workers) > 120 * MIB  # the positive control: 20 blocks of 8 MiB
+    finally:
+        workers.end()
+
+
+@pytest.mark.slow
+def test_the_matrix_of_a_block_of_packs_is_never_whole_here() -> None:
+    """Seven rows share a ciphertext, as under a key of 2048 bits; what a row is multiplied with is of any key."""
+    slots, packs = Slots(5, 7, 48, 102, digits=COARSE), 1 << 14
+    x = np.random.default_rng(0).integers(-(2**19), 2**19, (packs * slots.rows, 6))
+    laid, workers = slots.laid(x, slice(0, len(x))), Processes(2)
+    try:
+        key = Sharded(512, Cluster(Caller(workers, Seal(SECRET, RUN)))).generate("arbiter", Seed("arbiter", b"k" * 32))
+        bases = key.encrypt(PlainVec.zeros(slots.rows * slots.digits.count * 6), Seed("arbiter", b"s" * 32))
+        whole = packs * len(bases) * 8
+        assert ROWS * peak(lambda: bases.matmul(laid)) < whole
+        assert ROWS * peak(lambda: bases.matmul(laid[:])) > 2 * whole  # the positive control: as it was
     finally:
         workers.end()
 

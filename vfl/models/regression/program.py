@@ -140,6 +140,7 @@ def guest(
         searched = search.guest(session, train, asked, fold, everyone)
         plan = asked.candidates[searched.best]
     wanted = targets_of(plan, aligned.take(np.concatenate([rows, decide])), n)
+    del rows  # of all of them, while they are trained on, as little as can be
     model_id = session.seed("model id").secret[:16]
     steps, binned = features.fit_guest(session, train, plan.preprocess, open_names=plan.open_names, noise=plan.noise)
     with session.phase("train" if session.ahead is None else "prepare"):
@@ -153,6 +154,7 @@ def guest(
         )
         terms = terms_of(plan)
         x = standardised(session, train, standardiser)
+        del train
         trained = glm.guest(session, x, y, terms, model_id, row_weights, watched)
     part = guest_part(session, plan, trained, standardiser, table, wanted)
     scores = None
@@ -248,7 +250,9 @@ def host(
             if plan.spec.early_stopping
             else None
         )
-        trained = glm.host(session, standardised(session, train, standardiser), terms_of(plan), watched)
+        x = standardised(session, train, standardiser)
+        del train, rows
+        trained = glm.host(session, x, terms_of(plan), watched)
     part = host_part(session, plan, trained, standardiser, aligned)
     if plan.scores:
         part = score_host(session, part, aligned.take(np.flatnonzero(scored)))

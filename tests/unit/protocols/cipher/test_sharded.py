@@ -12,7 +12,7 @@ import pytest
 
 from protocols import parts
 from protocols._native import InvalidBytes, PlainVec
-from protocols.cipher import CipherVec, DecryptionKey, Keyring, Paillier, operations
+from protocols.cipher import CipherVec, DecryptionKey, Keyring, Paillier, operations, sharded_vector
 from protocols.cipher.sharded import Sharded
 from protocols.cipher.sharded_vector import Drawn, Portion, assemble
 from protocols.errors import ComputeError, InvalidCiphertext, LocalProtocolError, PlaintextOverflow
@@ -318,6 +318,55 @@ def test_the_driver_keeps_no_matrix_and_ciphertexts_only_where_it_is_told() -> N
     workers.replace(0)
     assert key.open(vector.t_matmul(X), 100).to_ints() == due
     assert asked == [vector.raw.portions[0].last * 128]  # type: ignore[attr-defined]
+
+
+class Made:
+    """A matrix that is made when it is asked for."""
+
+    def __init__(self, matrix: np.ndarray) -> None:
+        self.matrix, self.asked, self.made = matrix, list[int](), list[weakref.ref[np.ndarray]]()
+
+    def __len__(self) -> int:
+        return len(self.matrix)
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        found = self.matrix[rows].copy()
+        self.asked.append(len(found))
+        self.made.append(weakref.ref(found))
+        return found
+
+
+def test_a_matrix_that_is_made_in_pieces_is_never_whole_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With it a worker multiplies as with the whole, also one that was lost."""
+    monkeypatch.setattr(sharded_vector, "PIECE", 2 * 5 * X[0].nbytes)
+    key, workers = sharded(2)
+    alone, bases, tall = Paillier(512).generate("arbiter", seed("key")), plain(range(len(X[0]))), np.tile(X, (2, 1))
+    due, theirs = (one.public.encrypt(bases, seed("a")) for one in (alone, key))
+    matrix = Made(tall)
+    found = theirs.matmul(matrix)
+    assert found.raw.to_bytes() == due.matmul(tall).raw.to_bytes() == due.matmul(Made(tall)).raw.to_bytes()
+    assert max(matrix.asked) == 5 < len(tall) // 4
+    gc.collect()
+    assert not any(one() is not None for one in matrix.made)
+    matrix.asked.clear()
+    workers.replace(1)
+    assert found.raw.to_bytes() == due.matmul(tall).raw.to_bytes()
+    assert sum(matrix.asked) == len(tall) - found.raw.portions[0].last  # type: ignore[attr-defined]
+
+
+def test_long_values_go_to_whoever_keeps_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = list[bytes]()
+
+    def keep(data: bytes) -> Callable[[], bytes]:
+        kept.append(data)
+        return lambda: data
+
+    monkeypatch.setattr(clusters, "LONG", 80)  # longer than a key here
+    key = Sharded(512, Cluster(Caller(Workers(2), SEAL), keep)).generate("arbiter", seed("key"))
+    mask = plain(VALUES)
+    key.public.encrypt(mask, seed("a")).add_plain(mask)
+    pieces = [mask.slice(a, b).to_bytes() for _, a, b in parts.portions(len(mask), 2)]
+    assert kept == pieces * 2  # of an encryption, and of a sum; no seed
 
 
 def test_products_at_workers_are_counted() -> None:

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from protocols import parts
 from protocols._native import PlainVec
 from protocols.cuts import cut
 from protocols.errors import ConfigError
 from protocols.glm.digits import COARSE
 from protocols.glm.slots import HEAD_ROOM, LIFT, OVERLAP, SIGMA, SPILL, WRAP, Slots
+from protocols.kept import in_memory
 from protocols.randomness import Seed
 
 SMALL = Slots(passes=3, rows=2, z_bits=12, g_bits=20)
@@ -61,7 +63,7 @@ def products(slots: Slots, x: np.ndarray, numbers: list[list[int]]) -> tuple[lis
     """The digits of X times u of each row and iteration, exactly; and the packed products."""
     u, digits = [PlainVec.from_ints(one) for one in numbers], slots.digits.of_rows(x)
     exact = [[sum(int(a) * b for a, b in zip(row, one, strict=True)) for row in digits] for one in numbers]
-    return exact, slots.bases(u).matmul(slots.laid(x, slice(0, len(x)), x.shape[1]))  # type: ignore[return-value]
+    return exact, slots.bases(u).matmul(slots.laid(x, slice(0, len(x)))[:])  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5, 8])
@@ -81,12 +83,27 @@ def test_a_row_s_products_come_out_of_its_own_slots(slots: Slots, rows: int) -> 
     exact, packed = products(slots, x, numbers)
     masks = [seed(f"mask {k}").integers(slots.packs(rows), slots.mask_bits + 8 * k) for k in range(2)]
     total = packed + masks[0] + masks[1]
-    parts = [slots.cut_rows(share, rows) for share in (total, -masks[0], -masks[1])]
+    shares = [slots.cut_rows(share, rows) for share in (total, -masks[0], -masks[1])]
     bound = 3 + int(np.abs(x).sum(axis=1).max()) // 2**OVERLAP
     for t in range(slots.passes):
         for row in range(rows):
-            found = sum(part[t].to_ints()[row] for part in parts)
+            found = sum(share[t].to_ints()[row] for share in shares)
             assert abs(centred(found - exact[t][row], slots.z_bits)) <= bound, (t, row)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5, 8, 23])
+def test_rows_come_in_blocks_as_in_one_piece(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of rows that begin and end within a ciphertext."""
+    x = np.random.default_rng(rows).integers(-(2**19), 2**19, size=(rows, 4))
+    slots = Slots(2, 3, 125, 125, digits=COARSE)
+    whole = slots.laid(x, slice(0, rows))[:]
+    _, packed = products(slots, x, [[3] * 12, [5] * 12])
+    due = ints(slots.cut_rows(packed, rows))
+    monkeypatch.setattr(parts, "ROWS", 4)
+    assert [found.whole().to_ints() for found in slots.kept_rows(packed, rows, in_memory)] == due
+    laid = slots.laid(x, slice(0, rows))
+    assert len(laid) == len(whole)
+    assert (np.concatenate([laid[k : k + 2] for k in range(0, len(laid), 2)]) == whole).all()
 
 
 def test_a_planted_swap_of_two_rows_or_iterations_shows() -> None:
