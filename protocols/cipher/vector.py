@@ -5,7 +5,9 @@ no other ciphertext; to the holder of the key the factor's exponent must be |n| 
 
 - A fresh operand plus anything that does not share its factor is fresh, and the operand is spent; so is a fresh one
 plus a plaintext, negated or re-ordered.
-- A sum over elements, a product with integers, a matrix product, a packing: not fresh until re-randomised.
+- A sum over elements, a choice of them, a product with integers, a matrix product, a packing: bare until re-randomised.
+No other factor will do, even of this party: a peer may have sent ciphertexts outside of the powers of h, which a fresh
+encryption that is added does not hide (its Jacobi symbol is 1), but `rerandomise` does.
 - Sending spends; one message broadcast to several receivers spends once.
 - A received vector holds a factor of its sender, which can never go back there.
 """  # noqa: E501
@@ -49,10 +51,15 @@ class Factor:
 
 
 class CipherVec:
-    """(length,) ciphertexts under `key`; `+`, `-`, `* plain`, `matmul`, `t_matmul` are homomorphic."""
+    """(length,) ciphertexts under `key`; `+`, `-`, `* plain`, `matmul`, `t_matmul` are homomorphic.
 
-    def __init__(self, key: EncryptionKey, raw: RawCipherVec, factors: Iterable[Factor] = ()) -> None:
-        self.key, self.raw, self._factors = key, raw, frozenset(factors)
+    bare: this party's numbers were exponents or chose elements, and nothing has covered that since.
+    """
+
+    def __init__(
+        self, key: EncryptionKey, raw: RawCipherVec, factors: Iterable[Factor] = (), bare: bool = False
+    ) -> None:
+        self.key, self.raw, self._factors, self._bare = key, raw, frozenset(factors), bare
         self._digest: bytes | None = None
 
     def __len__(self) -> int:
@@ -65,69 +72,75 @@ class CipherVec:
 
     def __add__(self, other: CipherVec) -> CipherVec:
         self._same_key(other)
-        return CipherVec(self.key, self.raw + other.raw, self._spend_with(other))
+        return CipherVec(self.key, self.raw + other.raw, self._spend_with(other), self._bare or other._bare)
 
     def __sub__(self, other: CipherVec) -> CipherVec:
         self._same_key(other)
-        return CipherVec(self.key, self.raw - other.raw, self._spend_with(other))
+        return CipherVec(self.key, self.raw - other.raw, self._spend_with(other), self._bare or other._bare)
 
     def __neg__(self) -> CipherVec:
-        return CipherVec(self.key, -self.raw, self._spend())
+        return CipherVec(self.key, -self.raw, self._spend(), self._bare)
 
     def add_plain(self, plain: PlainVec) -> CipherVec:
-        return CipherVec(self.key, self.raw.add_plain(plain), self._spend())
+        return CipherVec(self.key, self.raw.add_plain(plain), self._spend(), self._bare)
 
     def mul_plain(self, plain: PlainVec) -> CipherVec:
-        return CipherVec(self.key, self.raw.mul_plain(plain))
+        return CipherVec(self.key, self.raw.mul_plain(plain), bare=True)
 
     def sum(self) -> CipherVec:
-        return CipherVec(self.key, self.raw.sum())
+        return CipherVec(self.key, self.raw.sum(), bare=True)
 
     def take(self, rows: NDArray[np.int64]) -> CipherVec:
         distinct = len(np.unique(rows)) == len(rows)
-        return CipherVec(self.key, self.raw.take(rows), self._spend() if distinct else ())
+        return CipherVec(self.key, self.raw.take(rows), self._spend() if distinct else (), bare=True)
 
     def matmul(self, matrix: NDArray[np.int64] | Sliced[np.int64]) -> CipherVec:
         """matrix @ self: (rows, d) x (d,) -> (rows,); what is no array is read a piece at a time where it can be."""
         if isinstance(matrix, np.ndarray):
-            return CipherVec(self.key, self.raw.matmul(matrix))
+            return CipherVec(self.key, self.raw.matmul(matrix), bare=True)
         if isinstance(self.raw, InPieces):
-            return CipherVec(self.key, self.raw.matmul_in_pieces(matrix))
-        return CipherVec(self.key, self.raw.matmul(matrix[:]))
+            return CipherVec(self.key, self.raw.matmul_in_pieces(matrix), bare=True)
+        return CipherVec(self.key, self.raw.matmul(matrix[:]), bare=True)
 
     def t_matmul(self, matrix: NDArray[np.int64]) -> CipherVec:
         """matrix.T @ self: (rows, d) x (rows,) -> (d,)."""
-        return CipherVec(self.key, self.raw.t_matmul(matrix))
+        return CipherVec(self.key, self.raw.t_matmul(matrix), bare=True)
 
     def concat(self, other: CipherVec) -> CipherVec:
         """self, then other."""
         self._same_key(other)
-        return CipherVec(self.key, self.raw.concat(other.raw))
+        return CipherVec(self.key, self.raw.concat(other.raw), bare=True)
 
     def histogram(self, bins: NDArray[np.int64], n_bins: int) -> CipherVec:
         """bins (rows, features) in [0, n_bins); returns the sums of each feature's bins, (features * n_bins,),
         feature-major."""
-        return CipherVec(self.key, self.raw.histogram(bins, n_bins))
+        return CipherVec(self.key, self.raw.histogram(bins, n_bins), bare=True)
 
     def pack(self, width: int, slots: int) -> CipherVec:
         """`slots` signed values of `width` bits in one plaintext, by shift and add."""
-        return CipherVec(self.key, self.raw.pack(width, slots))
+        return CipherVec(self.key, self.raw.pack(width, slots), bare=True)
 
     def pack_for_holder(self, width: int, slots: int, seed: Seed) -> CipherVec:
         """Packs a fresh vector so that the packs are fresh to the holder of the key.
 
         The elements' factors, shifted with their slots, tile an exponent of (slots - 1) * width bits and more.  Where
         that is not as long as the holder needs (a short last pack, or all of them under a small key), those packs get
-        one more factor from `seed`.
+        one more factor from `seed`; of a bare vector, the others are covered.
         """
         need, half = self.key.exponent_bits(to_holder=True), self.key.exponent_bits(to_holder=False)
         makers, last = {f.maker for f in self._spend()}, (len(self) - 1) % slots
         raw = self.raw.pack(width, slots)
-        if not makers or (slots - 1) * width + half < need or len(raw) == 1:
-            return CipherVec(self.key, raw.rerandomise(seed.into(digest(raw)), need), {Factor(seed.maker, need)})
-        if last * width + half < need:
-            rest, tail = raw.take(np.arange(len(raw) - 1)), raw.take(np.array([len(raw) - 1]))
-            raw = rest.concat(tail.rerandomise(seed.into(digest(tail)), need))
+        tiled = len(raw) - (last * width + half < need)
+        if not makers or (slots - 1) * width + half < need:
+            tiled = 0
+        if tiled and not self._bare and tiled == len(raw):
+            return CipherVec(self.key, raw, {Factor(maker, need) for maker in makers})
+        drawn = seed.into(digest(raw))
+        if not tiled:
+            return CipherVec(self.key, raw.rerandomise(drawn, need), {Factor(seed.maker, need)})
+        head, tail = raw.take(np.arange(tiled)), raw.take(np.arange(tiled, len(raw)))
+        head = head.rerandomise(drawn, 0) if self._bare else head
+        raw = head.concat(tail.rerandomise(drawn, need, tiled)) if len(tail) else head
         return CipherVec(self.key, raw, {Factor(maker, need) for maker in makers})
 
     def digest(self) -> bytes:
@@ -149,7 +162,7 @@ class CipherVec:
         """The bytes to send to `receivers`; spends the factors.  Raises UnfreshCiphertext."""
         for receiver in receivers:
             need = self.key.exponent_bits(to_holder=receiver == self.key.holder)
-            if not any(f.maker != receiver and f.exponent_bits >= need for f in self._factors):
+            if self._bare or not any(f.maker != receiver and f.exponent_bits >= need for f in self._factors):
                 raise UnfreshCiphertext(
                     f"{where} has no randomness that is fresh to {receiver}; it was not sent",
                     remedy="This is a bug of the engine: re-randomise before sending",

@@ -12,6 +12,9 @@ WIDTH = 1.3  # of a ciphertext in memory, to its bytes
 DIGITS, ROUNDS = range(3, 13), range(1, 17)  # bits of a digit; how many digits share a window
 SQUARING = 0.7  # of a product
 FILLING = 2  # products' time of a product that fills a table
+BASES, COVERED = 52, 26  # of a factor that covers all units (native/core/src/paillier/cover.rs), and its products
+NTH_POWER = 1.2  # products per bit of the key
+COVER_TABLE = COVERED * 2**8 + BASES * 2**4
 
 
 class PowerTable(NamedTuple):
@@ -46,3 +49,13 @@ def powers(exponent: int, uses: float, key_bits: int) -> float:
     """Products of `uses` powers of one base, with the table."""
     table = cheapest(exponent, max(1, round(uses)), TABLE // row_bytes(key_bits))
     return table.fill + uses * table.each
+
+
+def covered(exponent: int, uses: float, key_bits: int) -> float:
+    """Products of `uses` re-randomisations of what was computed, with their table; without what `cover` takes once."""
+    return powers(exponent, uses, key_bits) + COVERED * uses
+
+
+def cover(key_bits: int) -> float:
+    """Products that a party computes once per key before it first re-randomises under it."""
+    return BASES * NTH_POWER * key_bits + COVER_TABLE

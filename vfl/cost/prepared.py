@@ -16,7 +16,7 @@ from protocols.glm.slots import Slots
 from vfl.cost import cost
 from vfl.cost.machine import Machine
 from vfl.cost.network import Network
-from vfl.cost.powers import powers
+from vfl.cost.powers import cover, covered, powers
 from vfl.models.workload import Workload
 
 LARGEST = 3  # bits before the point of the largest entries of X, columns limited to some deviations
@@ -73,14 +73,14 @@ def chunk(
     predictors, each = predicted(slots, packs, widths), slots.digits.count
     groups, terms = slots.groups, slots.groups * penalised
     gradients = [
-        groups * matrix(rows, d, PRECONDITIONED) + powers(long, groups * d, key_bits) + terms * d * d for d in widths
+        groups * matrix(rows, d, PRECONDITIONED) + covered(long, groups * d, key_bits) + terms * d * d for d in widths
     ]
     weights = sum(encryptions(d * each * slots.rows, key_bits) + terms * encryptions(d, key_bits) for d in widths)
     residuals, hosts = encryptions(groups * rows, key_bits), len(widths) - 1
     all_d = sum(widths)
     opened = OPEN[key_bits] * (packs + groups * all_d)
-    factors = powers(key_bits // 2, packs, key_bits)
-    guests = predictors[0] + powers(long, packs, key_bits) + packs * hosts
+    factors = covered(key_bits // 2, packs, key_bits)
+    guests = predictors[0] + covered(long, packs, key_bits) + packs * hosts
     every = weights + sum(predictors[1:]) + hosts * factors + guests + residuals + sum(gradients) + opened
     path = weights + max(predictors[1:]) + factors + guests + residuals + max(gradients) + opened
     sent = size * (all_d * (each * slots.rows + terms) + packs * (hosts + 1) + groups * (rows * (hosts + 1) + all_d))
@@ -94,8 +94,8 @@ def predictors_alone(slots: Slots, rows: float, widths: Sequence[int], key_bits:
     packs, size, hosts = -(-rows // slots.rows), key_bits / 4, len(widths) - 1
     predictors, bases = predicted(slots, packs, widths), [d * slots.digits.count * slots.rows for d in widths]
     weights = sum(encryptions(count, key_bits) for count in bases)
-    factors, opened = powers(key_bits // 2, packs, key_bits), OPEN[key_bits] * packs
-    guests = predictors[0] + powers(key_bits + HOLDER_MARGIN, packs, key_bits) + packs * hosts
+    factors, opened = covered(key_bits // 2, packs, key_bits), OPEN[key_bits] * packs
+    guests = predictors[0] + covered(key_bits + HOLDER_MARGIN, packs, key_bits) + packs * hosts
     every = weights + sum(predictors[1:]) + hosts * factors + guests + opened
     path = weights + max(predictors[1:]) + factors + guests + opened
     sent = size * (sum(bases) + packs * (hosts + 1))
@@ -167,8 +167,10 @@ def one_core_s(chunks: Sequence[Slots], work: Workload, key_bits: int, machine: 
 
 
 def _all(chunks: Sequence[Slots], work: Workload, key_bits: int, batches: int) -> Counts:
-    """What the chunks and the evaluations of the loss take."""
+    """What the chunks and the evaluations of the loss take, and what covers what is sent: the guest waits for hosts."""
     made, losses = counts(chunks, work, key_bits, batches), evaluations(chunks, work, key_bits)
+    once = cover(key_bits)
+    made = replace(made, products=made.products + once * (1 + work.hosts), path_products=made.path_products + 2 * once)
     return Counts(*(getattr(made, name) + getattr(losses, name) for name in Counts.__dataclass_fields__))
 
 

@@ -121,14 +121,14 @@ def test_what_is_fresh_and_to_whom(key: DecryptionKey) -> None:
         enc(key, [1, 2]).t_matmul(np.array([[2], [3]])),
         enc(key, [1, 2]).pack(64, 2),
         enc(key, [1, 2]).take(np.array([0, 0])),
+        enc(key, [1, 2]).take(np.array([1, 0])),  # the choice shows in symbols of a peer's ciphertexts
+        enc(key, [1]) + enc(key, [2], "other").mul_plain(PlainVec.from_ints([5])),  # so does the factor 5
     ):
         assert refused(raw, "host")
         assert not refused(raw.rerandomise(seed("y")), "host")
     for still in (
         enc(key, [1]).add_plain(PlainVec.from_ints([3])),
         -enc(key, [1]),
-        enc(key, [1, 2]).take(np.array([1, 0])),
-        enc(key, [1]) + enc(key, [2], "other").mul_plain(PlainVec.from_ints([5])),
         enc(key, [1]) - enc(key, [2], "other"),
     ):
         assert not refused(still, "host")

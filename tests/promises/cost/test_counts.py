@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from protocols.cipher import backend
 from tests.promises.cost.counts import COMMAND, DIRECT, differences, expected, fresh
 
 
 @pytest.mark.timeout(600)
 def test_no_job_costs_more_or_less_than_recorded() -> None:
-    found = differences(fresh(backend()), expected(backend()))
+    found = differences(fresh(), expected())
     assert not found, "\n".join(
         ["the counts have changed; if that is meant, run", f"  {COMMAND}", "and commit the file:", *found]
     )
@@ -51,5 +50,5 @@ Linear.difference = lambda link, session, z, y, part: (z + z, once(link, session
     ],
 )
 def test_planted_work_is_seen(planted: str, job: str, what: str) -> None:
-    found = differences(fresh(backend(), job, planted), expected(backend(), job))
+    found = differences(fresh(job, planted), expected(job))
     assert any(what in line for line in found), found

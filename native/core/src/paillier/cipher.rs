@@ -171,11 +171,11 @@ impl CipherVec {
         }))
     }
 
-    /// Times a fresh encryption of zero.
+    /// Times a fresh encryption of zero whose randomness covers all units modulo n; with 0 bits, no power of h is in it.
     pub fn rerandomise<'a>(&self, streams: impl Into<Streams<'a>>, exponent_bits: usize) -> Result<CipherVec> {
         let streams = streams.into();
         self.key.pool.install(|| {
-            let rows = self.key.factors(streams, self.len(), exponent_bits, &self.rows)?;
+            let rows = self.key.covering_factors(streams, self.len(), exponent_bits, &self.rows)?;
             Ok(CipherVec { key: self.key.clone(), rows })
         })
     }

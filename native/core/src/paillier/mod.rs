@@ -1,6 +1,7 @@
 //! Paillier (g = 1 + n) with the randomness of Damgard, Jurik and Nielsen, over vectors.
 
 pub mod cipher;
+mod cover;
 mod fixed_base;
 pub mod histogram;
 pub mod matrix;

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::MAX_BITS;
 use super::cipher::CipherVec;
+use super::cover::Cover;
 use super::fixed_base::FixedBase;
 use crate::bigint::ring::{Backend, Ring};
 use crate::bigint::rows::Rows;
@@ -30,6 +31,7 @@ pub struct PublicKey {
     /// Quarters of a product modulo n^2.
     pub(crate) products: Arc<AtomicU64>,
     pub(crate) base: FixedBase,
+    cover: Cover,
 }
 
 /// Ciphertexts that are read at a time: what is read takes little memory beside its result.
@@ -98,7 +100,7 @@ impl PublicKey {
         let h = base.unwrap_or_else(|| djn_base(n));
         let base = FixedBase::new(ring.import(&limbs::from_big(&h, 2 * limbs.len()), 2 * limbs.len()));
         let fingerprint = Sha256::digest(n.to_bytes_be()).into();
-        PublicKey { n: n.clone(), limbs, bits, fingerprint, ring, pool, products, base }
+        PublicKey { n: n.clone(), limbs, bits, fingerprint, ring, pool, products, base, cover: Cover::new() }
     }
 
     pub fn n(&self) -> &BigUint {
@@ -188,6 +190,13 @@ impl PublicKey {
     pub(crate) fn factors(&self, streams: Streams<'_>, len: usize, bits: usize, rows: &[u64]) -> Result<Rows> {
         let powers = self.base.powers(&self.ring, streams, len, bits)?;
         Ok(self.ring.multiply(&powers, rows))
+    }
+
+    /// As `factors`, for what was computed from a peer's ciphertexts: times a factor that covers all units (see `cover`).  With 0 bits, that alone.
+    pub(crate) fn covering_factors(&self, streams: Streams<'_>, len: usize, bits: usize, rows: &[u64]) -> Result<Rows> {
+        let covers = self.cover.factors(&self.ring, &self.n, streams, len, bits)?;
+        let covered = self.ring.multiply(&covers, rows);
+        if bits == 0 { Ok(covered) } else { self.factors(streams, len, bits, &covered) }
     }
 
     /// Range and gcd of every element are checked before it is used.

@@ -30,10 +30,11 @@ from protocols.boosting import (
 )
 from protocols.boosting.params import Params
 from protocols.boosting.prepare import Owned
-from protocols.cipher import Identity, key_offer
+from protocols.cipher import CipherVec, Identity, key_offer
 from protocols.errors import DataError, ModelError, PlaintextOverflow, RemoteProtocolError
 from protocols.glm import sealed_link
 from protocols.message import Message
+from protocols.randomness import Seed, run_seed
 from protocols.session import Session
 from tests.harness import TOY, Recording, Sent
 from tests.unit.protocols.boosting.samples import small, tables
@@ -48,16 +49,20 @@ MORE: dict[str, Any] = {"weight": np.arange(120) % 3 + 0.5, "held_out": np.arang
 Change = Callable[[Any], dict[str, Any]]
 
 
+def first(vector: CipherVec, length: int) -> CipherVec:
+    taken = vector.take(np.arange(length))
+    return taken.rerandomise(Seed("a party of the test", run_seed()), to_holder=True)
+
+
 def short(field: str) -> Change:
     """One number, or byte, less."""
 
     def change(m: Any) -> dict[str, Any]:
         value = getattr(m, field)
-        return {
-            field: value.take(np.arange(len(value) - 1))
-            if hasattr(value, "take") and not isinstance(value, np.ndarray)
-            else value[:-1]
-        }
+        if isinstance(value, CipherVec):
+            return {field: first(value, len(value) - 1)}
+        plain = isinstance(value, np.ndarray) or not hasattr(value, "take")
+        return {field: value[:-1] if plain else value.take(np.arange(len(value) - 1))}
 
     return change
 
@@ -139,8 +144,8 @@ TRAINING: list[tuple[type[Message], Change, set[str]]] = [
     (leaves.DealtLeaves, short("rest"), {"host1"}),
     (leaves.MaskedMembership, short("u"), {"guest"}),
     (leaves.MaskedLeaves, short("values"), {"arbiter"}),
-    (held_out.HeldOutShare, lambda m: {"share": m.share.take(np.zeros(0, np.int64))}, {"arbiter"}),
-    (held_out.HeldOutSign, lambda m: {"value": m.value.take(np.zeros(0, np.int64))}, {"guest"}),
+    (held_out.HeldOutShare, lambda m: {"share": first(m.share, 0)}, {"arbiter"}),
+    (held_out.HeldOutSign, lambda m: {"value": first(m.value, 0)}, {"guest"}),
     (held_out.RoundsKept, lambda m: {"rounds": -1}, {"arbiter"}),
     (held_out.RoundsKept, lambda m: {"rounds": 99}, {"arbiter"}),
 ]

@@ -205,8 +205,8 @@ class Alive:
 def alive(monkeypatch: pytest.MonkeyPatch) -> Iterator[Alive]:
     counter, honest = Alive(), CipherVec.__init__
 
-    def counted(self: CipherVec, *given: Any) -> None:
-        honest(self, *given)
+    def counted(self: CipherVec, *given: Any, **named: Any) -> None:
+        honest(self, *given, **named)
         counter.count(self)
 
     monkeypatch.setattr(CipherVec, "__init__", counted)
