@@ -31,6 +31,7 @@ from vfl.storage.files import write_private
 
 COLOUR = {"stable": "green", "watch": "yellow", "shifted": "red", None: "dim"}
 JSON = ".json"
+BESIDES = 44  # characters of a line besides the name of a column and its rows
 NUMBERS = ("column", "psi", "expected", "mark", "rows", "missing_before", "missing")
 
 
@@ -95,18 +96,37 @@ def monitored(found: Mapping[str, Any]) -> Monitor:
     return Monitor(columns=lines, score=Drift(**{name: score[name] for name in NUMBERS}) if score else None)
 
 
+def _broken(name: str, room: int) -> str:
+    """A name that is longer than `room` on several lines, where there is an underscore to break it behind."""
+    lines = list[str]()
+    while len(name) > room > 0:
+        cut = name.rfind("_", 0, room) + 1 or room
+        lines.append(name[:cut])
+        name = name[cut:]
+    return "\n".join([*lines, name])
+
+
 def print_monitor(found: dict[str, Any], console: Console) -> None:
     """A line for each column, the most moved first."""
     table = Table(
-        title="Against the training rows", title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_edge=False
+        title="Against the training rows",
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        collapse_padding=True,
+        pad_edge=False,
     )
-    for name in ("", "PSI", "by chance", "verdict", "missing then", "missing now", "rows now"):
-        table.add_column(name, justify="right" if name else "left", overflow="fold")
+    table.add_column("", overflow="fold")
+    for name in ("PSI", "by\nchance", "verdict", "missing\nthen", "missing\nnow", "rows\nnow"):  # room for names
+        table.add_column(name, justify="right", no_wrap=True)
     lines = sorted(found["columns"], key=lambda line: -(line["psi"] or 0.0))
-    for line in [*([found["score"]] if found["score"] else []), *lines]:
+    shown = [*([found["score"]] if found["score"] else []), *lines]
+    room = console.width - BESIDES - max((len(number(line["rows"])) for line in shown), default=0)
+    for line in shown:
         colour = COLOUR[line["mark"]]
         table.add_row(
-            escape(line["column"]),
+            escape(_broken(line["column"], room)),
             f"[{colour}]{number(line['psi'], 3)}[/]",
             number(line["expected"], 3),
             f"[{colour}]{line['mark'] or 'no row'}[/]",

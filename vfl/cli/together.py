@@ -22,7 +22,7 @@ from vfl.screen.arguments import (
     say,
 )
 from vfl.screen.console import Console
-from vfl.screen.errors import stoppable
+from vfl.screen.errors import noted, stoppable
 from vfl.screen.examples import examples
 from vfl.screen.tables import print_cautions
 
@@ -83,7 +83,7 @@ def align(
     if isinstance(agreed, MembersJob):
         raise ConfigError(f"{job} is a job of members, who match no ids", remedy="Give vfl run")
     with contextlib.ExitStack() as stack:
-        with announced(agreed, own, "align"):
+        with noted(console), announced(agreed, own, "align", connect_timeout):
             ready = prepare(agreed, own, format, stack=stack)
         print_cautions(console, ready.cautions)
         with stoppable(console), watching(progress, console) as watch:
@@ -139,7 +139,7 @@ def prepare(
     console = Console(stderr=True)
     agreed, own = load_job(job), load_party(party)
     with contextlib.ExitStack() as stack:
-        with announced(agreed, own, "prepare"):
+        with noted(console), announced(agreed, own, "prepare", connect_timeout):
             check_prepares(agreed)
             ready = checked(agreed, own, stack=stack)
         print_cautions(console, ready.cautions)
@@ -177,7 +177,7 @@ def run(
     agreed, own = load_training(job), load_party(party)
     ready: of_members.MemberReady | Ready
     with contextlib.ExitStack() as stack:
-        with announced(agreed, own, "run"):
+        with noted(console), announced(agreed, own, "run", connect_timeout):
             if isinstance(agreed, MembersJob):
                 not_resumed(fresh)
                 ready = of_members.prepare(agreed, own)
@@ -237,7 +237,7 @@ def predict(
         not_resumed(fresh)
         _predicted_alone(agreed, own, model, data, out, as_json)
         return
-    with announced(agreed, own, "predict"):
+    with noted(console), announced(agreed, own, "predict", connect_timeout):
         scoring = prepare(agreed, own, model, data, out)
     print_cautions(console, scoring.cautions)
     with stoppable(console), watching(progress, console) as watch:

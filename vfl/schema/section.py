@@ -149,10 +149,10 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + len(codecs.BOM_UTF8) + 1).removeprefix(codecs.BOM_UTF8)
     except OSError as error:
-        raise ConfigError(
-            f"{path}: cannot be read ({error.strerror or 'not a file name'})",
-            remedy="Check the name and that this account may read it",
-        ) from None
+        remedy = "Check the name and that this account may read it"
+        if files := sorted(path.glob("*.toml")) if path.is_dir() else []:
+            remedy = f"Give a file in it, such as {files[0]}"
+        raise ConfigError(f"{path}: cannot be read ({error.strerror or 'not a file name'})", remedy=remedy) from None
     check_size(raw, str(path))
     try:
         text = raw.decode()

@@ -101,6 +101,17 @@ def log_to(console: Console) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def noted(console: Console) -> Iterator[None]:
+    """Inside, the engine's warnings go to `console`."""
+    notes, logger = Notes(console), logging.getLogger("vfl")
+    logger.addHandler(notes)
+    try:
+        yield
+    finally:
+        logger.removeHandler(notes)
+
+
+@contextlib.contextmanager
 def stoppable(console: Console) -> Iterator[None]:
     """Inside, Ctrl-C, SIGTERM and SIGHUP become `Stopped`, so that the peers are informed; the engine's warnings go to
     `console`."""
@@ -109,15 +120,12 @@ def stoppable(console: Console) -> Iterator[None]:
         raise Signalled(number)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
-    notes = Notes(console)
-    logger = logging.getLogger("vfl")
-    logger.addHandler(notes)
     try:
-        yield
+        with noted(console):
+            yield
     except KeyboardInterrupt as asked:
         raise Stopped(asked) from None
     finally:
-        logger.removeHandler(notes)
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -244,6 +244,7 @@ class Institutions:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", ["vfl", *map(str, arguments)])
             patch.setattr(announce, "SECONDS", 0.05)  # nobody waits for this party
+            patch.setattr(announce, "LONGEST", 0.0)  # and nobody comes
             try:
                 cli.main()
             except SystemExit as stopped:

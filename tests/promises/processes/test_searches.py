@@ -56,7 +56,7 @@ def test_a_search_of_trees_beyond_the_budget_of_labels_is_refused_before_anythin
     parties.change("bank", "models_per_label = 20", "models_per_label = 10")
     words = "this job trains 11 more, and policy.models_per_label is 10", "Search fewer candidates or folds"
     parties.here("check", parties.job, parties.file("bank")).says(6, *words)
-    parties.start("bank").wait(20).says(6, *words)
+    parties.start("bank", timeout=1).wait(20).says(6, *words)
     assert parties.here("check", parties.job, parties.file("telecom")).code == 0  # it has no labels to protect
 
 

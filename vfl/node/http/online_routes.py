@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from vfl.node.online.local_socket import MOST, Lines
 from vfl.node.online.publications import Publications
 
 MARGIN = 2.0  # seconds that the process may take beyond its own deadline
+PAUSE = 0.05  # seconds between two looks for a process that starts
 
 BODY: dict[str, Any] = {
     "requestBody": {
@@ -67,10 +69,11 @@ async def asked(request: Request, body: bytes) -> OneScore:
         raise HTTPException(422, f"this is no query: {error}") from None
     digest, name = _model(service.online.publications, ask)
     try:
-        answer = await _lines(request, digest).ask(msgspec.json.encode(ask), service.node.online.seconds + MARGIN)
+        answer = await _answer(request, digest, msgspec.json.encode(ask))
         found = msgspec.json.decode(answer, type=Answered)
     except (OSError, msgspec.MsgspecError):
-        found = Answered(refused=NoScore(status=503, detail="the process of this model does not answer", seconds=1))
+        why = "the process of this model starts or has ended: see vfl node status"
+        found = Answered(refused=NoScore(status=503, detail=why, seconds=1))
     times: OnlineTimes = request.app.state.online_times
     times.add(name, found, time.perf_counter() - began)
     if found.refused is not None:
@@ -89,6 +92,19 @@ def _model(publications: Publications, ask: Ask) -> tuple[str, str]:
         return digest, offered[digest]
     several = "several models are published: name the digest of one as 'job'"
     raise HTTPException(404, several if offered and ask.job is None else "no such model is published")
+
+
+async def _answer(request: Request, digest: str, line: bytes) -> bytes:
+    """What the process of a publication answers; one that has just been started is waited for.  Raises OSError."""
+    service, lines = service_of(request), _lines(request, digest)
+    until = time.monotonic() + service.node.online.seconds + MARGIN
+    while True:
+        try:
+            return await lines.ask(line, until - time.monotonic())
+        except (FileNotFoundError, ConnectionRefusedError):
+            if time.monotonic() > until or not service.online.processes.lives(digest):
+                raise
+        await asyncio.sleep(PAUSE)
 
 
 def _lines(request: Request, digest: str) -> Lines:

@@ -12,6 +12,7 @@ import pandas as pd
 from protocols.errors import ConfigError, DataError
 from vfl.data import literals, table_from_frame
 from vfl.data.keys import canonical_id
+from vfl.data.texts import say_rows
 from vfl.job import Job, Party
 from vfl.models.content import Part
 from vfl.models.kind import Kind
@@ -86,6 +87,11 @@ class Customers:
             for value in values
         )
 
+    def _of_a_field(self, error: DataError) -> str:
+        """What is wrong with a column of the table, said of one customer, whose caller knows no table and no row."""
+        told = error.what.removeprefix(f"{self._party}: ").removeprefix("feature column ")
+        return "features: " + told.replace(f" in {say_rows([1])}", "").rstrip(",")
+
     def _read(self, values: Sequence[Value]) -> pd.DataFrame:
         """The row of a table with these values.  Raises Refusal."""
         inputs = self._part.inputs
@@ -107,7 +113,7 @@ class Customers:
                 schema=self._part.schema,
             )
         except DataError as error:
-            raise Refusal(422, error.what) from None
+            raise Refusal(422, self._of_a_field(error)) from None
         gaps = self._kind.gaps(self._part, table.features)
         if gaps.shape[1] and gaps.to_numpy().any():
             column = next(str(name) for name in gaps.columns if bool(gaps[name].iloc[0]))

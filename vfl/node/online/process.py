@@ -203,6 +203,7 @@ def main(party_file: str, digest: str, lock: str) -> int:
             if party.node is None:
                 raise ConfigError(f"{party_file} has no section [node] any more", remedy="Put it back")
             publications = Publications(party.node.directory)
+            publications.says(digest, "starting")
             one, job = publications.get(digest), publications.job(digest)
             check(job, party, None if one.model is None else Path(one.model))
             serve(Own(job, party, party.node, publications, one, Queries(party.run.directory)))

@@ -22,7 +22,7 @@ from vfl.storage.files import write_private, written
 
 FOLDER = "online"
 SETTLED = 10**9  # nanoseconds after which another change has another time
-Doing = Literal["connecting", "publishing", "answering", "ended"]
+Doing = Literal["starting", "connecting", "publishing", "answering", "ended"]
 
 
 class Publication(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, frozen=True):
@@ -54,7 +54,7 @@ class Published(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     job_digest: str
     by: str
     runs: Annotated[bool, Meta(description="whether its process lives")]
-    doing: Annotated[str, Meta(description="connecting, publishing, answering or ended")]
+    doing: Annotated[str, Meta(description="starting, connecting, publishing, answering or ended")]
     epoch: Annotated[str | None, Meta(description="of the lists that answer")]
     error: Annotated[str | None, Meta(description="the last one, in words")]
 
@@ -147,7 +147,7 @@ def published(publications: Publications, one: Publication, *, runs: bool) -> Pu
         job_digest=one.digest,
         by=one.by,
         runs=runs,
-        doing="connecting" if state is None else state.doing if runs else "ended",
+        doing="starting" if state is None else state.doing if runs else "ended",
         epoch=state.epoch if state is not None and runs else None,
         error=None if state is None else state.error,
     )

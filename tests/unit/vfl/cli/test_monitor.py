@@ -158,6 +158,25 @@ def test_parts_that_are_not_ones_own_or_damaged_are_refused(party: Path) -> None
         load_baseline(party / "model")
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_names_and_numbers_of_a_table_are_not_broken(width: int) -> None:
+    """Of a name that is too long, the parts between underscores are not."""
+    names = ["payment_status_september_2005", "monthly_household_income_after_tax_and_rent", "x" * 35]
+    one = {"psi": 0.312, "expected": 0.012, "mark": "shifted", "missing_before": 0.013, "missing": 0.241}
+    text = io.StringIO()
+    found = {"columns": [{"column": name, "rows": 123_456} | one for name in names], "score": None}
+    print_monitor(found, Console(file=text, width=width))
+    lines = [line.split() for line in text.getvalue().splitlines()]
+    numbers = ["0.312", "0.012", "shifted", "1.3", "%", "24.1", "%", "123,456"]
+    if width == 80:
+        assert [names[0], *numbers] in lines
+        at = lines.index(["monthly_household_income_", *numbers])
+        assert lines[at + 1] == ["after_tax_and_rent"]
+    else:
+        assert all([name, *numbers] in lines for name in names)
+    assert all(len(line) <= width for line in text.getvalue().splitlines())
+
+
 def test_the_table_and_both_files_hold_the_numbers(party: Path) -> None:
     found = run(party, table(shift=1, seed=2), pd.Series(np.linspace(0, 1, 50)))
     text = io.StringIO()

@@ -272,7 +272,10 @@ def test_a_byte_order_mark_is_accepted(write):
 def test_a_file_that_cannot_be_read(tmp_path):
     assert "cannot be read (No such file" in refusal(tmp_path / "job.toml")
     (tmp_path / "job.toml").mkdir()
-    assert "cannot be read (Is a directory)" in refusal(tmp_path / "job.toml")
+    assert "cannot be read (Is a directory). Check the name" in refusal(tmp_path / "job.toml")
+    (tmp_path / "job.toml" / "party.toml").touch()
+    said = refusal(tmp_path / "job.toml")
+    assert said.endswith(f"Give a file in it, such as {tmp_path / 'job.toml' / 'party.toml'}")
 
 
 def test_a_job_is_frozen(write):

@@ -159,7 +159,7 @@ function chips(missing, peers) {
     peers.map(name => chip(name, "good", "connected")), missing.map(name => chip(name, "watch", "awaited")));
 }
 
-const SERVING = { answering: "good", publishing: "watch", connecting: "watch", ended: "bad" };
+const SERVING = { answering: "good", publishing: "watch", connecting: "watch", starting: "watch", ended: "bad" };
 
 function online(board) {
   if (!board.online.length) return [];

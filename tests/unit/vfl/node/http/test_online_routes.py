@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.unit.vfl.node.conftest import Bank
 from tests.unit.vfl.node.http.test_http import Face
 from vfl.job import load_job
+from vfl.node.http import online_routes
 from vfl.node.online.asked import Answered, Ask, NoScore, Score
 from vfl.node.online.local_socket import MOST, answered_at
 
@@ -89,6 +90,29 @@ def test_what_the_process_answers_is_handed_back(face: Face, bank: Bank) -> None
     assert [one.id for one in heard] == ["C-1"] * 3
     status, found, headers = ask(face, body)
     assert (status, headers["Retry-After"]) == (503, "1"), "the process is gone"
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_a_process_that_starts_is_waited_for(started: bool, face: Face, bank: Bank) -> None:
+    """One that was never started, or is gone, is not."""
+    digest, publications = offer(face, bank.job), face.service.online.publications
+    face.service.online.processes.lives = lambda _: started  # type: ignore[method-assign]
+    statuses = list[int]()
+    asker = threading.Thread(target=lambda: statuses.append(ask(face, json.dumps(ASK).encode())[0]))
+    asker.start()
+    asker.join(0.5)
+    with answered_at(publications.socket(digest), lambda _: msgspec.json.encode(Answered(score=SCORE))):
+        asker.join()
+    assert statuses == [200 if started else 503]
+
+
+def test_a_process_that_does_not_come_to_answer_is_given_up(face: Face, bank: Bank) -> None:
+    offer(face, bank.job)
+    face.service.online.processes.lives = lambda _: True  # type: ignore[method-assign]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(online_routes, "MARGIN", 0.2 - face.service.node.online.seconds)
+        status, found, _ = ask(face, json.dumps(ASK).encode())
+    assert (status, "vfl node status" in found["detail"]) == (503, True)
 
 
 def test_the_metrics_count_queries_by_outcome_and_name_nobody(face: Face, bank: Bank) -> None:

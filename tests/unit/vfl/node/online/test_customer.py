@@ -89,6 +89,42 @@ def test_columns_that_the_model_cannot_use_are_refused(customers: Customers, fea
     assert "text" not in refused.value.answer.detail.replace("a text", ""), "no value is repeated"
 
 
+WRONG = {
+    "number": ["1,300", "text", "", "NaN", 10**400, float("inf")],
+    "code": [10**400, 2.0**60, float("inf")],
+    "text": [True, 1300, float("inf")],
+}
+
+
+@pytest.mark.parametrize(("kind", "value"), [(kind, value) for kind, values in WRONG.items() for value in values])
+def test_what_is_wrong_with_a_value_is_said_of_its_field(tmp_path: Path, kind: Any, value: Any) -> None:
+    """Not of a row, of which a query has none."""
+    customers = customers_of(tmp_path, Schema({"a": "number", "b": kind}))
+    with pytest.raises(Refusal) as refused:
+        customers.row({"a": 1.0, "b": value})
+    detail = refused.value.answer.detail
+    assert detail.startswith("features: 'b' ")
+    assert "row" not in detail
+    assert detail[-1].isalpha(), detail
+
+
+@pytest.mark.parametrize("kind", ["number", "code", "text"])
+@pytest.mark.parametrize("written", ["1300", " 12 ", "1e3", "007", "TRUE"])
+def test_a_text_is_read_as_the_cell_of_a_table(tmp_path: Path, kind: Any, written: str) -> None:
+    schema = Schema({"a": "number", "b": kind})
+    customers = customers_of(tmp_path, schema)
+    frame = pd.DataFrame({"id": ["1"], "a": [1.0], "b": [written]})
+    options: Any = {
+        "keys": ["id"],
+        "normalise": {"id": "digits"},
+        "duplicates": "error",
+        "label": None,
+        "columns": ["a", "b"],
+    }
+    table = table_from_frame(frame, party="bank", need_label=False, schema=schema, **options)
+    pd.testing.assert_frame_equal(customers.row({"a": 1.0, "b": written}), table.features)
+
+
 def test_columns_become_the_integers_of_a_batch(customers: Customers) -> None:
     row = customers.row({"b": 2.5, "a": -1.25})
     frame = pd.DataFrame({"a": [-1.25], "b": [2.5]})
