@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import json
+import math
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +37,7 @@ FORMAT = 1
 JSON, PAGE = "audit.json", "audit.html"
 RESULTS = ("here", "bound", "control", "textbook")
 CONTROLS = 5  # seeds of the control and of the textbook protocol
+MINUTES = 10  # of an audit
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,7 @@ def audit(
     cardinality_only: bool = False,
     seeds: int = SEEDS,
     attacks: Sequence[int] | None = None,
+    minutes: int = MINUTES,
 ) -> Audit:
     """Trains as `Federation.fit` does, and attacks what each party received.
 
@@ -145,9 +149,11 @@ def audit(
     cardinality_only : bool, default False
         Without an estimator, whether the alignment opens the size alone.
     seeds : int, default 20
-        The number of repetitions of an attack whose result depends on random numbers.
+        The number of repetitions of an attack whose result depends on random numbers; at least 5 are made.
     attacks : sequence of int, default None
         The numbers of the attacks to try; None is all of them.
+    minutes : int, default 10
+        When this time has passed, an attack is repeated no more than 5 times; the page says how often it was.
 
     Returns
     -------
@@ -174,7 +180,7 @@ def audit(
     if not isinstance(federation, Federation | Members):
         remedy = "Make one with vfl.Federation.local(...) or vfl.Members.local(...)"
         raise ConfigError(f"federation is {type_of(federation)}", remedy=remedy)
-    repeated = whole("seeds", seeds, 2)
+    repeated, until = whole("seeds", seeds, 2), time.monotonic() + 60 * whole("minutes", minutes, 1)
     known = {attack.number: attack for attack in ATTACKS}
     chosen = list(known) if attacks is None else list(attacks) if isinstance(attacks, Iterable) else []
     if not chosen or not set(chosen) <= known.keys():
@@ -183,8 +189,8 @@ def audit(
     flag("cardinality_only", cardinality_only)
     with one_thread():
         scene = recorded(federation, estimator, privacy, {name: v for name, v in asked.items() if v is not None})
-        tried, untried = attacked(scene, repeated, [known[number] for number in chosen])
-    return Audit(about_of(scene, repeated, "this run"), tried, untried)
+        tried, untried = attacked(scene, repeated, [known[number] for number in chosen], until)
+    return Audit(about_of(scene, repeated, "this run", minutes), tried, untried)
 
 
 def recorded(
@@ -211,26 +217,28 @@ def only(asked: Mapping[str, Any], what: str, *names: str) -> None:
             raise ConfigError(f"{what} takes no {name}", remedy=f"Leave out {name}, or audit another kind of run")
 
 
-def attacked(scene: Run, seeds: int, attacks: Sequence[Attack] = ATTACKS) -> tuple[list[Tried], dict[str, str]]:
-    """Every attack that fits, and why the others do not."""
-    tried, untried = list[Tried](), dict[str, str]()
-    for attack in attacks:
-        if why := attack.untried(scene):
-            untried[f"{attack.number} {attack.name}"] = why
-        else:
-            tried.append(tried_on(scene, attack, seeds))
-    return tried, untried
+def attacked(
+    scene: Run, seeds: int, attacks: Sequence[Attack] = ATTACKS, until: float = math.inf
+) -> tuple[list[Tried], dict[str, str]]:
+    """Every attack that fits, and why the others do not.  until: when repetitions end, on the monotonic clock; what is
+    left of the time is shared by the attacks that are left."""
+    why = {attack.number: attack.untried(scene) for attack in attacks}
+    fitting, tried = [attack for attack in attacks if not why[attack.number]], list[Tried]()
+    for left, attack in zip(range(len(fitting), 0, -1), fitting, strict=True):
+        now = time.monotonic()
+        tried.append(tried_on(scene, attack, seeds, now + (until - now) / left))
+    return tried, {f"{one.number} {one.name}": why[one.number] for one in attacks if why[one.number]}
 
 
-def tried_on(scene: Any, attack: Attack, seeds: int) -> Tried:
+def tried_on(scene: Any, attack: Attack, seeds: int, until: float = math.inf) -> Tried:
     """One attack on a run that it fits: the run, the control and the textbook protocol."""
-    few = min(seeds, CONTROLS)
-    control = Estimate.of([attack.planted(scene, seed, attack.sizes[0]) for seed in range(few)])
-    textbook = Estimate.of([attack.textbook(scene, seed) for seed in range(few)])
-    return Tried(attack, attack.over(scene, seeds), control, textbook, attack.found)
+    control = Estimate.of([attack.planted(scene, seed, attack.sizes[0]) for seed in range(CONTROLS)])
+    textbook = Estimate.of([attack.textbook(scene, seed) for seed in range(CONTROLS)])
+    product = attack.over(scene, seeds, until)
+    return Tried(attack, product, control, textbook, attack.found, attack.repetitions(seeds))
 
 
-def about_of(scene: Run, seeds: int, source: str) -> dict[str, Any]:
+def about_of(scene: Run, seeds: int, source: str, minutes: int = MINUTES) -> dict[str, Any]:
     """Which run, for whoever reads the page."""
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return {
@@ -239,6 +247,7 @@ def about_of(scene: Run, seeds: int, source: str) -> dict[str, Any]:
         "rows": scene.rows,
         "columns": scene.columns,
         "seeds": seeds,
+        "minutes": minutes,
         "made": now,
         "version": __version__,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from protocols.errors import ConfigError, ModelError
 from protocols.ids import Ids
 from protocols.session import Roles
 from vfl.attacks.alignments import Aligning, record_alignment
-from vfl.attacks.audit import Audit, about_of, attacked, one_thread
+from vfl.attacks.audit import MINUTES, Audit, about_of, attacked, one_thread
 from vfl.attacks.own_checks import checked, named
 from vfl.attacks.scene import ROWS
 from vfl.job.alignment_job import AlignmentJob
@@ -28,7 +29,7 @@ NOTE = (
 )
 
 
-def audit_alignment(folder: Path, seeds: int) -> Audit:
+def audit_alignment(folder: Path, seeds: int, minutes: int = MINUTES, until: float = math.inf) -> Audit:
     """As `audit_run`.  Raises ConfigError, ModelError."""
     content = read_alignment(folder)
     job = job_of(content, folder)
@@ -36,8 +37,8 @@ def audit_alignment(folder: Path, seeds: int) -> Audit:
     checks = checked(folder, transcript, job)
     with one_thread():
         scene = twin_of(content, job)
-        tried, untried = attacked(scene, seeds)
-    about = about_of(scene, seeds, "a twin of this alignment")
+        tried, untried = attacked(scene, seeds, until=until)
+    about = about_of(scene, seeds, "a twin of this alignment", minutes)
     return Audit(about | named(content) | {"note": NOTE}, tried, untried, checks)
 
 

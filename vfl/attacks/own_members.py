@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pandas as pd
 
 from protocols.errors import ConfigError, ModelError
 from vfl.api.members import Members
-from vfl.attacks.audit import Audit, about_of, attacked, one_thread
+from vfl.attacks.audit import MINUTES, Audit, about_of, attacked, one_thread
 from vfl.attacks.averages import Averaged, record_averaging
 from vfl.attacks.own_checks import checked, named
 from vfl.job.members_job import MembersJob
@@ -26,7 +27,9 @@ NOTE = (
 )
 
 
-def audit_members(folder: Path, report: Mapping[str, Any], seeds: int) -> Audit:
+def audit_members(
+    folder: Path, report: Mapping[str, Any], seeds: int, minutes: int = MINUTES, until: float = math.inf
+) -> Audit:
     """As `audit_run`.  Raises ConfigError, ModelError."""
     try:
         job = build(MembersJob, report["job_file"], "job")
@@ -36,8 +39,8 @@ def audit_members(folder: Path, report: Mapping[str, Any], seeds: int) -> Audit:
     checks = checked(folder, transcript, job)
     with one_thread():
         scene = twin_of(job)
-        tried, untried = attacked(scene, seeds)
-    about = about_of(scene, seeds, "a twin of this run")
+        tried, untried = attacked(scene, seeds, until=until)
+    about = about_of(scene, seeds, "a twin of this run", minutes)
     return Audit(about | named(report) | {"note": NOTE}, tried, untried, checks)
 
 

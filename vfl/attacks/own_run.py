@@ -7,6 +7,7 @@ the run, trained by the same job in this process (docs/adr/0031-audit.md).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,12 @@ import pandas as pd
 from protocols.errors import ConfigError, ModelError
 from vfl.api.federation import Federation
 from vfl.attacks.attack import SEEDS
-from vfl.attacks.audit import Audit, about_of, attacked, one_thread
+from vfl.attacks.audit import MINUTES, Audit, about_of, attacked, one_thread
 from vfl.attacks.own_alignment import audit_alignment
 from vfl.attacks.own_checks import checked, named
 from vfl.attacks.own_members import audit_members
 from vfl.attacks.received import Floats, fields
-from vfl.attacks.scene import ROWS, Asked, key_for, of_few_rows, record
+from vfl.attacks.scene import EPOCHS, ROWS, TREES, Asked, key_for, record, repeated
 from vfl.job import Job
 from vfl.job.job import job_from
 from vfl.job.members_job import is_of_members
@@ -34,18 +35,21 @@ COUNTED = {"Columns": "count", "SplitColumns": "count"}  # messages that say how
 COLUMNS = 5  # of a party of which this one does not know
 NOTE = (
     f"The attacks ran on a twin: generated tables of at most {ROWS} rows, with as many columns as this party has and "
-    f"as others said that they have (else {COLUMNS}), trained by the same job in one process. "
+    f"as others said that they have (else {COLUMNS}), trained by the same job in one process; "
+    f"of a network at most {EPOCHS} epochs, of trees at most {TREES}. "
     "A party does not have its partners' tables, so nothing could say whether an attack on the run itself was right."
 )
 
 
-def audit_run(folder: Path, seeds: int = SEEDS) -> Audit:
-    """Checks a party's transcript, and attacks a twin of its run.  Raises ConfigError, ModelError."""
+def audit_run(folder: Path, seeds: int = SEEDS, minutes: int = MINUTES) -> Audit:
+    """Checks a party's transcript, and attacks a twin of its run.  minutes: after which an attack is repeated no more
+    than a few times.  Raises ConfigError, ModelError."""
+    until = time.monotonic() + 60 * minutes
     if (folder / ALIGNMENT).exists():
-        return audit_alignment(folder, seeds)
+        return audit_alignment(folder, seeds, minutes, until)
     report = read_report(folder)
     if is_of_members(report.get("job_file") or {}):
-        return audit_members(folder, report, seeds)
+        return audit_members(folder, report, seeds, minutes, until)
     try:
         job = job_from(report["job_file"])
     except (ConfigError, KeyError):
@@ -55,12 +59,12 @@ def audit_run(folder: Path, seeds: int = SEEDS) -> Audit:
     transcript = read_transcript(folder, str(report["party"]))
     checks = checked(folder, transcript, job)
     twin = federation_like(report, job, transcript)
-    asked = Asked(twin, of_few_rows(job.model), {"preprocess": job.preprocess})
+    asked = Asked(twin, repeated(job.model, rows=0), {"preprocess": job.preprocess})
     with one_thread():
         scene = record(asked)
-        tried, untried = attacked(scene, seeds)
+        tried, untried = attacked(scene, seeds, until=until)
     what = "this prediction’s model" if report.get("purpose") == "predict" else "this run"
-    about = about_of(scene, seeds, f"a twin of {what}")
+    about = about_of(scene, seeds, f"a twin of {what}", minutes)
     return Audit(about | named(report) | {"note": NOTE}, tried, untried, checks)
 
 

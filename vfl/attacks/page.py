@@ -9,6 +9,7 @@ from typing import Any
 from vfl.evidence import strips
 from vfl.report import words
 from vfl.report.sections import moment, typeset
+from vfl.screen.sentences import counted, listed
 
 HERE = Path(__file__).parent / "templates"
 
@@ -17,11 +18,9 @@ def render(content: Mapping[str, Any]) -> str:
     """The page of an audit; content: that of audit.json."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    import vfl.report
-
-    style = Path(vfl.report.__file__).parent / "templates"
+    styles = [HERE.parents[1] / package / "templates" for package in ("evidence", "report")]
     environment = Environment(
-        loader=FileSystemLoader([HERE, style]),
+        loader=FileSystemLoader([HERE, *styles]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -32,7 +31,21 @@ def render(content: Mapping[str, Any]) -> str:
     environment.filters["range"] = interval
     environment.filters["moment"] = moment
     bars = {one["number"]: strips.attacked(one) for one in content["attacks"]}
-    return environment.get_template("audit.html").render(content, bars=bars, reading=strips.ATTACKED)
+    environment.filters["times"] = lambda count: counted(count, "repetition")
+    return environment.get_template("audit.html").render(content, bars=bars, reading=strips.ATTACKED, cut=cut(content))
+
+
+def cut(content: Mapping[str, Any]) -> list[str]:
+    """That attacks were made less often than was asked, where they were."""
+    few = [one for one in content["attacks"] if one["product"]["seeds"] < one["asked"]]
+    if not few:
+        return []
+    each = [f"{one['number']} ({one['product']['seeds']} of {one['asked']} times)" for one in few]
+    minutes, one_or_many = content["about"]["minutes"], "attack" if len(few) == 1 else "attacks"
+    return [
+        f"The {counted(minutes, 'minute')} of this audit were up before {one_or_many} {listed(each, 'and')} had been "
+        "made as often as asked. The intervals below hold for what was made: they are wider."
+    ]
 
 
 def figure(value: float | None) -> str:

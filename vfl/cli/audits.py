@@ -25,9 +25,14 @@ def audited(found: Audit, page: Path) -> AuditShown:
                 number=one.attack.number,
                 name=one.attack.name,
                 result=one.product.mean,
+                low=one.product.low,
+                high=one.product.high,
+                repetitions=one.product.seeds,
+                asked=one.asked,
                 bound=one.attack.bound,
                 control=one.control.mean,
                 textbook=one.textbook.mean,
+                verdict=one.verdict,
                 holds=one.holds,
             )
             for one in found.tried
@@ -45,11 +50,14 @@ def print_audit(told: AuditShown, page: Path, console: Console) -> None:
             console,
             f"{'[green]holds[/]' if check.holds else '[red]FAILS[/]'}: {escape(check.check)}: {escape(check.found)}",
         )
-    table = grid("attack", "here", "bound", "control", "textbook", "", numbers=4)
+    table = grid("attack", "times", "here", "bound", "control", "textbook", "", numbers=5)
     for one in told.attacks:
         shown = (f"{value:z.3f}" for value in (one.result, one.bound, one.control, one.textbook))
-        table.add_row(f"{one.number} {one.name}", *shown, "holds" if one.holds else "[red]FAILS[/]")
+        verdict = "holds" if one.holds else f"[red]{escape(one.verdict)}[/]"
+        table.add_row(f"{one.number} {one.name}", str(one.repetitions), *shown, verdict)
     console.print(table, highlight=False)
+    if cut := [str(one.number) for one in told.attacks if one.repetitions < one.asked]:
+        say(console, f"time was up: made less often than asked, so with wider intervals: {', '.join(cut)}")
     for name, why in told.untried.items():
         say(console, f"not tried: {escape(name)}: {escape(why)}")
     say(console, f"page: {escape(str(page))}")

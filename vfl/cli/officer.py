@@ -86,19 +86,23 @@ def audit(
     seeds: Annotated[
         int, typer.Option(min=2, max=1000, help="How often an attack is repeated that depends on random numbers.")
     ] = 20,
+    minutes: Annotated[
+        int, typer.Option(min=1, max=10_000, help="After this time an attack is repeated 5 times at most.")
+    ] = 10,
     as_json: AsJson = False,
 ) -> None:
     """Attack this party's own run, and write audit.html.
 
     Checks what the transcript of a training or alignment shows ([run] transcript = true in the party file), and attacks
-    a twin: generated tables with the shapes of the run, trained or aligned by the same job here.  Nothing is sent.  The
-    exit code is 0 whatever was found: with --json, `holds` says whether all of it holds.
+    a twin: generated tables with the shapes of the run, trained or aligned by the same job here.  Nothing is sent.  An
+    attack that depends on random numbers is repeated at least 5 times, and as often as --seeds says if the time allows.
+    The exit code is 0 whatever was found: with --json, `holds` says whether all of it holds.
     """
     from vfl.attacks.audit import PAGE
     from vfl.attacks.own_run import audit_run
     from vfl.cli.audits import audited, print_audit
 
-    found = audit_run(run, seeds)
+    found = audit_run(run, seeds, minutes)
     told = audited(found, found.save(run))
     answer(told, as_json, lambda: print_audit(told, run / PAGE, Console()))
 

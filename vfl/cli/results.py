@@ -220,9 +220,14 @@ class AuditAttack(Part):
     number: Number
     name: str
     result: float
+    low: Annotated[float, Meta(description="the lower end of the 95% interval of the result")]
+    high: Annotated[float, Meta(description="its upper end")]
+    repetitions: Annotated[Number, Meta(description="how often the attack was made")]
+    asked: Annotated[Number, Meta(description="how often it was to be made; --minutes may have ended it before")]
     bound: Annotated[float, Meta(description="the largest result that this product may give, fixed before the run")]
     control: Annotated[float, Meta(description="the same attack on a twin in which a leak is planted")]
     textbook: Annotated[float, Meta(description="the same attack on the textbook protocol")]
+    verdict: Annotated[str, Meta(description="in words: whether it holds, or else why not")]
     holds: bool
 
 

@@ -14,6 +14,8 @@ from protocols.group_size import LEAST_ROWS
 
 Content = dict[str, Any]
 WHOLE = (
+    "outcome",
+    "outcome_column",
     "alignment",
     "metrics",
     "uplift",

@@ -20,6 +20,7 @@ Content = Mapping[str, Any]
 number, change, interval = typeset(words.number), typeset(words.change), typeset(words.interval)
 percent, size = typeset(words.percent), typeset(words.size)
 SIMPLER = "guest_alone"
+BLIND = "no: the control failed, so it says nothing"
 
 
 def measures(figures: Content, names: Mapping[str, str]) -> tuple[Grid, ...]:
@@ -27,7 +28,8 @@ def measures(figures: Content, names: Mapping[str, str]) -> tuple[Grid, ...]:
     found = []
     for part, models in (figures.get("metrics") or {}).items():
         joint, alone = models.get("joint") or {}, models.get(SIMPLER) or {}
-        sure = ((figures.get("uplift") or {}).get(part) or {}).get("measures") or {}
+        whole = (figures.get("uplift") or {}).get(part) or {}
+        sure, own = whole.get("measures") or {}, (whole.get("models") or {}).get("joint") or {}
         rows, bars = list[Row](), list[Markup]()
         for key, (label, sign, _) in words.METRICS.items():
             if key in joint:
@@ -39,15 +41,32 @@ def measures(figures: Content, names: Mapping[str, str]) -> tuple[Grid, ...]:
                     (
                         label,
                         number(joint[key]),
+                        *((_between(own.get(key) or {}),) if own else ()),
                         "" if same else number(alone.get(key)),
                         "" if same else change(moved),
                         "" if same else interval(ends.get("low"), ends.get("high")),
                     )
                 )
                 bars.append(strips.difference(None if same else moved, ends.get("low"), ends.get("high"), sign))
-        head = ("Measure", names["joint"], names[SIMPLER], "Difference", "95 % interval")
-        found.append(Grid(f"On {words.PARTS.get(part, part)}", head, tuple(rows), 4, tuple(bars), strips.DIFFERENCES))
+        of_joint = ("95 % interval",) if own else ()
+        difference = ("Difference", "95 % interval of the difference")
+        head = (names["joint"], *of_joint, names[SIMPLER], *difference)
+        found.append(
+            Grid(
+                f"On {words.PARTS.get(part, part)}",
+                ("Measure", *head),
+                tuple(rows),
+                len(head),
+                tuple(bars),
+                strips.DIFFERENCES,
+            )
+        )
     return tuple(found)
+
+
+def _between(ends: Content) -> str:
+    """The interval of a measure itself; empty where it has none."""
+    return "" if ends.get("low") is None else f"{number(ends['low'])} to {number(ends['high'])}"
 
 
 def tiles(figures: Content, outcome: str, names: Mapping[str, str]) -> tuple[Tile, ...]:
@@ -197,7 +216,7 @@ def revealed(figures: Content, run: Recorded) -> tuple[Grid, ...]:
 
 def together(run: Recorded) -> tuple[Grid, ...]:
     """What parties could conclude if they put together what each saw."""
-    rows = () if run.purpose != "run" else tuple(coalitions(run.report))
+    rows = () if run.purpose == "predict" else tuple(coalitions(run.report))
     return (Grid("If parties break the agreement together", ("Who", "could learn"), rows),) if rows else ()
 
 
@@ -207,14 +226,15 @@ def audited(audit: Content) -> tuple[Grid, ...]:
         (
             f"{one['number']} · {one['name']}",
             _result(one["product"]),
+            _times(one),
             number(one["bound"]),
             _result(one["control"]),
             _result(one["textbook"]),
-            "yes" if one["holds"] else "no" if one["works"] else "no: the control failed, so it says nothing",
+            "yes" if one["holds"] else f"no: {one.get('verdict', 'above the bound')}" if one["works"] else BLIND,
         )
         for one in audit.get("attacks") or ()
     )
-    head = ("Attack", "Result", "Bound", "Control", "Textbook protocol", "Holds")
+    head = ("Attack", "Result", "Times made", "Bound", "Control", "Textbook protocol", "Holds")
     bars = tuple(strips.attacked(one) for one in audit.get("attacks") or ())
     found = [Grid("Attacks that were tried", head, rows, 0, bars, strips.ATTACKED)] if rows else []
     who = tuple((row[0], str(one["who"])) for row, one in zip(rows, audit.get("attacks") or (), strict=True))
@@ -229,9 +249,15 @@ def audited(audit: Content) -> tuple[Grid, ...]:
 
 
 def _result(estimate: Content) -> str:
-    """A mean, with its 95 % interval where there are several values."""
+    """A mean, with its 95 % interval where values differ."""
     mean, low, high = (number(float(estimate[key]), 3) for key in ("mean", "low", "high"))
-    return mean if estimate["seeds"] < 2 else f"{mean} ({low} to {high})"
+    return mean if low == high else f"{mean} ({low} to {high})"
+
+
+def _times(one: Content) -> str:
+    """How often an attack was made, and how often it was to be made where the time was up before."""
+    made, asked = int(one["product"]["seeds"]), int(one.get("asked", 0))
+    return f"{made} of {asked}: time was up" if made < asked else str(made)
 
 
 def took_part(figures: Content) -> tuple[Grid, ...]:

@@ -13,6 +13,13 @@ from vfl.report import words
 from vfl.report.sections import moment
 from vfl.screen.sentences import listed
 
+OUTCOMES = {
+    "binary": "one of two classes",
+    "multiclass": "one of several classes",
+    "numeric": "a number",
+    "count": "a count of events",
+}
+
 
 def purpose(s: Subject, key: str, title: str) -> Block:
     """What it is for, who owns and approved it."""
@@ -62,10 +69,19 @@ def columns(s: Subject, key: str, title: str) -> Block:
         key,
         title,
         lead,
-        (*_treatment(run.report), *_unseen(s.figures)),
+        (*_outcome(s), *_treatment(run.report), *_unseen(s.figures)),
         grids=columns,
         entries=s.about.entries("data.treatment"),
     )
+
+
+def _outcome(s: Subject) -> Facts:
+    """The column that is predicted, where this party holds it."""
+    named = s.figures.get("outcome_column") or ((s.run.report.get("job_file") or {}).get("table") or {}).get("label")
+    if s.run.purpose != "run" or not named:
+        return ()
+    what = OUTCOMES.get(words.outcome_of(s.run.report), "")
+    return (("Outcome, which the model predicts", f"{named}{f': {what}' if what else ''}"),)
 
 
 def _treatment(report: Mapping[str, Any]) -> Facts:
@@ -210,7 +226,8 @@ def _how_measured(figures: Mapping[str, Any]) -> Facts:
     sure = next(iter((figures.get("uplift") or {}).values()), None)
     found = []
     if sure:
-        found.append(("Intervals", f"paired bootstrap of the rows, {sure['draws']:,} draws, seed {sure['seed']}"))
+        drawn = f"paired bootstrap of the rows, {sure['draws']:,} draws, seed {sure['seed']}"
+        found.append(("Intervals", f"of each measure and of the difference: {drawn}"))
     if search := figures.get("search"):
         found.append(
             ("Chosen among", f"{len(search['candidates'])} candidates by {search['scoring']} in {search['cv']} folds")

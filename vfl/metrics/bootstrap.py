@@ -33,7 +33,7 @@ def uplift_interval(
     weight: ArrayLike | None = None,
 ) -> dict[str, object]:
     """Joint minus guest alone, for each measure: `change` on the rows as they are, and `low`, `high` of its 95 %
-    interval.
+    interval; in `models` the interval of each model's own measure.
 
     y (n,) and both predictions as the metrics of this `outcome` take them ("binary", "numeric", "count", "multiclass");
     weight (n,): of the rows.
@@ -47,22 +47,30 @@ def uplift_interval(
     n = len(np.asarray(y))
     draws = int(np.clip(VISITS // max(n, 1), 200, 1000)) if n else 0
     rng = np.random.default_rng(seed)
-    found: dict[str, list[float]] = {}
+    found: dict[str, list[tuple[float, float]]] = {}
     for _ in range(draws):
         counts = np.bincount(rng.integers(0, n, n), minlength=n)
         drawn, other = (measure(counts) for measure in both)
         for name in drawn.keys() & other.keys():
-            found.setdefault(name, []).append(drawn[name] - other[name])
+            found.setdefault(name, []).append((drawn[name], other[name]))
     here, there = (measure(np.ones(n, np.int64)) if n else {} for measure in both)
-    edge = (1 - LEVEL) / 2
     measures: dict[str, dict[str, float | None]] = {}
+    models: dict[str, dict[str, dict[str, float | None]]] = {"joint": {}, "guest_alone": {}}
     for name in (name for name in here if name in there):
-        values = found.get(name, [])
-        low, high = (
-            (float(v) for v in np.quantile(values, [edge, 1 - edge])) if 2 * len(values) >= draws else (None, None)
-        )
-        measures[name] = {"change": here[name] - there[name], "low": low, "high": high}
-    return {"level": LEVEL, "draws": draws, "seed": seed, "measures": measures}
+        values = np.array(found.get(name, []), np.float64).reshape(-1, 2)
+        measures[name] = {"change": here[name] - there[name], **_ends(values[:, 0] - values[:, 1], draws)}
+        for model, own in zip(models, values.T, strict=True):
+            models[model][name] = _ends(own, draws)
+    return {"level": LEVEL, "draws": draws, "seed": seed, "measures": measures, "models": models}
+
+
+def _ends(values: Floats, draws: int) -> dict[str, float | None]:
+    """Of the interval, where half of the draws or more define a value."""
+    if 2 * len(values) < draws:
+        return {"low": None, "high": None}
+    edge = (1 - LEVEL) / 2
+    low, high = np.quantile(values, [edge, 1 - edge])
+    return {"low": float(low), "high": float(high)}
 
 
 def _binary(y: ArrayLike, p: ArrayLike, weight: ArrayLike | None) -> Measure:

@@ -1,4 +1,4 @@
-"""Who could learn what by colluding, by kind of model: the short form of docs/threat-model.md, for the report."""
+"""Who could learn what by colluding, by kind of model, and of an alignment: the short form of docs/threat-model.md."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ DEALT = ("tol", "early_stopping", "sample_weight", "class_weight")
 
 def coalitions(result: Mapping[str, Any]) -> Rows:
     """(who, what they could learn) for the job of this result; empty where the model's kind is not known."""
+    if result.get("purpose") == "align":
+        return _alignment(result.get("job_file") or {})
     model, parties = result.get("model") or {}, result.get("parties") or {}
     kind, several = str(model.get("kind") or ""), len(parties.get("hosts") or []) > 1
     if kind == "boosted-trees":
@@ -24,6 +26,42 @@ def coalitions(result: Mapping[str, Any]) -> Rows:
         exact = model.get("link") == "exact" or kind == "poisson-regression"
         return _regression(exact or any(model.get(name) for name in DEALT), several)
     return []
+
+
+def _alignment(job: Mapping[str, Any]) -> Rows:
+    """Of a job that the folder does not hold nothing is known."""
+    hosts, align = (job.get("parties") or {}).get("hosts") or [], job.get("align") or {}
+    if not hosts:
+        return []
+    if align.get("cardinality_only"):
+        rows = [
+            (
+                "a data party by itself, with many lists of its choice",
+                "who is known to all: each size is one equation, and policy.runs_per_partner_per_month limits how many",
+            )
+        ]
+    else:
+        rows = [
+            (
+                "a data party by itself, with a list of its choice",
+                "of people whom it only guesses, who is known to all; policy.runs_per_partner_per_month limits how "
+                "often",
+            )
+        ]
+    if len(hosts) < 2:
+        return [*rows, ("guest and host", "nothing that the two do not already hold")]
+    return [
+        *rows,
+        GUESS,
+        (
+            "arbiter and a data party",
+            "of chunks of that party’s rows, how many of them each set of other parties holds",
+        ),
+        (
+            "the arbiter by itself, if it deviates",
+            "whether ids that it guesses are in a data party’s table, as many as another one has rows",
+        ),
+    ]
 
 
 def _regression(deals: bool, several: bool) -> Rows:

@@ -81,7 +81,7 @@ def context(result: Result) -> dict[str, Any]:
         "phases": _phases(result.get("phases") or []),
         "total": _total(result.get("phases") or []),
         "disclosed": _disclosed(result),
-        "coalitions": [] if result.get("purpose") == "predict" else coalitions(result),
+        "coalitions": [] if result.get("purpose") in ("predict", "align") else coalitions(result),
         "model": model,
         "coefficients": coefficients(model.get("coefficients") or []),
         "shared": model.get("weights_known") is False,  # no party knows the weights

@@ -42,6 +42,7 @@ def result_frame(job: Job, party: Party, started: datetime.datetime, purpose: st
             "arbiter": job.parties.arbiter or None,
         },
         "outcome": job.model.label,
+        **({"outcome_column": party.data.label} if purpose == "run" and party.role == "guest" and party.data else {}),
         "started": started.isoformat(timespec="seconds"),
         "alignment": {},
         "metrics": {},

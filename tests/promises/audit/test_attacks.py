@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 import vfl
 from protocols._native import PlainVec
 from tests.promises.audit.scenes import KINDS, OPEN, answers, federation, scene
-from vfl.attacks.attack import SEEDS, Attack
-from vfl.attacks.audit import one_thread, tried_on
+from vfl.attacks.attack import LEAST, SEEDS, Attack, Estimate
+from vfl.attacks.audit import CONTROLS, one_thread, tried_on
 from vfl.attacks.binary_columns import BinaryColumns
 from vfl.attacks.gradients import HostGradients
 from vfl.attacks.membership import Membership
@@ -36,6 +38,7 @@ def named(attack: Attack) -> str:
 
 
 GIVEN_AWAY = {9, 10}  # attacks that find in open trees what their permissions say
+SURE = 3.09  # standard errors: chance is this far off once in a thousand times
 QUICK = ("SmallBatches", "Forensics", "HostGradients")  # in the default suite
 
 
@@ -66,7 +69,16 @@ def test_with_all_seeds_on_every_kind(attack: Attack, kind: str) -> None:
     tried = tried_on(run, attack, SEEDS)
     print(f"{kind}, {named(attack)}: {tried.product}, control {tried.control.mean:.3f}")
     assert tried.works
-    assert (tried.product.mean <= attack.bound) == (kind != OPEN or attack.number not in GIVEN_AWAY)
+    given_away = kind == OPEN and attack.number in GIVEN_AWAY
+    assert (tried.product.mean <= attack.bound) == (not given_away)
+    assert margin(tried.control, tried.control.mean - attack.succeeds, CONTROLS) >= SURE
+    assert given_away or margin(tried.product, attack.bound - tried.product.mean, LEAST) >= SURE
+
+
+def margin(found: Estimate, by: float, repetitions: int) -> float:
+    """By how many standard errors of a mean over so many repetitions a result stays clear of a limit."""
+    one = (found.high - found.mean) / t.ppf(0.975, found.seeds - 1) * found.seeds**0.5 if found.seeds > 1 else 0.0
+    return by / (one / repetitions**0.5) if one else math.inf if by >= 0 else -math.inf
 
 
 @pytest.mark.slow

@@ -148,6 +148,7 @@ def test_a_pack_of_a_training(parties: Institutions, kind: str) -> None:
         own = parties.data.get(name)
         page = held["index.html"].decode()
         assert all(f"{k} · " in page for k in range(1, 13))
+        assert ("canarylabel" in page) == (name == "bank")  # question 2 names the outcome where it is held
         if own is not None:  # its own columns stand there
             assert found(held, {c for c in own.columns[1:] if c != "canarylabel"})
     planted = files["bank"] | {"figures.json": (ended["bank"].folder / "report.json").read_bytes()}
@@ -168,6 +169,7 @@ def test_a_pack_of_an_alignment_and_of_a_prediction(parties: Institutions) -> No
         assert "<dt>versions</dt>" in page
         assert "<dt>Guest</dt><dd>bank</dd>" in page
         assert "each data party learns which of its own rows" in page
+        assert "nothing that the two do not already hold" in page
         made = parties.here("evidence", folder, "--job", parties.job, "--out", parties.folder / "with-job.zip")
         assert made.code == 0, made.err
         assert "job/agreed.txt" in unpacked((parties.folder / "with-job.zip").read_bytes())

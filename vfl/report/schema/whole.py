@@ -53,6 +53,13 @@ class Interval(Part, kw_only=True):
     high: Annotated[Number, says("its upper end")]
 
 
+class Ends(Part, kw_only=True):
+    """Of the interval of one model's measure."""
+
+    low: Annotated[Number, says("the lower end; null if too few draws define it")]
+    high: Annotated[Number, says("the upper end")]
+
+
 class Uplift(Part, kw_only=True):
     """By a paired bootstrap of the rows."""
 
@@ -63,6 +70,10 @@ class Uplift(Part, kw_only=True):
             "interval (null if too few draws define them)"
         ),
     ]
+    models: Annotated[
+        dict[str, dict[str, Ends]] | UnsetType,
+        says("by `joint` and `guest_alone`, of each measure the ends `low` and `high` of its own interval"),
+    ] = UNSET
     level: Annotated[float, says("of the intervals, 0.95")]
     draws: Annotated[int, says("how many, 200 to 1,000")]
     seed: Annotated[int, says("that of the split")]
@@ -256,6 +267,9 @@ class Report(Part, kw_only=True):
         says("the names of all, by role: `guest`, `hosts`, `arbiter`; of members `members`, `arbiter`"),
     ] = UNSET
     outcome: Annotated[str | UnsetType, says("`binary`, `numeric`, `count` or `multiclass`")] = UNSET
+    outcome_column: Annotated[
+        str | UnsetType | None, says("of a training, at the guest, the name of the label’s column")
+    ] = UNSET
     classes: Annotated[
         list[Any] | UnsetType | None,
         says("at the guest the label's values, the event last; null for numbers"),

@@ -271,10 +271,13 @@ def test_a_ledger_of_the_time_before_a_renewal_is_packed_with_its_certificate(
 def an_audit(digest: str, run: str = RUN.hex()) -> str:
     """The content of audit.json, as vfl audit writes it."""
     attack = next(iter(ATTACKS))
-    tried = Tried(attack, Estimate(0.0, 0.0, 0.0, 2), Estimate(0.99, 0.99, 0.99, 2), Estimate(0.5, 0.5, 0.5, 1), 1.0)
+    nothing, control, textbook = Estimate(0.0, 0.0, 0.0, 2), Estimate(0.99, 0.98, 1.0, 2), Estimate(0.5, 0.5, 0.5, 1)
+    tried = Tried(attack, nothing, control, textbook, 1.0, asked=20)
     checks = [{"check": "lengths of messages", "found": "as the job says", "holds": True}]
     return json.dumps(
-        Audit({"job_digest": digest, "run": run}, [tried], {"12 forensics": "no ciphertext"}, checks).as_dict()
+        Audit(
+            {"job_digest": digest, "run": run, "minutes": 10}, [tried], {"12 forensics": "no ciphertext"}, checks
+        ).as_dict()
     )
 
 
@@ -289,7 +292,8 @@ def test_an_audit_of_the_run_is_packed_and_one_of_another_job_is_refused(
     assert files["audit/audit.html"] == b"<p>attacks</p>"
     page = files["index.html"].decode()
     attack = next(iter(ATTACKS))
-    for words in (f"{attack.number} · {attack.name}", "0.990 (0.990 to 0.990)", "lengths of messages", "no ciphertext"):
+    result = ("0.990 (0.980 to 1.000)", "2 of 20: time was up", ">0.500<")
+    for words in (f"{attack.number} · {attack.name}", *result, "lengths of messages", "no ciphertext"):
         assert words in page.replace("\u00a0", " ").replace("<wbr>", ""), words
     (folder / "audit.json").write_text(an_audit("00" * 32))
     with pytest.raises(ConfigError, match="is of another job"):

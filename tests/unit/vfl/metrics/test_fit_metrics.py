@@ -297,3 +297,22 @@ def test_a_shift_is_marked_at_any_size_that_can_tell() -> None:
     counts = bins.count(old), bins.count(pd.Series(rng.choice(["x", "y"], 20)))
     assert metrics.mark(*counts) == "shifted"
     assert metrics.by_chance([1, 2], [0, 0]) is None
+
+
+def test_the_interval_of_a_measure_itself_is_where_repetitions_fall() -> None:
+    """95 of 100 tables of as many rows have their AUC within an interval of its width around the true one."""
+    rng = np.random.default_rng(0)
+
+    def drawn(rows: int) -> tuple[np.ndarray, np.ndarray]:
+        p = rng.random(rows)
+        return (rng.random(rows) < p).astype(int), p
+
+    y, p = drawn(300)
+    found = metrics.uplift_interval(y, p, 1 - p)
+    joint, alone = found["models"]["joint"], found["models"]["guest_alone"]  # type: ignore[index]
+    assert joint["auc"]["low"] < metrics.binary_metrics(y, p)["auc"] < joint["auc"]["high"]
+    assert alone["auc"]["high"] < 0.5 < joint["auc"]["low"]
+    spread = np.std([metrics.binary_metrics(*drawn(300))["auc"] for _ in range(200)])
+    assert joint["auc"]["high"] - joint["auc"]["low"] == pytest.approx(2 * 1.96 * spread, rel=0.25)
+    nothing = metrics.uplift_interval([0, 0, 0], [0.1, 0.2, 0.3], [0.3, 0.3, 0.3])["models"]
+    assert "auc" not in nothing["joint"]  # type: ignore[index]

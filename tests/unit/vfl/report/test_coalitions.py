@@ -178,3 +178,18 @@ def test_only_a_link_that_is_dealt_for_names_the_dealer() -> None:
 
 def test_whoever_adds_a_blinded_message_says_who_could_open_it() -> None:
     assert {m.kind for m in declared() if m.disclosure is Disclosure.BLINDED} <= set(THIRD)
+
+
+def test_an_alignment_says_what_its_parties_could_conclude() -> None:
+    def rows(hosts: list[str], **align: Any) -> dict[str, str]:
+        job = {"parties": {"guest": "bank", "hosts": hosts}, "align": align}
+        return dict(table.coalitions({"purpose": "align", "job_file": job}))
+
+    two, three = rows(["telecom"]), rows(["telecom", "shop"])
+    assert two["guest and host"] == "nothing that the two do not already hold"
+    assert "whom it only guesses" in two["a data party by itself, with a list of its choice"]
+    assert {"arbiter and all but one data party", "arbiter and a data party"} <= three.keys()
+    assert "guest and host" not in three
+    sizes = rows(["telecom"], cardinality_only=True)
+    assert "each size is one equation" in sizes["a data party by itself, with many lists of its choice"]
+    assert table.coalitions({"purpose": "align"}) == []  # a folder of an earlier release, without its job
