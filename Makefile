@@ -18,7 +18,7 @@ export CARGO_TERM_QUIET ?= true
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup oracles demo wheel test test-clusters test-serial test-all fuzz lint format docs hospitals notebooks bench bench-full bench-glm bench-alignment bench-boosting bench-kernels counts lock clean
+.PHONY: help setup oracles demo wheel test test-long test-clusters test-serial test-all fuzz lint format docs hospitals notebooks bench bench-full bench-glm bench-alignment bench-boosting bench-kernels counts lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,10 +57,13 @@ test: setup  ## the default test suite (5 to 8 minutes on 2 cores)
 	$(PYTEST)
 	cargo test --quiet --release --locked --manifest-path native/Cargo.toml
 
+test-long: setup  ## tests that take many seconds each: the wheel, documents that are executed, exact counts
+	$(PYTEST) -m 'long and not slow'
+
 test-clusters: setup  ## workers on local clusters of Ray and Dask (about 2 minutes)
 	$(BIN)/pytest -m 'cluster and not slow' tests/promises/clusters
 
-test-serial: test-clusters  ## the arithmetic and every protocol on the portable backend, after test-clusters
+test-serial: test-clusters test-long  ## the arithmetic and every protocol on the portable backend, after test-clusters and test-long
 	VFL_NATIVE_BACKEND=serial $(PYTEST) tests/unit/native tests/unit/protocols tests/unit/vfl/api tests/unit/vfl/models tests/promises/conformance tests/promises/leakage tests/promises/recovery
 
 fuzz: setup  ## every reader of bytes from a peer or a disk, with new damaged bytes each time (some minutes)

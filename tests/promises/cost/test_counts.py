@@ -6,6 +6,8 @@ import pytest
 
 from tests.promises.cost.counts import COMMAND, DIRECT, differences, expected, fresh
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.timeout(600)
 def test_no_job_costs_more_or_less_than_recorded() -> None:

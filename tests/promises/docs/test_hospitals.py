@@ -10,6 +10,8 @@ import pytest
 from tools.example import RESULT, executed
 from tools.hospitals import PAGE, PICTURE, picture, table
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def left() -> dict[str, Any]:

@@ -59,6 +59,7 @@ for package in (protocols, vfl):
 """
 
 
+@pytest.mark.long
 def test_the_wheel_works_without_fault_injection(tmp_path: Path) -> None:
     build = (
         "build",

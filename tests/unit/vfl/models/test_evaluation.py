@@ -147,6 +147,7 @@ def test_labels_of_rows_without_a_prediction_may_be_missing() -> None:
     assert only_one.metrics.loc["n", "joint"] == 2
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)  # on the portable arithmetic and a slow machine
 def test_every_block_of_the_tutorial_runs_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Under a small key: which bits it has changes no line of it."""
