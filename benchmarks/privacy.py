@@ -91,8 +91,8 @@ def members(tables: Tables) -> vfl.Members:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of run.  estimator: None of an alignment; reveal: of its federation; seeds: of an attack, fewer
-    where each is a training."""
+    """A kind of run.  estimator: None of an alignment; reveal: of its federation; seeds: of an attack, fewer where
+    each is a training (docs/adr/0049-repetitions.md says how many are enough)."""
 
     estimator: Any = None
     seeds: int = FEW
@@ -114,10 +114,10 @@ KINDS = {
     "alignment of the size alone": Kind(seeds=SEEDS, asked={"cardinality_only": True}),
     "averaging of four members": Kind(vfl.Averaging(rounds=10), seeds=SEEDS),
     "logistic regression": Kind(vfl.LogisticRegression()),
-    "open trees": Kind(vfl.BoostedTrees(n_estimators=10, membership="open"), seeds=3),
-    "scorecard": Kind(vfl.Scorecard(), seeds=3, reveal=("guest",)),
-    "sealed trees": Kind(vfl.BoostedTrees(n_estimators=10), seeds=3),
-    "network": Kind(vfl.MLPClassifier(max_iter=20), seeds=3),
+    "open trees": Kind(vfl.BoostedTrees(n_estimators=10, membership="open")),
+    "scorecard": Kind(vfl.Scorecard(), reveal=("guest",)),
+    "sealed trees": Kind(vfl.BoostedTrees(n_estimators=10)),
+    "network": Kind(vfl.MLPClassifier(max_iter=20)),
 }
 
 
@@ -176,10 +176,10 @@ the same attacks on any tables that are in one place ([ADR 31](adr/0031-audit.md
 and keys of 3,072 bits, but there are 10 trees, 20 epochs of a network, and 10 rounds of an averaging. Repetitions use
 at most 400 rows and short keys, and so does the search for the smallest leak. A bound is an absolute number that was
 fixed before the run; the control is the same attack on a twin in which a leak is planted; the textbook column is the
-same attack on the published protocol. In brackets are 95% intervals of the mean over the seeds that the section names.
-In alignments each party lacks a tenth of its rows. The host of the generated table has four 0/1 columns and one of many
-values. Without the latter, attack 11 reads the others, and so `vfl run` refuses such a host unless the job allows
-`few-columns` ([threat model](threat-model.md)).
+same attack on the published protocol. In brackets are 95% intervals of the mean over the seeds that the section names;
+where it names none, nothing random decides. In alignments each party lacks a tenth of its rows. The host of the
+generated table has four 0/1 columns and one of many values. Without the latter, attack 11 reads the others, and so
+`vfl run` refuses such a host unless the job allows `few-columns` ([threat model](threat-model.md)).
 """
 
 
@@ -216,10 +216,16 @@ def results(tables: dict[str, Any]) -> Iterator[str]:
         yield f"## {name[0].upper()}{name[1:]}"
         yield ""
         for kind in (kind for kind in KINDS if kind in kinds):
-            yield f"### {kind[0].upper()}{kind[1:]} ({KINDS[kind].seeds} seeds)"
+            seeds = repetitions(kinds[kind])
+            yield f"### {kind[0].upper()}{kind[1:]}{f' ({seeds} seeds)' if seeds > 1 else ''}"
             yield ""
             yield from section(kind, kinds[kind])
             yield ""
+
+
+def repetitions(lines: dict[str, Any]) -> int:
+    """How often an attack was made whose result random numbers decide."""
+    return max((int(one["product"]["seeds"]) for one in lines.values() if "product" in one), default=0)
 
 
 def section(kind: str, lines: dict[str, Any]) -> Iterator[str]:
