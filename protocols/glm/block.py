@@ -69,9 +69,10 @@ class Block:
         )
         return block if plan.sgd is None else replace(block, x=block.x[:], preconditioned=block.preconditioned[:])
 
-    def at(self, x: Standardised) -> Block:
-        """The same columns of other rows, for predictors only."""
-        return replace(self, x=fixed_point(x[:], self.intercept), preconditioned=np.zeros((0, self.width), np.int64))
+    def at(self, x: Standardised, keep: Keep) -> Block:
+        """The same columns of other rows, for predictors only; keep: where they are put."""
+        fixed = KeptRows(keep, (fixed_point(x[part.rows], self.intercept) for part in parts(len(x))))
+        return replace(self, x=fixed, preconditioned=np.zeros((0, self.width), np.int64))
 
     def take(self, rows: Rows) -> Block:
         """The block of some rows, held; of all rows as it is."""

@@ -20,6 +20,8 @@ Cost per product: dealt 32 bytes to the guest, exchanged 32 each way; no ciphert
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, cast
 
 from protocols import row_blocks
@@ -27,8 +29,9 @@ from protocols._native import PlainVec
 from protocols.channel import Channel
 from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
+from protocols.kept import between
 from protocols.message import BLINDED, Message
-from protocols.parts import parts
+from protocols.parts import Part, parts
 from protocols.randomness import Seed
 from protocols.session import Session
 
@@ -58,25 +61,43 @@ def deal(session: Session, count: int) -> None:
         return
     seed = session.seed("product deal")
     first, second = seed.child("first"), seed.child("second")
-    x, (y, c) = first.integers(count, RING), of_arbiter(second, count)
     session.guest.send(ProductDeal(first.secret))
     session.arbiter.send(ProductDeal(second.secret))
-    row_blocks.send_vector([session.guest], DealtProducts, (times(x, y) - c).residue(RING))
+    for part in parts(count):
+        y, c = of_arbiter(second, part)
+        row_blocks.pace([session.guest], part)
+        session.guest.send(DealtProducts((times(of_guest(first, part), y) - c).residue(RING)), part)
 
 
 def guest(session: Session, factors: PlainVec, share: PlainVec) -> PlainVec:
     """The guest's share of factors times v (n,), from its share of v."""
-    n, dealer = len(share), session.channels[session.roles.hosts[0]]
-    x = accept(dealer).integers(n, RING)
-    product = row_blocks.receive_vector(dealer, DealtProducts, n)
-    theirs = exchanged(session.arbiter, (factors - x).residue(RING))  # 2
-    return (times(factors, share + theirs) + product).residue(RING)  # 3
+    return PlainVec.join(list(guest_blocks(session, len(share), partial(between, factors), partial(between, share))))
+
+
+def guest_blocks(
+    session: Session, count: int, factors: Callable[[Part], PlainVec], share: Callable[[Part], PlainVec]
+) -> Iterator[PlainVec]:
+    """The same, block after block; factors, share: those of a block."""
+    dealer = session.channels[session.roles.hosts[0]]
+    seed = accept(dealer)
+    for part, product in row_blocks.receive_blocks(dealer, DealtProducts, count):
+        own = factors(part)
+        theirs = exchanged_block(session.arbiter, (own - of_guest(seed, part)).residue(RING), part)  # 2
+        yield (times(own, share(part) + theirs) + product).residue(RING)  # 3
 
 
 def arbiter(session: Session, share: PlainVec) -> PlainVec:
     """The arbiter's share."""
-    y, c = of_arbiter(accept(session.channels[session.roles.hosts[0]]), len(share))
-    return (times(exchanged(session.guest, (share - y).residue(RING)), y) + c).residue(RING)  # 2, 3
+    return PlainVec.join(list(arbiter_blocks(session, len(share), partial(between, share))))
+
+
+def arbiter_blocks(session: Session, count: int, share: Callable[[Part], PlainVec]) -> Iterator[PlainVec]:
+    """The same, block after block."""
+    seed = accept(session.channels[session.roles.hosts[0]])
+    for part in parts(count):
+        y, c = of_arbiter(seed, part)
+        theirs = exchanged_block(session.guest, (share(part) - y).residue(RING), part)  # 2
+        yield (times(theirs, y) + c).residue(RING)  # 3
 
 
 def accept(dealer: Channel, kind: type[Message] = ProductDeal) -> Seed:
@@ -89,19 +110,32 @@ def accept(dealer: Channel, kind: type[Message] = ProductDeal) -> Seed:
 
 def exchanged(channel: Channel, own: PlainVec, kind: type[Message] = PaddedFactors, bits: int = RING) -> PlainVec:
     """The other party's numbers modulo 2^bits, for this party's; kind: a class of messages with this one field."""
-    ((name, _),), made, found = kind.schema(), cast(Any, kind), list[PlainVec]()
-    for part in parts(len(own)):
-        channel.send(made(own.slice(part.first, part.last)), part)
-        found.append(getattr(channel.recv(kind, part), name))
-        check_lengths(channel.peer, len(part), found[-1])
-        if found[-1].max_bits() > bits:
-            raise RemoteProtocolError(f"{channel.peer} sent numbers out of range", party=channel.peer)
-    return PlainVec.join(found)
+    each = parts(len(own))
+    return PlainVec.join([exchanged_block(channel, between(own, part), part, kind, bits) for part in each])
 
 
-def of_arbiter(seed: Seed, count: int) -> tuple[PlainVec, PlainVec]:
-    """y and c_A."""
-    return seed.child("y").integers(count, RING), seed.child("c").integers(count, RING)
+def exchanged_block(
+    channel: Channel, own: PlainVec, part: Part, kind: type[Message] = PaddedFactors, bits: int = RING
+) -> PlainVec:
+    """The same of one block."""
+    ((name, _),), made = kind.schema(), cast(Any, kind)
+    channel.send(made(own), part)
+    found: PlainVec = getattr(channel.recv(kind, part), name)
+    check_lengths(channel.peer, len(part), found)
+    if found.max_bits() > bits:
+        raise RemoteProtocolError(f"{channel.peer} sent numbers out of range", party=channel.peer)
+    return found
+
+
+def of_guest(seed: Seed, part: Part) -> PlainVec:
+    """x of a block."""
+    return (seed.child(part.label("x")) if part.number else seed).integers(len(part), RING)
+
+
+def of_arbiter(seed: Seed, part: Part) -> tuple[PlainVec, PlainVec]:
+    """y and c_A of a block."""
+    y, c = (seed.child(part.label(what)).integers(len(part), RING) for what in ("y", "c"))
+    return y, c
 
 
 def times(a: PlainVec, b: PlainVec) -> PlainVec:

@@ -10,8 +10,9 @@ Who learns what: the arbiter how many rows are near the edge of the table, as of
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from protocols.glm import dealt_products
 from protocols.glm.digits import COARSE, EXACT, Digits
 from protocols.glm.links import ROW_WEIGHT, Linear, Link, Sealed, Weighted
 from protocols.glm.sealed_link import Edge, dealer, open_edge, tell_edge
-from protocols.kept import KeptVec, between, kept_vec
+from protocols.kept import KeptVec, between
 from protocols.parts import Part, parts
 from protocols.session import Session
 
@@ -101,11 +102,10 @@ class SealedOnShares(OnShares):
 
 @dataclass(frozen=True, eq=False)
 class WeightedOnShares(OnShares):
-    """Both holders cut their shares of the products, which costs at most one unit of the residuals.  They hold those of
-    all rows meanwhile."""
+    """Both holders cut their shares of the products, which costs at most one unit of the residuals."""
 
     base: OnShares
-    factors: NDArray[np.int64] | None  # at the guest, (n,)
+    link: Weighted  # at the guest with the weights
 
     @property
     def digits(self) -> Digits:
@@ -115,10 +115,14 @@ class WeightedOnShares(OnShares):
         return self.base.z_bits(g_bits)
 
     def guest(self, session: Session, z: KeptVec, y: NDArray[np.float64]) -> KeptVec:
-        assert self.factors is not None
-        d = self.base.guest(session, z, y).whole()
-        found = dealt_products.guest(session, PlainVec.from_i64(self.factors), d).shift_right(ROW_WEIGHT)
-        return kept_vec(found, session.keep)
+        d = self.base.guest(session, z, y)
+        found = dealt_products.guest_blocks(session, len(d), self._factors, partial(between, d))
+        return KeptVec.of_blocks((values.shift_right(ROW_WEIGHT) for values in found), session.keep)
+
+    def _factors(self, part: Part) -> PlainVec:
+        assert self.link.weights is not None
+        whole = np.rint(self.link.weights[part.rows] * 2.0 ** (ROW_WEIGHT - self.link.bound_log2))
+        return PlainVec.from_i64(whole.astype(np.int64))
 
     def deal(self, session: Session, rows: int) -> None:
         self.base.deal(session, rows)
@@ -126,21 +130,27 @@ class WeightedOnShares(OnShares):
 
     def arbiter(self, session: Session, z: KeptVec) -> tuple[KeptVec, Edge]:
         share, edge = self.base.arbiter(session, z)
-        found = dealt_products.arbiter(session, share.whole()).shift_right(ROW_WEIGHT)
-        return kept_vec(found, session.keep), edge
+        found = dealt_products.arbiter_blocks(session, len(share), partial(between, share))
+        return KeptVec.of_blocks((values.shift_right(ROW_WEIGHT) for values in found), session.keep), edge
 
 
 def on_shares(link: Link) -> OnShares:
     """The same link on shares; of some rows where it is of some (`Link.take`)."""
     if isinstance(link, Weighted):
-        whole = None
-        if link.weights is not None:
-            whole = np.rint(link.weights * 2.0 ** (ROW_WEIGHT - link.bound_log2)).astype(np.int64)
-        return WeightedOnShares(on_shares(link.base), whole)
+        return WeightedOnShares(on_shares(link.base), link)
     if isinstance(link, Linear):
         return LinearOnShares(link)
     assert isinstance(link, Sealed)
     return SealedOnShares(link)
+
+
+def kept_by_curve(session: Session, blocks: Iterable[list[PlainVec]], curves: int) -> list[KeptVec]:
+    """What a look-up gave block after block, by curve."""
+    found = [KeptVec([], []) for _ in range(curves)]
+    for values in blocks:
+        for own, block in zip(found, values, strict=True):
+            own.add(block, session.keep)
+    return found
 
 
 def looked_up(session: Session, z: PlainVec, curves: Sequence[Curve], *, whole: bool = False) -> list[PlainVec]:

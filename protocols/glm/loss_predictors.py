@@ -18,13 +18,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from protocols import row_blocks
-from protocols._native import PlainVec
 from protocols.cipher import DecryptionKey
 from protocols.errors import RemoteProtocolError
 from protocols.glm import predictors, prepared, sealed_link
 from protocols.glm.block import Block, Share
 from protocols.glm.chunks import Ready
 from protocols.glm.pair_masks import PairMasks
+from protocols.kept import KeptVec
 from protocols.message import PUBLIC, Message
 from protocols.parts import parts
 from protocols.session import Session
@@ -34,19 +34,19 @@ class LossRows(Message, disclosure=PUBLIC, learns="on how many rows the loss is 
     rows: int
 
 
-def guest(session: Session, block: Block, share: Share, ready: Ready | None) -> PlainVec:
+def guest(session: Session, block: Block, share: Share, ready: Ready | None) -> KeptVec:
     """The guest's share of z (n,), over the rows of `block`; ready: None in the direct protocol."""
     if ready is not None:
-        return prepared.receive_predictors(session, ready, block, share)[1].whole()
+        return prepared.receive_predictors(session, ready, block, share)[1]
     session.arbiter.send(LossRows(len(block)))  # 0
-    theirs, found = predictors.receive_share(session, block.width), list[PlainVec]()
+    theirs, found = predictors.receive_share(session, block.width), KeptVec([], [])
     for part in parts(len(block)):
         z = predictors.guest(session, block.take(part.rows), share, theirs, part)  # 1
         row_blocks.pace([session.arbiter], part)
-        found.append(sealed_link.masked(session, z, part))  # 2
+        found.add(sealed_link.masked(session, z, part), session.keep)  # 2
         for channel in session.hosts:
             row_blocks.taken(channel, part)
-    return PlainVec.join(found)
+    return found
 
 
 def host(session: Session, block: Block, share: Share, masks: PairMasks, use: int, ready: Ready | None) -> None:
@@ -62,10 +62,10 @@ def host(session: Session, block: Block, share: Share, masks: PairMasks, use: in
 
 def arbiter(
     session: Session, key: DecryptionKey, shares: Mapping[str, Share], bounds: tuple[int, int], ready: Ready | None
-) -> PlainVec:
+) -> KeptVec:
     """The arbiter's share of z (n,).  Raises RemoteProtocolError for a number of rows that there cannot be."""
     if ready is not None:
-        return prepared.serve_predictors(session, ready, shares).whole()
+        return prepared.serve_predictors(session, ready, shares)
     rows = session.guest.recv(LossRows).rows  # 0
     if not bounds[0] <= rows <= bounds[1]:
         raise RemoteProtocolError(
@@ -73,9 +73,9 @@ def arbiter(
             party=session.roles.guest,
         )
     predictors.serve(session, key, shares)  # 1
-    found = list[PlainVec]()
+    found = KeptVec([], [])
     for part in parts(rows):
         packed = session.guest.recv(sealed_link.MaskedPredictors, part).packed
-        found.append(sealed_link.opened(session, key, packed, len(part)))  # 2
+        found.add(sealed_link.opened(session, key, packed, len(part)), session.keep)  # 2
         row_blocks.taken(session.guest, part)
-    return PlainVec.join(found)
+    return found

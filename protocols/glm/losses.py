@@ -22,20 +22,23 @@ beyond the weights' 20 bits.
 
 from __future__ import annotations
 
+import operator
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial, reduce
 
 import numpy as np
-from numpy.typing import NDArray
 
 from protocols._native import PlainVec
 from protocols.curves import Curve, Floats
 from protocols.glm import dealt_products
 from protocols.glm.dealt_products import RING, times
 from protocols.glm.links import Linear, Link, Sealed, Weighted
-from protocols.glm.links_on_shares import deal_curves, looked_up, serve_look_up
-from protocols.glm.sealed_link import Edge, refuse_near
+from protocols.glm.links_on_shares import deal_curves, kept_by_curve, look_up_blocks, serve_blocks
+from protocols.glm.sealed_link import Edge, open_edge, refuse_near
+from protocols.kept import KeptVec, between
+from protocols.parts import Part, parts
 from protocols.session import Session
 
 FACTOR = 20  # bits of a row's weight, next to the heaviest row's
@@ -43,13 +46,14 @@ WHOLE = 24  # fractional bits of z as a whole number, and of F with labels' mean
 UNIT = 60  # fractional bits of the sum
 
 
+Shares = PlainVec | KeptVec
+
+
 class Loss(ABC):
-    """One link's: what each party does once per evaluation."""
+    """One link's: what each party does once per evaluation, a block of rows at a time."""
 
     @abstractmethod
-    def guest(
-        self, session: Session, z: PlainVec, y: NDArray[np.float64], weights: NDArray[np.float64] | None
-    ) -> PlainVec:
+    def guest(self, session: Session, z: Shares, y: Floats, weights: Floats | None) -> PlainVec:
         """The guest's number (1,), in units of 2^-UNIT, from its share of z (n,); weights (n,) in (0, 1]."""
 
     @abstractmethod
@@ -57,7 +61,7 @@ class Loss(ABC):
         """At every host, of which the first deals."""
 
     @abstractmethod
-    def arbiter(self, session: Session, z: PlainVec, *, weighted: bool) -> tuple[PlainVec, int]:
+    def arbiter(self, session: Session, z: Shares, *, weighted: bool) -> tuple[PlainVec, int]:
         """The arbiter's number, and how many rows are beyond the curve's knee.  Raises DataError where a row is near
         the edge of the table."""
 
@@ -74,29 +78,35 @@ class SealedLoss(Loss):
         """F, and z itself."""
         return [self.curve, replace(self.curve, value=itself, knee=None, fraction=WHOLE)]
 
-    def guest(
-        self, session: Session, z: PlainVec, y: NDArray[np.float64], weights: NDArray[np.float64] | None
-    ) -> PlainVec:
-        losses, whole = looked_up(session, z, self.curves)
-        scale = 2.0**FACTOR * (np.ones(len(y)) if weights is None else weights)
-        each, labelled = (PlainVec.from_i64(np.rint(v).astype(np.int64)) for v in (scale, -scale * y))
+    def guest(self, session: Session, z: Shares, y: Floats, weights: Floats | None) -> PlainVec:
+        blocks = (values for _, values in look_up_blocks(session, z, self.curves))
+        losses, whole = kept_by_curve(session, blocks, len(self.curves))
+
+        def labelled(rows: slice) -> PlainVec:
+            return integers(-(2.0**FACTOR) * y[rows] if weights is None else -(2.0**FACTOR) * weights[rows] * y[rows])
+
         if weights is None:
-            total = self._in_units(losses.sum().shift_left(FACTOR))
-            return total_of(total + dealt_products.guest(session, labelled, whole).sum(), FACTOR + WHOLE)
-        factors, shares = self._in_units(each).concat(labelled), losses.concat(whole)
-        return total_of(dealt_products.guest(session, factors, shares).sum(), FACTOR + WHOLE)
+            own = self._in_units(sum_of(losses).shift_left(FACTOR))
+            return total_of(own + crossed(session, whole, [labelled]), FACTOR + WHOLE)
+
+        def each(rows: slice) -> PlainVec:
+            return self._in_units(integers(2.0**FACTOR * weights[rows]))
+
+        return total_of(crossed(session, KeptVec.joined([losses, whole]), [each, labelled]), FACTOR + WHOLE)
 
     def deal(self, session: Session, rows: int, *, weighted: bool) -> None:
         deal_curves(session, rows, len(self.curves))
         dealt_products.deal(session, 2 * rows if weighted else rows)
 
-    def arbiter(self, session: Session, z: PlainVec, *, weighted: bool) -> tuple[PlainVec, int]:
-        (losses, whole), edge = serve_look_up(session, z, self.curves)
+    def arbiter(self, session: Session, z: Shares, *, weighted: bool) -> tuple[PlainVec, int]:
+        edges = list[PlainVec]()
+        losses, whole = kept_by_curve(session, serve_blocks(session, z, self.curves, edges), len(self.curves))
+        edge = open_edge(session, edges)
         self.refuse(session, edge)
         if weighted:
-            total = dealt_products.arbiter(session, losses.concat(whole)).sum()
+            total = answered(session, KeptVec.joined([losses, whole]))
         else:
-            total = self._in_units(losses.sum().shift_left(FACTOR)) + dealt_products.arbiter(session, whole).sum()
+            total = self._in_units(sum_of(losses).shift_left(FACTOR)) + answered(session, whole)
         return total_of(total, FACTOR + WHOLE), edge.beyond
 
     def _in_units(self, values: PlainVec) -> PlainVec:
@@ -113,24 +123,80 @@ class LinearLoss(Loss):
         """Fractional bits of d^2 / (2 slope)."""
         return 2 * self.link.residual_bits + 1 - self.link.slope_log2
 
-    def guest(
-        self, session: Session, z: PlainVec, y: NDArray[np.float64], weights: NDArray[np.float64] | None
-    ) -> PlainVec:
-        d, none = z + self.link.offset(y), PlainVec.zeros(len(z))
+    def guest(self, session: Session, z: Shares, y: Floats, weights: Floats | None) -> PlainVec:
+        every = parts(len(z))
+
+        def d(rows: slice) -> PlainVec:
+            return between(z, Part(0, 1, rows.start, rows.stop)) + self.link.offset(y[rows])
+
+        def each(rows: slice) -> PlainVec:
+            return integers(2.0**FACTOR * (np.ones(rows.stop - rows.start) if weights is None else weights[rows]))
+
         if weights is None:
-            return total_of(times(d, d).sum() + dealt_products.guest(session, d.scale(2), none).sum(), self.bits)
-        each = PlainVec.from_i64(np.rint(weights * 2.0**FACTOR).astype(np.int64))
-        own = times(each, d)
-        crossed = dealt_products.guest(session, own.scale(2).concat(each), none.concat(none)).sum()
-        return total_of(times(own, d).sum() + crossed, self.bits + FACTOR)
+            own = added(times(d(part.rows), d(part.rows)).sum() for part in every)
+            return total_of(own + crossed(session, None, [lambda rows: d(rows).scale(2)], len(z)), self.bits)
+        own = added(times(times(each(part.rows), d(part.rows)), d(part.rows)).sum() for part in every)
+        factors = [lambda rows: times(each(rows), d(rows)).scale(2), each]
+        return total_of(own + crossed(session, None, factors, len(z)), self.bits + FACTOR)
 
     def deal(self, session: Session, rows: int, *, weighted: bool) -> None:
         dealt_products.deal(session, 2 * rows if weighted else rows)
 
-    def arbiter(self, session: Session, z: PlainVec, *, weighted: bool) -> tuple[PlainVec, int]:
-        if weighted:  # its share of d is that of z
-            return total_of(dealt_products.arbiter(session, z.concat(times(z, z))).sum(), self.bits + FACTOR), 0
-        return total_of(times(z, z).sum() + dealt_products.arbiter(session, z).sum(), self.bits), 0
+    def arbiter(self, session: Session, z: Shares, *, weighted: bool) -> tuple[PlainVec, int]:
+        def squares() -> Iterator[PlainVec]:
+            for values in (between(z, part) for part in parts(len(z))):  # its share of d is that of z
+                yield times(values, values)
+
+        if weighted:
+            own, more = (KeptVec.of_blocks(b, session.keep) for b in (blocks_of(z), squares()))
+            return total_of(answered(session, KeptVec.joined([own, more])), self.bits + FACTOR), 0
+        return total_of(added(one.sum() for one in squares()) + answered(session, z), self.bits), 0
+
+
+def blocks_of(values: Shares) -> Iterator[PlainVec]:
+    return (between(values, part) for part in parts(len(values)))
+
+
+def integers(values: Floats) -> PlainVec:
+    return PlainVec.from_i64(np.rint(values).astype(np.int64))
+
+
+def added(numbers: Iterable[PlainVec]) -> PlainVec:
+    return reduce(operator.add, numbers)
+
+
+def sum_of(values: Shares) -> PlainVec:
+    """(1,)."""
+    return added(block.sum() for block in blocks_of(values))
+
+
+def crossed(
+    session: Session,
+    share: KeptVec | None,
+    factors: Sequence[Callable[[slice], PlainVec]],
+    rows: int | None = None,
+) -> PlainVec:
+    """At the guest, its number (1,) of the sum of factors times v; share: its share of v, None where that is zero.
+    factors: those of some rows, each of one part of v; rows: of a part, where no share says it."""
+    length = len(share) // len(factors) if share is not None else rows
+    assert length is not None
+
+    def of_block(part: Part) -> PlainVec:
+        found = list[PlainVec]()
+        for k, one in enumerate(factors):
+            first, last = max(part.first - k * length, 0), min(part.last - k * length, length)
+            found += [one(slice(first, last))] if first < last else []
+        return PlainVec.join(found)
+
+    def own(part: Part) -> PlainVec:
+        return PlainVec.zeros(len(part)) if share is None else between(share, part)
+
+    return added(v.sum() for v in dealt_products.guest_blocks(session, len(factors) * length, of_block, own))
+
+
+def answered(session: Session, share: Shares) -> PlainVec:
+    """The same at the arbiter, from its share of v."""
+    return added(v.sum() for v in dealt_products.arbiter_blocks(session, len(share), partial(between, share)))
 
 
 def of(link: Link) -> Loss:

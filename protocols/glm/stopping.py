@@ -45,7 +45,7 @@ from protocols.cipher import CipherVec, DecryptionKey, EncryptionKey
 from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
 from protocols.glm import loss_predictors, losses, predictors
-from protocols.glm.block import Block, Share
+from protocols.glm.block import Block, Share, Standardised
 from protocols.glm.chunks import Ready
 from protocols.glm.links import Link, Weighted
 from protocols.glm.pair_masks import PairMasks
@@ -118,7 +118,7 @@ class Look:
         plan: Plan,
         link: Link,
         block: Block,
-        held_out: NDArray[np.float64] | None,
+        held_out: Standardised | None,
     ) -> Look | None:
         """block: of the rows that are trained on; held_out (m, d).  Raises TooFewHeldOut where too few rows
         would decide when training ends."""
@@ -128,7 +128,7 @@ class Look:
             return cls(stopping, plan, link, block)
         check_rows(0 if held_out is None else len(held_out), session.me, MORE_ROWS)
         assert held_out is not None
-        return cls(stopping, plan, link, block.at(held_out))
+        return cls(stopping, plan, link, block.at(held_out, session.keep))
 
     def due(self, step: Step) -> bool:
         """Whether the loss is evaluated when this iteration is over."""

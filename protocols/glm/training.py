@@ -94,7 +94,7 @@ NO_VERDICT = "use more rows, or leave out what ends training early (tol, early_s
 class HeldOut:
     """At the guest: x (m, d), targets (models, m), weights (models, m) or None, of rows that nothing is trained on."""
 
-    x: NDArray[np.float64]
+    x: Standardised
     targets: NDArray[np.float64]
     weights: NDArray[np.float64] | None = None
 
@@ -260,7 +260,7 @@ def label_numbers(
     return found
 
 
-def host(session: Session, x: Standardised, terms: Terms, held_out: NDArray[np.float64] | None = None) -> Trained:
+def host(session: Session, x: Standardised, terms: Terms, held_out: Standardised | None = None) -> Trained:
     """x (n, d) float64, standardised and clipped, rows in the shared order; held_out (m, d), as at the guest.  Returns
     shares of the weights (models, d).
 

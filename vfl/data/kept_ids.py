@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,22 +17,39 @@ from protocols.parts import parts
 Positions = NDArray[np.integer[Any]]
 
 
+@dataclass(frozen=True)
+class Every:
+    """All rows in their order: as an array of their numbers, of which none is held."""
+
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, rows: slice | Positions) -> NDArray[np.int32]:
+        whole = np.arange(*rows.indices(self.count), dtype=np.int32) if isinstance(rows, slice) else rows
+        return np.asarray(whole, dtype=np.int32)
+
+
+Rows = Positions | Every
+
+
 class KeptIds(Ids):
     """As `Ids`: `at`, `take` and iterating read the blocks that they need, everything else reads all ids."""
 
-    def __init__(self, blocks: Sequence[tuple[Kept, Kept]], starts: NDArray[np.int64], rows: Positions) -> None:
+    def __init__(self, blocks: Sequence[tuple[Kept, Kept]], starts: NDArray[np.int64], rows: Rows) -> None:
         """blocks: what reads the ends of the ids, and the ids; starts: their first rows; rows: those of all blocks
         that these are, in their order."""
         self._blocks, self._starts, self._rows = blocks, starts, rows
 
     @classmethod
-    def keeping(cls, keep: Keep, ids: Ids, rows: Positions) -> KeptIds:
+    def keeping(cls, keep: Keep, ids: Ids, rows: Rows) -> KeptIds:
         """These rows of ids, in this order."""
         blocks, every = list[tuple[Kept, Kept]](), parts(len(rows))
         for part in every:
             own = ids.take(np.asarray(rows[part.rows], np.int64))
             blocks.append((keep(own.ends(slice(None)).tobytes()), keep(own.data)))
-        return cls(blocks, np.array([part.first for part in every]), np.arange(len(rows), dtype=np.int32))
+        return cls(blocks, np.array([part.first for part in every]), Every(len(rows)))
 
     def __getattr__(self, name: str) -> Any:
         """What an `Ids` holds, of all rows."""

@@ -18,7 +18,7 @@ from protocols.alignment import Alignment, IdsAway
 from protocols.ids import Ids
 from protocols.kept import Keep, KeptRows
 from protocols.parts import parts
-from vfl.data.kept_ids import KeptIds, Positions
+from vfl.data.kept_ids import Every, KeptIds, Positions, Rows
 from vfl.data.schema import Schema, Settings
 from vfl.data.table import Table
 
@@ -66,10 +66,10 @@ class KeptTable(Table):
     """As `Table`, of rows that are not held; its `index` only numbers them."""
 
     _pieces: Pieces
-    _rows: Positions  # of those that are kept, in their order
+    _rows: Rows  # of those that are kept, in their order
     away: tuple[IdsAway, ...] | None  # its ids at this party's workers
 
-    def __init__(self, like: Table, pieces: Pieces, rows: Positions, matched: tuple[int, ...]) -> None:
+    def __init__(self, like: Table, pieces: Pieces, rows: Rows, matched: tuple[int, ...]) -> None:
         """like: a table of the same party, which is not held."""
         told = (like.party, like.classes, like.repeated, like.schema, like.settings)
         self._fill(pieces, rows, matched, *told)
@@ -78,7 +78,7 @@ class KeptTable(Table):
     def read(
         cls,
         pieces: Pieces,
-        rows: Positions,
+        rows: Rows,
         party: str,
         classes: tuple[Any, ...] | None,
         repeated: int,
@@ -93,7 +93,7 @@ class KeptTable(Table):
     def _fill(
         self,
         pieces: Pieces,
-        rows: Positions,
+        rows: Rows,
         matched: tuple[int, ...],
         party: str,
         classes: tuple[Any, ...] | None,
@@ -101,7 +101,7 @@ class KeptTable(Table):
         schema: Schema,
         settings: Settings,
     ) -> None:
-        own = {"_pieces": pieces, "_rows": rows, "matched": matched, "party": party, "classes": classes}
+        own: dict[str, Any] = {"_pieces": pieces, "_rows": rows, "matched": matched, "party": party, "classes": classes}
         own |= {"repeated": repeated, "schema": schema, "settings": settings, "again": None, "fallback": ()}
         own |= {"away": None}
         for name, value in (own | {"doubts": (), "_computed": {}}).items():
@@ -118,13 +118,16 @@ class KeptTable(Table):
     @property
     def ids(self) -> KeptIds:
         """Read block by block."""
-        return self._pieces.ids.take(cast(NDArray[np.int64], self._rows))
+        return self._named(self._pieces.ids)
 
     @property
     def named(self) -> KeptIds | None:
         """As `ids`."""
         named = self._pieces.named
-        return None if named is None else named.take(cast(NDArray[np.int64], self._rows))
+        return None if named is None else self._named(named)
+
+    def _named(self, ids: KeptIds) -> KeptIds:
+        return ids if isinstance(self._rows, Every) else ids.take(cast(NDArray[np.int64], self._rows))
 
     @property
     def index(self) -> pd.Index:
@@ -134,22 +137,22 @@ class KeptTable(Table):
     @property
     def features(self) -> pd.DataFrame:
         """All columns, read now."""
-        return self._frame(self._rows)
+        return self._frame(self._rows[:])
 
     @property
     def label(self) -> pd.Series | None:
         """Read now."""
-        return None if self._pieces.label is None else self._pieces.label.at(self._rows)
+        return None if self._pieces.label is None else self._pieces.label.at(self._rows[:])
 
     @property
     def weight(self) -> pd.Series | None:
         """Read now."""
-        return None if self._pieces.weight is None else self._pieces.weight.at(self._rows)
+        return None if self._pieces.weight is None else self._pieces.weight.at(self._rows[:])
 
     @property
     def date(self) -> NDArray[np.datetime64] | None:
         """Read now."""
-        return None if self._pieces.date is None else self._pieces.date.at(self._rows).to_numpy()
+        return None if self._pieces.date is None else self._pieces.date.at(self._rows[:]).to_numpy()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -169,7 +172,7 @@ class KeptTable(Table):
 
     def column(self, name: str) -> pd.Series:
         """Read now."""
-        return self._pieces.columns[name].at(self._rows)
+        return self._pieces.columns[name].at(self._rows[:])
 
     def blocks(self) -> Iterator[pd.DataFrame]:
         for part in parts(len(self)):
@@ -191,7 +194,7 @@ class KeptTable(Table):
 def kept_table(table: Table, found: Alignment, keep: Keep) -> KeptTable:
     """As `Table.aligned`, of common rows that are kept; `table` lets its rows go."""
     rows, ids = found.rows, table.ids
-    every, named = np.arange(len(rows), dtype=np.int32), None
+    every, named = Every(len(rows)), None
     if table.fallback:
         common = [own.take(rows) for own in table.keys]
         ids = found.pick(common)

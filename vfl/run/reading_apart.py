@@ -27,7 +27,7 @@ from protocols.ids import Ids
 from protocols.kept import Keep, Kept, KeptRows
 from protocols.parts import parts
 from vfl.data import Table
-from vfl.data.kept_ids import KeptIds
+from vfl.data.kept_ids import Every, KeptIds
 from vfl.data.kept_table import KeptColumn, KeptTable, Pieces
 from vfl.data.schema import Schema
 from vfl.data.shapes import Profile, Shapes
@@ -94,7 +94,7 @@ def _received(stream: IO[bytes], party: Party, keep: Keep, profile: Profile) -> 
     for _ in every:
         ends = keep(_frame(stream))
         ids.append((ends, keep(_frame(stream))))
-    rows = np.arange(header.rows, dtype=np.int32)
+    rows = Every(header.rows)
     found = dict[str, dict[str, KeptColumn]]()
     for one in header.columns:
         blocks: Iterator[NDArray[Any]] = (np.frombuffer(_frame(stream), one.dtype) for _ in every)

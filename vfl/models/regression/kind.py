@@ -147,9 +147,8 @@ class RegressionKind(Kind[Regression, GlmPart]):
         return 1 if plan.spec.sgd is None else plan.spec.sgd.batches(rows_log2(rows))
 
     def in_blocks(self, plan: Plan[Regression]) -> bool:
-        """Preprocessing is fitted on all columns; mini-batches, losses and weights of rows take all rows at once."""
-        weighted = program.terms_of(plan).weighted
-        return plan.preprocess is None and plan.spec.sgd is None and not plan.spec.stops and not weighted
+        """Preprocessing is fitted on all columns, and mini-batches take rows in any order."""
+        return plan.preprocess is None and plan.spec.sgd is None
 
     def fine_bins(self, plan: Plan[Regression]) -> int | None:
         return (

@@ -148,7 +148,7 @@ def guest(
         clipped = standardiser.beyond_in(train.blocks(), session.me)
         (y, row_weights), others = wanted.of(slice(n)), wanted.of(slice(n, None))
         watched = (
-            glm.HeldOut(standardiser.transform(aligned.take(decide).features, session.me), *others)
+            glm.HeldOut(standardised(session, aligned.take(decide), standardiser), *others)
             if plan.spec.early_stopping
             else None
         )
@@ -246,7 +246,7 @@ def host(
         standardiser = Standardiser.fit_blocks(train.blocks, plan.spec.clip, steps, party=session.me)
         clipped = standardiser.beyond_in(train.blocks(), session.me)
         watched = (
-            standardiser.transform(aligned.take(np.flatnonzero(validation)).features, session.me)
+            standardised(session, aligned.take(np.flatnonzero(validation)), standardiser)
             if plan.spec.early_stopping
             else None
         )

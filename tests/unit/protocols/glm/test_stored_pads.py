@@ -13,7 +13,7 @@ from protocols.glm.batches import Batches
 from protocols.glm.block import Block
 from protocols.glm.preparation import Pads
 from protocols.glm.stored_pads import arrays_of, bytes_of, digest_of, pads_of
-from protocols.kept import KeptVec
+from protocols.kept import KeptVec, in_memory
 from protocols.randomness import Seed
 
 
@@ -62,6 +62,6 @@ def test_other_rows_columns_orders_and_penalties_are_told_apart() -> None:
         (block, Batches(6, 2, Seed("bank", bytes(32)), hold=3)),
     ]
     digests = {digest_of(*one) for one in [(block, order), *others]}
-    digests |= {digest_of(block, order, block.at(x[:rows].astype(float))) for rows in (2, 3)}
+    digests |= {digest_of(block, order, block.at(x[:rows].astype(float), in_memory)) for rows in (2, 3)}
     assert len(digests) == len(others) + 3
     assert digest_of(block, order) == digest_of(replace(block, x=x.copy()), Batches(6))
