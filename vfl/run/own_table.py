@@ -19,7 +19,7 @@ from vfl.models import own_columns
 from vfl.models.content import Part
 from vfl.preprocessing.binned import as_binned
 from vfl.run.budget import Spread, spread_of
-from vfl.run.preflight import check_held_out
+from vfl.run.preflight import check_held_out, check_label_numbers
 from vfl.schema.section import listed
 
 
@@ -37,6 +37,7 @@ def own_table(job: Job, party: Party, before: Part | None, profile: Profile) -> 
     few_values_check(job, party, table.features)
     own_columns_check(job, party, table.columns)
     check_held_out(job, table)
+    check_label_numbers(job, party, table)
     cautions = own_columns.cautions(table, job.model, job.preprocess)
     return table, cautions + shapes.cautions(profile, party.data.settings().by_own(job.align.normalise))
 

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from protocols.errors import DataError, TooFewHeldOut
+from protocols.errors import DataError, DisclosureRefused, TooFewHeldOut
 from protocols.group_size import LEAST_ROWS, rows_by_weight
 from vfl.data import Table, split_rows
-from vfl.job import Job
+from vfl.job import Job, Party
+from vfl.job.opened import numbers_of_wins
 from vfl.job.plan import plan_of, roles_of
 from vfl.models.own_columns import standardises
 from vfl.models.registry import kind_of
@@ -58,6 +59,35 @@ def check_held_out(job: Job, table: Table) -> None:
         party=table.party,
         expected=f"at least {LEAST_ROWS}",
     )
+
+
+def check_label_numbers(job: Job, party: Party, table: Table) -> None:
+    """Raises DisclosureRefused where this table alone shows, at the guest, that the splits that hosts win count as more
+    numbers than its training rows allow: the run would refuse it after the alignment was spent."""
+    numbers, rate = numbers_of_wins(job), party.policy.rows_per_label_number
+    if party.role != "guest" or not numbers or getattr(job.model, "continue_from", None) is not None:
+        return
+    rows = _most_training_rows(job, table)
+    if numbers > rows // rate:
+        raise DisclosureRefused(
+            f"{party.name}: the splits that hosts win count as {numbers:,} numbers computed from the labels, and "
+            f"at most {rows:,} of the {len(table):,} rows here are trained on, which allow {rows // rate:,}: "
+            f"policy.rows_per_label_number is {rate}",
+            remedy=f"Use more rows, hold out fewer, or agree on fewer trees (n_estimators): {numbers:,} numbers need "
+            f"{numbers * rate:,} training rows. Or lower policy.rows_per_label_number",
+            party=party.name,
+            about="policy.rows_per_label_number",
+        )
+
+
+def _most_training_rows(job: Job, table: Table) -> int:
+    """Of this table, if all were common: those that are not held out and do not decide when training ends.  With
+    several keys nobody knows yet by which of them a row is drawn."""
+    if len(table.keys) > 1:
+        return len(table)
+    test = job.split.test
+    kept = job.model.decides[1] if job.model.decides else 0.0
+    return int((~split_rows(table.ids, test + (1 - test) * kept, job.split.seed)).sum())
 
 
 def _deciding(job: Job, table: Table) -> NDArray[np.bool_] | None:

@@ -14,7 +14,7 @@ from rich.console import Console
 from protocols import codec
 from protocols.alignment.ecdh import HostRows
 from protocols.alignment.outcome import most_common
-from protocols.errors import ConfigError, DataError, TooFewHeldOut
+from protocols.errors import ConfigError, DataError, DisclosureRefused, TooFewHeldOut
 from tests.unit.vfl.job.samples import MINIMAL, with_key
 from tests.unit.vfl.job.test_model_kinds import OPEN, SEALED
 from vfl.cli.check import carried, carries
@@ -23,10 +23,11 @@ from vfl.cost import cost, estimate
 from vfl.cost.machine import Machine
 from vfl.data import Table, split_rows, table_from_frame
 from vfl.job import load_job
+from vfl.job.opened import numbers_of_wins
 from vfl.job.plan import plan_of, roles_of
 from vfl.job.shown import disclosed_by
 from vfl.models.registry import kind_of
-from vfl.run.preflight import check_held_out, table_cautions
+from vfl.run.preflight import check_held_out, check_label_numbers, table_cautions
 from vfl.run.result_frame import result_frame
 
 
@@ -151,6 +152,23 @@ def test_trees_that_are_sure_to_lack_rows_are_refused_too(write):
     sealed = SEALED.replace("allow = [", 'allow = ["loss-verdict-to-parties", ')
     with pytest.raises(TooFewHeldOut, match=r"model\.validation is 0\.02"):
         check_held_out(load_job(write(with_key("model", "early_stopping_rounds = 2\nvalidation = 0.02", sealed))), own)
+
+
+def test_more_label_numbers_than_training_rows_allow_are_refused_before_the_run(write):
+    """Held-out rows count for nothing: a table that would be large enough with them is refused."""
+    job = load_job(write(SEALED))
+    numbers, rate = numbers_of_wins(job), 10
+    guest = SimpleNamespace(role="guest", name="bank", policy=SimpleNamespace(rows_per_label_number=rate))
+    assert numbers > 0
+    assert job.split.test > 0
+    own = table(x=np.random.default_rng(0).normal(size=numbers * rate))
+    kept = int((~split_rows(own.ids, job.split.test, job.split.seed)).sum())
+    with pytest.raises(DisclosureRefused, match=f"at most {kept:,} of the {len(own):,} rows") as refused:
+        check_label_numbers(job, guest, own)
+    assert f"{numbers * rate:,} training rows" in refused.value.remedy
+    enough = table(x=np.random.default_rng(0).normal(size=round(1.2 * numbers * rate / (1 - job.split.test))))
+    check_label_numbers(job, guest, enough)  # the control
+    check_label_numbers(load_job(write(OPEN)), guest, own)
 
 
 def test_weights_that_make_a_few_rows_count_are_warned_about(write):
