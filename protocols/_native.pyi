@@ -125,7 +125,7 @@ class PublicKey:
     def products(self) -> int:
         """Products modulo n^2 computed under this key so far (one modulo p^2 or q^2 counts as one quarter); exact, noise-free.  A squaring counts as a product."""
     def verify(self, proof: bytes) -> bool:
-        """Exactly two primes, both 3 modulo 4, and gcd(n, phi(n)) = 1, as the holder proves (non-interactive): see paillier/proof.rs of the core."""
+        """Exactly two primes, both 3 modulo 4, gcd(n, phi(n)) = 1 and gcd(p - 1, q - 1) = 2, as the holder proves (non-interactive): see paillier/proof.rs of the core."""
     def encrypt(self, plain: PlainVec, seed: bytes, exponent_bits: int, first: int = 0) -> CipherVec:
         """first: the number of the first element's stream; the parts of a longer draw, each with its own, are together the bytes of the whole."""
     def lift(self, plain: PlainVec) -> CipherVec:

@@ -4,7 +4,8 @@
  1   n = pq
                     PublicKeyOffer (n, proof)  -------->    exact size, no small factor, not prime, no perfect power; proven:
                                                             gcd(n, phi(n)) = 1 (Goldberg et al., ePrint 2018/057) and
-                                                            two primes, both 3 modulo 4 (van de Graaf and Peralta 1987)
+                                                            two primes, both 3 modulo 4 (van de Graaf and Peralta 1987), and
+                                                            gcd(p - 1, q - 1) = 2 (paillier/proof.rs of the core)
 
 Who learns what: the other parties the public key.  Nobody but its maker ever holds the private one.
 """  # noqa: E501

@@ -70,8 +70,8 @@ class DecryptionKey:
         return f"<DecryptionKey of {self.public.holder}>"
 
     def prove(self) -> bytes:
-        """Proof for the other parties that n has exactly two primes, both 3 modulo 4, and gcd(n, phi(n)) = 1: 136
-        numbers modulo n."""
+        """Proof for the other parties that n has exactly two primes, both 3 modulo 4, gcd(n, phi(n)) = 1 and
+        gcd(p - 1, q - 1) = 2: 177 numbers modulo n."""
         return self._raw.prove()
 
     def encrypt(self, plain: PlainVec, seed: Seed) -> CipherVec:

@@ -11,7 +11,8 @@ import pytest
 
 from protocols._native import InvalidBytes, PrivateKey, PublicKey
 
-ROOTS, SQUARE_ROOTS = 8, 128
+ROOTS, SQUARE_ROOTS, APART_ROOTS = 8, 128, 41
+WHOLE = (ROOTS, SQUARE_ROOTS, APART_ROOTS)
 
 
 def hashed(label: bytes, n: int, index: int) -> int:
@@ -44,12 +45,22 @@ def square_challenge(n: int, i: int) -> int:
     return next(x for x in numbers if jacobi(x, n) == 1)
 
 
-def holds(n: int, proof: bytes) -> tuple[int, int]:
+def apart_challenge(n: int, i: int) -> int:
+    return hashed(b"vfl paillier primes apart v1", n, i)
+
+
+def odd_part(n: int) -> int:
+    return (n - 1) // ((n - 1) & -(n - 1))
+
+
+def holds(n: int, proof: bytes) -> tuple[int, int, int]:
     """How many roots of each statement are right: the independent verifier."""
     size = n.bit_length() // 8
     roots = [int.from_bytes(proof[i : i + size], "little") for i in range(0, len(proof), size)]
     nth = sum(pow(r, n, n) == nth_challenge(n, i) for i, r in enumerate(roots[:ROOTS]))
-    return nth, sum(r * r % n in (x := square_challenge(n, i), n - x) for i, r in enumerate(roots[ROOTS:]))
+    square = sum(r * r % n in (x := square_challenge(n, i), n - x) for i, r in enumerate(roots[ROOTS:-APART_ROOTS]))
+    apart = sum(pow(r, odd_part(n), n) == apart_challenge(n, i) for i, r in enumerate(roots[-APART_ROOTS:]))
+    return nth, square, apart
 
 
 def forged(n: int, primes: list[int]) -> bytes:
@@ -60,7 +71,19 @@ def forged(n: int, primes: list[int]) -> bytes:
         x = square_challenge(n, i)
         found = next((y for y in (x, n - x) if all(pow(y, (p - 1) // 2, p) == 1 for p in primes)), None)
         roots.append(1 if found is None else joined([root_modulo(found % p, p) for p in primes], primes))
+    for i in range(APART_ROOTS):
+        x, odd = apart_challenge(n, i), odd_part(n)
+        of_each = [pow(x, pow(odd, -1, free), p) for p in primes if (free := without(p - 1, odd))]
+        root = joined(of_each, primes)
+        roots.append(root if pow(root, odd, n) == x else 1)
     return b"".join(r.to_bytes(size, "little") for r in roots)
+
+
+def without(number: int, other: int) -> int:
+    """The number without the primes that it shares with the other."""
+    while (common := math.gcd(number, other)) > 1:
+        number //= common
+    return number
 
 
 def root_modulo(x: int, p: int) -> int:
@@ -99,8 +122,8 @@ def prime(rng: random.Random, bits: int, fits: Callable[[int], bool]) -> int:
 def test_an_independent_verifier_agrees(bits: int) -> None:
     key = PrivateKey.generate(bits, b"s" * 32)
     proof, n = key.prove(), key.public_key.n
-    assert len(proof) == (ROOTS + SQUARE_ROOTS) * bits // 8
-    assert holds(n, proof) == (ROOTS, SQUARE_ROOTS)
+    assert len(proof) == sum(WHOLE) * bits // 8
+    assert holds(n, proof) == WHOLE
     assert key.public_key.verify(proof)
     assert PrivateKey.from_bytes(key.to_bytes()).prove() == proof  # a run that resumes sends the same
 
@@ -123,9 +146,28 @@ def test_other_moduli_pass_the_first_statement_and_not_the_second(residues: tupl
         if n.bit_length() % 8 == 0 and math.gcd(n, math.prod(p - 1 for p in primes)) == 1:
             break
     proof = forged(n, primes)
-    nth, square = holds(n, proof)
+    nth, square, _ = holds(n, proof)
     assert nth == ROOTS  # what an earlier release took for a proof
     assert square / SQUARE_ROOTS < most
+    assert not PublicKey(n).verify(proof)
+
+
+@pytest.mark.parametrize("common", [3, 1009, 3 * 5 * 7 * 11 * 13 * 17 * 19 * 23 * 29])
+def test_primes_with_a_common_factor_pass_all_but_the_last_statement(common: int) -> None:
+    """Powers of h miss a group of this order, and the holder would read exponents modulo it."""
+    rng = random.Random(5)
+    while True:
+        primes = list[int]()
+        while len(primes) < 2:
+            p = 2 * common * ((rng.getrandbits(254) | 3 << 254) // (2 * common) | 1) + 1
+            primes += [p] if p >> 254 == 3 and p % 4 == 3 and is_prime(p) else []
+        n = math.prod(primes)
+        if n.bit_length() == 512 and math.gcd(n, math.prod(p - 1 for p in primes)) == 1:
+            break
+    proof = forged(n, primes)
+    nth, square, apart = holds(n, proof)
+    assert (nth, square) == WHOLE[:2]  # what an earlier version took for a proof
+    assert apart <= APART_ROOTS / 3
     assert not PublicKey(n).verify(proof)
 
 
@@ -146,7 +188,7 @@ def test_a_modulus_of_124_primes_of_17_bits_is_refused() -> None:
     assert 120 <= len(primes) <= 126
     PublicKey(n)  # nothing that can be told from n alone is wrong
     proof = forged(n, primes)
-    assert holds(n, proof) == (ROOTS, 0)
+    assert holds(n, proof)[:2] == (ROOTS, 0)
     assert not PublicKey(n).verify(proof)
     assert not PublicKey(n).verify(proof[: ROOTS * 256])
 
@@ -154,7 +196,7 @@ def test_a_modulus_of_124_primes_of_17_bits_is_refused() -> None:
 def test_every_root_counts() -> None:
     key = PrivateKey.generate(256, b"s" * 32)
     proof, size = key.prove(), 32
-    for i in range(ROOTS + SQUARE_ROOTS):
+    for i in range(sum(WHOLE)):
         for wrong in (1, 2):
             assert not key.public_key.verify(proof[: i * size] + wrong.to_bytes(size, "little") + proof[(i + 1) * size :])
     swapped = proof[: -2 * size] + proof[-size:] + proof[-2 * size : -size]

@@ -179,7 +179,7 @@ fn proofs_are_repeated_and_hold() {
     for seed in 0..20u8 {
         let key = PrivateKey::generate(256, &[seed; 32], Backend::detect(), pool(Some(2)).unwrap()).unwrap();
         let proof = key.prove().unwrap();
-        assert_eq!(proof.len(), 136 * 32);
+        assert_eq!(proof.len(), 177 * 32);
         assert!(key.public().verify(&proof));
         assert_eq!(proof, key.prove().unwrap());
     }
@@ -233,7 +233,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_as_a_proof(data in proptest::collection::vec(any::<u8>(), 136 * 32)) {
+    fn any_bytes_as_a_proof(data in proptest::collection::vec(any::<u8>(), 177 * 32)) {
         prop_assert!(!shared().public().verify(&data));
     }
 
