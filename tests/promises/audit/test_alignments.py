@@ -116,7 +116,7 @@ def test_a_budget_counts_the_sizes_that_a_partner_may_ask_for() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2700)
 def test_repeated_sizes_stay_under_the_bound() -> None:
     run, attack = aligned(size_only=True), RepeatedSizes()
     assert attack.unfit(run) == ""

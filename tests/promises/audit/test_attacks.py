@@ -59,7 +59,7 @@ def test_an_attack_stays_under_its_bound_and_its_control_succeeds(attack: Attack
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2700)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("attack", ATTACKS, ids=named)
 def test_with_all_seeds_on_every_kind(attack: Attack, kind: str) -> None:
@@ -82,7 +82,7 @@ def margin(found: Estimate, by: float, repetitions: int) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2700)
 @pytest.mark.parametrize("attack", ATTACKS, ids=named)
 def test_the_smallest_leak_is_found_at_every_seed(attack: Attack) -> None:
     """Of the sizes that the attack states.  Where even the largest is missed at a seed, the attack states none, and its
@@ -146,7 +146,7 @@ def test_lengths_of_sealed_trees_are_what_their_receivers_are_told() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2700)
 def test_answers_of_a_host_that_has_nothing_else_are_read_from_one_score() -> None:
     """What no rounding of the default stops: `vfl run` refuses such a host (docs/threat-model.md), and the audit finds
     it."""
@@ -161,7 +161,7 @@ def test_answers_of_a_host_that_has_nothing_else_are_read_from_one_score() -> No
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2700)
 def test_answers_of_a_host_that_has_another_column_are_not_read() -> None:
     run, attack = record(Asked(answers(usage=1.0), vfl.LogisticRegression())), BinaryColumns()
     assert attack.unfit(run) == ""

@@ -64,7 +64,7 @@ def test_every_fault_fits_the_product_as_it_is() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("patch", sorted(FAULTS.glob("*.patch")), ids=lambda path: path.stem)
 def test_a_planted_fault_is_found_by_its_attack(patch: Path, tmp_path: Path) -> None:
     number = int(patch.name[:2])
