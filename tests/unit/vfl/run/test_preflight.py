@@ -55,7 +55,7 @@ def test_a_permission_that_no_message_needs_is_not_told_as_disclosed(write):
     assert "edge-count-to-arbiter" not in disclosed
     assert "scores-to-guest" in disclosed
     assert "edge-count-to-arbiter, which none of its messages needs" in caution
-    party = SimpleNamespace(role="guest", name="bank")
+    party = SimpleNamespace(role="guest", name="bank", data=None)
     assert (
         "edge-count-to-arbiter" not in result_frame(job, party, datetime.datetime.now(datetime.UTC), "run")["permits"]
     )
