@@ -52,7 +52,7 @@ ADDED_KEYS = {
 AGREEING = ["Standing", "Counted", "Counted"]  # what a host says before the run itself: to the guest, and to both
 MAYBE = {"cautions"}  # where this party's own table deserves a word
 OF_DATA = {"columns", "stability", "inputs"}  # at parties with a table
-OF_LABELS = {"uplift", "classes"}  # at the guest
+OF_LABELS = {"uplift", "classes", "outcome_column"}  # at the guest
 
 
 def found(capture: bytes) -> list[bytes]:
