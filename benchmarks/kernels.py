@@ -42,6 +42,15 @@ TARGETS = {
         "mul_32": 4.5,
         "matmul": 30.0,
     },
+    "avx2": {
+        "encrypt": 10.0,
+        "encrypt_key_holder": 15.0,
+        "add": 1.5,
+        "decrypt": 1.0,
+        "decrypt_packed": 15.0,
+        "mul_32": 1.0,
+        "matmul": 8.0,
+    },
     "serial": {
         "add": 0.6,
         "mul_32": 0.4,
@@ -278,8 +287,9 @@ def main() -> int:
             f"{'' if share is None else format(float(str(share)), '.0%'):>8} "
             f"{row['square_ns']:>10} {row['gmpy2_ns']:>9} {float(str(row['gmpy2_ns'])) / ns:>6.2f}"
         )
-    if "ifma" not in backends:
-        print("no ifma lines: this CPU has no AVX-512 IFMA")
+    for name, needs in (("ifma", "AVX-512 IFMA"), ("avx2", "AVX2 with FMA")):
+        if name not in backends:
+            print(f"no {name} lines: this CPU has no {needs}")
     rows: list[dict[str, object]] = []
     missed = 0
     for bits in options.bits:
@@ -294,7 +304,7 @@ def main() -> int:
                 f"{target or '':>8}{'  MISSED' if miss else ''}"
             )
     signs = [
-        negative(bits, backend, options.size if backend == "ifma" else options.size // 4, 5 * options.rounds)
+        negative(bits, backend, options.size // 4 if backend == "serial" else options.size, 5 * options.rounds)
         for bits in options.bits
         for backend in backends
     ]

@@ -19,7 +19,8 @@ def interrupt(on: bool) -> None:
     """Whether computations end early from now on, in all threads of this process: they raise Interrupted."""
 
 def backend() -> str:
-    """The arithmetic in use by default: "ifma" where the CPU has AVX-512 IFMA, else "serial"; VFL_NATIVE_BACKEND overrides."""
+    """The arithmetic in use by default: "ifma" where the CPU has AVX-512 IFMA, "avx2" where it has AVX2 and FMA, else "serial";
+    VFL_NATIVE_BACKEND overrides."""
 
 @final
 class PlainVec:

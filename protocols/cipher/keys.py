@@ -138,7 +138,7 @@ class Keyring:
 
 
 def backend() -> str:
-    """The core's arithmetic on this machine: "ifma" or "serial"."""
+    """The core's arithmetic on this machine: "ifma", "avx2" or "serial"."""
     return _native.backend()
 
 

@@ -32,7 +32,7 @@ fn main() {
     for bits in [512usize, 768, 1024, 1536, 2048, 3072] {
         let mut m = vec![u64::MAX; bits / 64];
         m[0] -= 188;
-        for name in ["serial", "ifma"] {
+        for name in ["serial", "avx2", "ifma"] {
             let Ok(backend) = Backend::named(name) else { continue };
             let ring = Ring::new(&m, backend, Arc::new(AtomicU64::new(0)), 1);
             let mut lanes = ring.bench_lanes();

@@ -27,7 +27,7 @@ fn choose(name: Option<&str>) -> PyResult<Backend> {
     chosen.map_err(raise)
 }
 
-/// The arithmetic in use by default: "ifma" where the CPU has AVX-512 IFMA, else "serial"; VFL_NATIVE_BACKEND overrides.
+/// The arithmetic in use by default: "ifma" where the CPU has AVX-512 IFMA, "avx2" where it has AVX2 and FMA, else "serial"; VFL_NATIVE_BACKEND overrides.
 #[pyfunction]
 fn backend() -> PyResult<&'static str> {
     choose(None).map(Backend::name)

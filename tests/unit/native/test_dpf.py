@@ -26,6 +26,11 @@ def has_wide() -> bool:
     return {"avx512f", "avx512ifma", "avx512_vbmi2", "vaes", "aes"} <= set(flags)
 
 
+def has_avx2() -> bool:
+    cpu = pathlib.Path("/proc/cpuinfo")
+    return cpu.exists() and {"avx2", "fma"} <= set(cpu.read_text().split())
+
+
 @pytest.fixture(
     autouse=True, params=["serial", pytest.param("ifma", marks=pytest.mark.skipif(not has_wide(), reason="this CPU has no AVX-512"))]
 )
@@ -215,7 +220,7 @@ def test_backends_agree(monkeypatch: pytest.MonkeyPatch) -> None:
         points, x = rng.integers(0, 1 << bits, (2, 20))
         key = DpfKeys.deal(SEED, points, bits)[1]
         found: list[list[PlainVec]] = []
-        for name in ("serial", "ifma") if has_wide() else ("serial",):
+        for name in (*(("serial", "ifma") if has_wide() else ("serial",)), *(("avx2",) if has_avx2() else ())):
             monkeypatch.setenv("VFL_NATIVE_BACKEND", name)
             found.append([*key.look_up(x, random_tables(bits, 3)), key.look_up_sums(x, random_tables(bits, 2))])
         assert all(f == found[0] for f in found)

@@ -17,7 +17,7 @@ OTHER = bytes(range(1, 33))
 
 def backends() -> list[str]:
     found = []
-    for name in ("serial", "ifma"):
+    for name in ("serial", "avx2", "ifma"):
         try:
             PrivateKey.generate(64, SEED, backend=name)
         except ValueError:

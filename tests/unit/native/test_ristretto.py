@@ -256,6 +256,17 @@ class TestBehaviour:
         assert repr(points) == "PointVec(1 points)"
 
 
+def test_the_arithmetic_for_ciphertexts_alone_is_named_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One variable chooses for all modules: for points, "avx2" is the portable arithmetic."""
+    here = PointVec.hash_to_group(items(9), b"test").to_bytes()
+    monkeypatch.setenv("VFL_NATIVE_BACKEND", "avx2")
+    if {"avx2", "fma"} <= set(pathlib.Path("/proc/cpuinfo").read_text().split()):
+        assert PointVec.hash_to_group(items(9), b"test").to_bytes() == here
+    else:
+        with pytest.raises(ValueError, match="backend"):
+            PointVec.hash_to_group(items(9), b"test")
+
+
 def test_both_backends_agree(monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
     scalar = random_scalar(b"\2" * 32)
     here = PointVec.hash_to_group(items(999), b"test").mul(scalar)

@@ -11,6 +11,8 @@
 //! The halves mean more than speed: a alone is the ciphertext modulo n, and the b of c^(p-1) is Paillier's L function.
 
 #[cfg(target_arch = "x86_64")]
+pub mod avx2;
+#[cfg(target_arch = "x86_64")]
 pub mod ifma;
 pub mod inverse;
 pub mod kernel;

@@ -8,6 +8,8 @@ use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 #[cfg(target_arch = "x86_64")]
+use super::avx2::{self, Avx2};
+#[cfg(target_arch = "x86_64")]
 use super::ifma::{self, Ifma};
 use super::kernel::Kernel;
 use super::rows::Rows;
@@ -19,18 +21,22 @@ use crate::error::{Error, Result};
 pub enum Backend {
     Serial,
     #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
     Ifma,
 }
 
 impl Backend {
     /// The fastest that this machine can run.
     pub fn detect() -> Backend {
-        Backend::named("ifma").unwrap_or(Backend::Serial)
+        ["ifma", "avx2"].iter().find_map(|name| Backend::named(name).ok()).unwrap_or(Backend::Serial)
     }
 
     pub fn name(self) -> &'static str {
         match self {
             Backend::Serial => "serial",
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Backend::Ifma => "ifma",
         }
@@ -41,6 +47,8 @@ impl Backend {
         match name {
             "serial" => Ok(Backend::Serial),
             #[cfg(target_arch = "x86_64")]
+            "avx2" if avx2::available() => Ok(Backend::Avx2),
+            #[cfg(target_arch = "x86_64")]
             "ifma" if ifma::available() => Ok(Backend::Ifma),
             _ => Err(Error::Argument("no such backend on this machine")),
         }
@@ -50,6 +58,8 @@ impl Backend {
 enum Engine {
     Serial(Serial),
     #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+    #[cfg(target_arch = "x86_64")]
     Ifma(Ifma),
 }
 
@@ -58,6 +68,8 @@ macro_rules! with {
         crate::stop::check();
         match &$ring.engine {
             Engine::Serial($k) => $body,
+            #[cfg(target_arch = "x86_64")]
+            Engine::Avx2($k) => $body,
             #[cfg(target_arch = "x86_64")]
             Engine::Ifma($k) => $body,
         }
@@ -84,6 +96,8 @@ impl Ring {
     pub fn new(m: &[u64], backend: Backend, products: Arc<AtomicU64>, weight: u64) -> Ring {
         let engine = match backend {
             Backend::Serial => Engine::Serial(Serial::new(m)),
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx2 => Engine::Avx2(Avx2::new(m)),
             #[cfg(target_arch = "x86_64")]
             Backend::Ifma => Engine::Ifma(Ifma::new(m)),
         };

@@ -12,7 +12,7 @@ use super::ring::{Backend, Ring};
 use super::rows::Rows;
 
 fn backends() -> Vec<Backend> {
-    ["serial", "ifma"].iter().filter_map(|name| Backend::named(name).ok()).collect()
+    ["serial", "avx2", "ifma"].iter().filter_map(|name| Backend::named(name).ok()).collect()
 }
 
 fn ring(m: &BigUint, backend: Backend) -> Ring {

@@ -14,6 +14,8 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::bigint::ring;
+
 pub use hash::TAG_BYTES;
 
 /// Bytes of a point's and of a scalar's canonical encoding.
@@ -71,6 +73,7 @@ impl Backend {
     pub fn named(name: &str) -> Result<Self, CurveError> {
         match name {
             "serial" => Ok(Self::Serial),
+            "avx2" if ring::Backend::named(name).is_ok() => Ok(Self::Serial), // no arithmetic of its own for points
             "ifma" => Self::ifma().ok_or(CurveError::Backend),
             _ => Err(CurveError::Backend),
         }

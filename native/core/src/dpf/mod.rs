@@ -19,6 +19,7 @@ use rand_core::Rng;
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
+use crate::bigint::ring;
 use crate::error::{Error, Result, require};
 use crate::plain::PlainVec;
 use crate::pool::FEW;
@@ -57,6 +58,7 @@ impl Backend {
     pub fn named(name: &str) -> Result<Self> {
         match name {
             "serial" => Ok(Self::Portable),
+            "avx2" if ring::Backend::named(name).is_ok() => Ok(Self::Portable), // no evaluation of its own
             "ifma" if Self::wide() => Ok(Self::Wide),
             _ => Err(Error::Argument("no such backend on this machine")),
         }

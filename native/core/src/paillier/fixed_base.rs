@@ -148,7 +148,7 @@ mod tests {
     use crate::bigint::ring::Backend;
 
     fn backends() -> impl Iterator<Item = Backend> {
-        ["serial", "ifma"].into_iter().filter_map(|name| Backend::named(name).ok())
+        ["serial", "avx2", "ifma"].into_iter().filter_map(|name| Backend::named(name).ok())
     }
 
     #[test]

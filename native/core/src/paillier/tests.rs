@@ -19,7 +19,7 @@ use crate::plain::PlainVec;
 use crate::pool::pool;
 
 fn backends() -> Vec<Backend> {
-    ["serial", "ifma"].iter().filter_map(|name| Backend::named(name).ok()).collect()
+    ["serial", "avx2", "ifma"].iter().filter_map(|name| Backend::named(name).ok()).collect()
 }
 
 fn key(bits: usize, backend: Backend) -> PrivateKey {
@@ -70,7 +70,8 @@ fn ten_thousand_faults_are_caught() {
             let (stage, half) = (stages[round % 5], round / 5 % 2 == 0);
             let hits = AtomicUsize::new(0);
             let spoil = |at: Stage, first: bool, data: &mut [u64]| {
-                // one bit, in the first element that passes here; rows hold limbs of either radix, of which a low bit always counts
+                // one bit, in the first element that passes here; rows hold limbs of either radix, of which a low bit always counts, or
+                // digits in doubles, of which a low bit of the whole number does
                 if at == stage && (first == half || stage == Stage::Joined) && hits.fetch_add(1, Ordering::Relaxed) == 0
                 {
                     let bit = round / 10 % 30;
@@ -78,7 +79,12 @@ fn ten_thousand_faults_are_caught() {
                         Stage::Reduced | Stage::Power => round / 300 % width,
                         _ => 0,
                     };
-                    data[limb] ^= 1 << bit;
+                    data[limb] = match (backend.name(), stage) {
+                        ("avx2", Stage::Reduced | Stage::Power) => {
+                            ((f64::from_bits(data[limb]) as i64 ^ 1 << bit) as f64).to_bits()
+                        }
+                        _ => data[limb] ^ 1 << bit,
+                    };
                 }
             };
             let result = key.decrypt_spoiled(&ciphers, Some(&spoil));
@@ -87,6 +93,33 @@ fn ten_thousand_faults_are_caught() {
         }
         assert_eq!(key.decrypt(&ciphers).unwrap(), plain(&values));
     }
+}
+
+/// Rows of doubles hold bits that count for nothing: whichever is spoilt, a decryption is right or refused.
+#[test]
+fn any_bit_of_a_double_may_be_spoilt() {
+    let Ok(backend) = Backend::named("avx2") else { return };
+    let key = key(128, backend);
+    let values = [5i64, -6, 7];
+    let ciphers = encrypt(&key, &values);
+    let mut refused = 0;
+    for round in 0..64 * 2 * 8 {
+        let hits = AtomicUsize::new(0);
+        let spoil = |at: Stage, first: bool, data: &mut [u64]| {
+            if at == Stage::Power && first == (round % 2 == 0) && hits.fetch_add(1, Ordering::Relaxed) == 0 {
+                data[round / 128] ^= 1 << (round / 2 % 64);
+            }
+        };
+        match key.decrypt_spoiled(&ciphers, Some(&spoil)) {
+            Ok(opened) => assert_eq!(opened, plain(&values), "round {round}"),
+            Err(error) => {
+                assert!(matches!(error, Error::Fault(_)), "round {round}");
+                refused += 1;
+            }
+        }
+        assert!(hits.into_inner() > 0);
+    }
+    assert!(refused > 400, "{refused} refused");
 }
 
 /// A task that waits for its parts may be given another thread's whole task meanwhile: whoever held a lock while it waited would then wait for itself.
