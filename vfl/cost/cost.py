@@ -36,7 +36,7 @@ from protocols.parts import ROWS
 from vfl.cost.jobs import estimator_of
 from vfl.cost.machine import Machine
 from vfl.cost.network import Network
-from vfl.cost.powers import powers
+from vfl.cost.powers import cover, powers
 from vfl.models.trees.spec import BoostedTrees
 from vfl.models.workload import Workload
 
@@ -212,7 +212,25 @@ def predict(work: Workload, key_bits: int, model: Mapping[str, Any] | None = Non
 def counted(part: Workload, key_bits: int, formulas: Mapping[str, Any]) -> dict[str, float]:
     """Every count of one of `parts`."""
     given, formula = terms(part, key_bits), formulas[variant(part)]
-    return {target: sum(c * given[name] for name, c in formula[target].items()) for target in TARGETS}
+    found = {target: sum(c * given[name] for name, c in formula[target].items()) for target in TARGETS}
+    every, path = covers(part)
+    once = cover(key_bits)
+    return found | {
+        "products": found["products"] + every * once,
+        "paced": found["paced"] + every * once,
+        "path_products": found["path_products"] + path * once,
+    }
+
+
+def covers(part: Workload) -> tuple[int, int]:
+    """How often a party computes, once per key, what covers its ciphertexts (`powers.cover`): in all, and one after
+    the other."""
+    if part.kind == "alignment":
+        return 0, 0
+    if part.kind == "trees":
+        return (part.hosts, 1) if part.membership == "open" else (1 + part.hosts, 1)
+    bins = part.kind == "scorecard"  # hosts send sums of bins under the guest's key
+    return 1 + part.hosts + bins * part.hosts, 2 + bins
 
 
 def one_core_s(work: Workload, key_bits: int, machine: Machine, model: Mapping[str, Any] | None = None) -> float:

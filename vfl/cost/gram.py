@@ -14,7 +14,7 @@ from protocols.glm.gram_layout import BASE, KEY, PRODUCT, Layout
 from protocols.glm.plan import FEATURE
 from vfl.cost.machine import Machine
 from vfl.cost.network import Network
-from vfl.cost.powers import cover, covered
+from vfl.cost.powers import covered
 from vfl.cost.prepared import LARGEST, OPEN, PRECONDITIONED, Counts, encryptions, matrix, seconds_of
 from vfl.models.workload import Workload
 
@@ -36,7 +36,7 @@ def counts(layout: Layout, work: Workload, key_bits: int) -> Counts:
         + second * matrix(rows, host, FEATURE + LARGEST)
     )
     blocks += CHECKED * rows * groups + OPEN[key_bits] * results
-    blocks += 2 * cover(key_bits) + covered(key_bits + HOLDER_MARGIN, results, key_bits)  # of guest and host
+    blocks += covered(key_bits + HOLDER_MARGIN, results, key_bits)
     shares, product = encryptions(whole * d, key_bits), PRODUCT * key_bits / 2048 + BASE * d
     every = blocks + 2 * shares + 2 * whole * made * product
     path = blocks + shares + whole * made * product

@@ -16,7 +16,7 @@ from protocols.glm.slots import Slots
 from vfl.cost import cost
 from vfl.cost.machine import Machine
 from vfl.cost.network import Network
-from vfl.cost.powers import cover, covered, powers
+from vfl.cost.powers import covered, powers
 from vfl.models.workload import Workload
 
 LARGEST = 3  # bits before the point of the largest entries of X, columns limited to some deviations
@@ -167,10 +167,8 @@ def one_core_s(chunks: Sequence[Slots], work: Workload, key_bits: int, machine: 
 
 
 def _all(chunks: Sequence[Slots], work: Workload, key_bits: int, batches: int) -> Counts:
-    """What the chunks and the evaluations of the loss take, and what covers what is sent: the guest waits for hosts."""
+    """What the chunks and the evaluations of the loss take."""
     made, losses = counts(chunks, work, key_bits, batches), evaluations(chunks, work, key_bits)
-    once = cover(key_bits)
-    made = replace(made, products=made.products + once * (1 + work.hosts), path_products=made.path_products + 2 * once)
     return Counts(*(getattr(made, name) + getattr(losses, name) for name in Counts.__dataclass_fields__))
 
 
