@@ -248,7 +248,7 @@ def main() -> None:
     from protocols.cipher import CipherVec, DecryptionKey
 
     meter = Meter()
-    for name in ("matmul", "t_matmul", "rerandomise", "add_plain", "__add__", "pack", "pack_for_holder"):
+    for name in ("matmul", "t_matmul", "rerandomise", "add_plain", "__add__", "pack"):
         meter.wrap(CipherVec, name, lambda vector: vector.key.raw)
     for name in ("encrypt", "open_packed", "open_whole"):
         meter.wrap(DecryptionKey, name, lambda key: key.public.raw)

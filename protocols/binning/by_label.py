@@ -246,7 +246,7 @@ def _host(
     used = np.concatenate([np.arange(w) + k * widest for k, w in enumerate(fine.width)])
     width, slots = layout(key, n)
     packed = cells.take(used).pack(width, slots)
-    events = packed.rerandomise(session.seed("bin events", packed.digest()), to_holder=True)
+    events = packed.rerandomise(session.seed("bin events", packed.digest()))
     flags = (np.array(fine.width, np.int32), np.array(fine.apart, np.int32), np.array(fine.ordered, np.int32))
     session.guest.send(FineCounts(*flags, _joined(rows), events))  # 2
     if names is not None:

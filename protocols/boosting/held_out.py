@@ -153,7 +153,7 @@ def guest(
         sign = blinded(session, value, by.take(first + 1), bits, multiple, "held-out loss")
         spend(session, name_of(keys, session.roles.arbiter, label))
         seed = session.seed("held-out sign", sign.digest())
-        session.arbiter.send(HeldOutSign(sign.rerandomise(seed, to_holder=True)))
+        session.arbiter.send(HeldOutSign(sign.rerandomise(seed)))
     return loss if session.arbiter.recv(LowerLoss).lower or lowest is None else lowest
 
 

@@ -275,7 +275,7 @@ class HostTree:
         sums = seal_sums(self.session, self.packing, place, table.listed(lists))
         for part in parts(len(sums)):
             here = sums.take(np.arange(part.first, part.last))
-            fresh = here.rerandomise(self.session.seed("bin sums", here.digest()), to_holder=True)
+            fresh = here.rerandomise(self.session.seed("bin sums", here.digest()))
             pace([self.session.guest], part)
             self.session.guest.send(BinSums(lists.shape[1], fresh), part)
         if self.p.monotone_constraints:

@@ -181,7 +181,7 @@ def send_masked(session: Session, sums: CipherVec) -> PlainVec:
         here = sums.take(np.arange(part.first, part.last))
         masks.append(here.key.uniform(session.seed("pad masks", here.digest()), len(part)))
         masked = here.add_plain(masks[-1])
-        fresh = masked.rerandomise(session.seed("masked pads", masked.digest()), to_holder=True)
+        fresh = masked.rerandomise(session.seed("masked pads", masked.digest()))
         pace([session.arbiter], part)
         session.arbiter.send(MaskedPadSums(fresh), part)
     return join(masks)

@@ -44,7 +44,8 @@ class EncryptionKey:
         return self.raw.bits - HEAD_ROOM - 1
 
     def exponent_bits(self, *, to_holder: bool) -> int:
-        """Length of a factor's exponent: |n|/2, or |n| + 128 towards the holder, which knows its own and could subtract them."""  # noqa: E501
+        """Length of a factor's exponent: |n|/2, or |n| + 128 towards the holder, which knows its own and could subtract
+        them, and of all that was computed."""
         return self.raw.bits + HOLDER_MARGIN if to_holder else self.raw.bits // 2
 
     def uniform(self, seed: Seed, length: int) -> PlainVec:

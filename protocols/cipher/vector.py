@@ -7,7 +7,8 @@ no other ciphertext; to the holder of the key the factor's exponent must be |n| 
 plus a plaintext, negated or re-ordered.
 - A sum over elements, a choice of them, a product with integers, a matrix product, a packing: bare until re-randomised.
 No other factor will do, even of this party: a peer may have sent ciphertexts outside of the powers of h, which a fresh
-encryption that is added does not hide (its Jacobi symbol is 1), but `rerandomise` does.
+encryption that is added does not hide (its Jacobi symbol is 1), but `rerandomise` does.  Its factor fits the holder of
+the key, whoever receives it, because a receiver can pass on what it receives.
 - Sending spends; one message broadcast to several receivers spends once.
 - A received vector holds a factor of its sender, which can never go back there.
 """  # noqa: E501
@@ -120,29 +121,6 @@ class CipherVec:
         """`slots` signed values of `width` bits in one plaintext, by shift and add."""
         return CipherVec(self.key, self.raw.pack(width, slots), bare=True)
 
-    def pack_for_holder(self, width: int, slots: int, seed: Seed) -> CipherVec:
-        """Packs a fresh vector so that the packs are fresh to the holder of the key.
-
-        The elements' factors, shifted with their slots, tile an exponent of (slots - 1) * width bits and more.  Where
-        that is not as long as the holder needs (a short last pack, or all of them under a small key), those packs get
-        one more factor from `seed`; of a bare vector, the others are covered.
-        """
-        need, half = self.key.exponent_bits(to_holder=True), self.key.exponent_bits(to_holder=False)
-        makers, last = {f.maker for f in self._spend()}, (len(self) - 1) % slots
-        raw = self.raw.pack(width, slots)
-        tiled = len(raw) - (last * width + half < need)
-        if not makers or (slots - 1) * width + half < need:
-            tiled = 0
-        if tiled and not self._bare and tiled == len(raw):
-            return CipherVec(self.key, raw, {Factor(maker, need) for maker in makers})
-        drawn = seed.into(digest(raw))
-        if not tiled:
-            return CipherVec(self.key, raw.rerandomise(drawn, need), {Factor(seed.maker, need)})
-        head, tail = raw.take(np.arange(tiled)), raw.take(np.arange(tiled, len(raw)))
-        head = head.rerandomise(drawn, 0) if self._bare else head
-        raw = head.concat(tail.rerandomise(drawn, need, tiled)) if len(tail) else head
-        return CipherVec(self.key, raw, {Factor(maker, need) for maker in makers})
-
     def digest(self) -> bytes:
         """What a mask for them is bound to: SHA-256 of the hashes of every LEAF ciphertexts."""
         if self._digest is None:
@@ -151,10 +129,10 @@ class CipherVec:
 
     # -- what may leave
 
-    def rerandomise(self, seed: Seed, *, to_holder: bool = False) -> CipherVec:
-        """The same plaintexts with a factor that is fresh to everybody but the maker; `to_holder` makes it long enough
-        for the holder of the key."""
-        bits = self.key.exponent_bits(to_holder=to_holder)
+    def rerandomise(self, seed: Seed) -> CipherVec:
+        """The same plaintexts with a factor that is fresh to everybody but the maker, and long enough for the holder of
+        the key: whoever receives it may be the holder's accomplice."""
+        bits = self.key.exponent_bits(to_holder=True)
         factors = {*self._spend(), Factor(seed.maker, bits)}
         return CipherVec(self.key, self.raw.rerandomise(seed.into(self.digest()), bits), factors)
 

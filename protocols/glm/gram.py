@@ -235,7 +235,7 @@ def _host(session: Session, layout: Layout, block: Block) -> Crossed:
     values = reduce(CipherVec.concat, sums)
     mask = key.uniform(session.seed("gram mask", values.digest()), len(values))
     values = values.add_plain(mask)
-    values = values.rerandomise(session.seed("gram blocks", values.digest()), to_holder=True)
+    values = values.rerandomise(session.seed("gram blocks", values.digest()))
     session.guest.send(GramBlocks(values))
     return Crossed.of(layout, name_of(values), -mask, opened=False)  # 2
 

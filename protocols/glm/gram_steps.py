@@ -102,7 +102,7 @@ def gradient(session: Session, ready: Ready, shares: Mapping[str, Share], model:
     product = reduce(CipherVec.concat, (times(group, limbs_of(own, layout.limbs)) for group in ready.theirs))
     mask = product.key.uniform(session.seed("gram product mask", product.digest()), len(product))  # 1
     product = product.add_plain(mask)
-    product = product.rerandomise(session.seed("gram product", product.digest()), to_holder=True)
+    product = product.rerandomise(session.seed("gram product", product.digest()))
     channel.send(GramProducts(product, part.name))
     told = channel.recv(GramProducts)
     check_lengths(channel.peer, len(layout.product_groups), told.values)

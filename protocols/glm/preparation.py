@@ -154,7 +154,7 @@ def guest(session: Session, slots: Slots, block: Block, name: bytes, *, trains: 
             row_blocks.taken(channel, part)
         mask = v.key.uniform(session.seed("predictor pad", name + v.digest()), len(v))
         v = v.add_plain(mask)
-        v = v.rerandomise(session.seed("masked predictor pads", v.digest()), to_holder=True)
+        v = v.rerandomise(session.seed("masked predictor pads", v.digest()))
         row_blocks.pace([session.arbiter], part)
         session.arbiter.send(MaskedPads(v), part)
         own.append(slots.kept_rows(-mask, rows.stop - rows.start, session.keep))  # 3
@@ -269,7 +269,7 @@ def gradient_pads(session: Session, slots: Slots, block: Block, moved: CipherVec
         g = g + by_group(slots, r, functools.partial(CipherVec.t_matmul, matrix=rows))
         row_blocks.taken(session.arbiter, part)
     mask = g.key.uniform(session.seed("gradient pad", name + g.digest()), len(g))
-    g = g.add_plain(mask).rerandomise(session.seed("masked gradient pads", name), to_holder=True)
+    g = g.add_plain(mask).rerandomise(session.seed("masked gradient pads", name))
     session.arbiter.send(MaskedGradientPads(g))
     return slots.cut_columns(-mask)
 

@@ -301,7 +301,7 @@ def products(
     packed = found[0]
     for more in found[1:]:
         packed = packed.concat(more)
-    return packed.rerandomise(session.seed("masked products", packed.digest()), to_holder=True), np.stack(masks, axis=1)
+    return packed.rerandomise(session.seed("masked products", packed.digest())), np.stack(masks, axis=1)
 
 
 def serve(

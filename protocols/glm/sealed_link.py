@@ -127,7 +127,8 @@ def evaluate(session: Session, z: CipherVec, curve: Curve, part: Part) -> tuple[
 
 def masked(session: Session, z: CipherVec, part: Part) -> PlainVec:
     """Step 2 at the guest: its share of z (n,), modulo 2^WIDTH."""
-    packed = z.pack_for_holder(WIDTH, slots(z.key), session.seed("masked predictors", z.digest()))
+    packed = z.pack(WIDTH, slots(z.key))
+    packed = packed.rerandomise(session.seed("masked predictors", packed.digest()))
     mask = z.key.uniform(session.seed("link mask", packed.digest()), len(packed))
     session.arbiter.send(MaskedPredictors(packed.add_plain(mask)), part)
     return -cut_packed(mask, WIDTH, slots(z.key), len(z))

@@ -189,7 +189,7 @@ def guest(session: Session, plan: Plan, progress: Comparing, step: Step, penalis
     value, noise = total.take(np.arange(1)) + held, total.take(np.arange(1, 2))
     total = blinded(session, value, noise, look.value_bits, multiple, "settling")
     spend(session, progress.evaluation("weights", step))
-    session.arbiter.send(SettlingSign(total.rerandomise(session.seed("settling", total.digest()), to_holder=True)))  # 2
+    session.arbiter.send(SettlingSign(total.rerandomise(session.seed("settling", total.digest()))))  # 2
     progress.conclude(receive_verdict(session), step)  # 3
 
 

@@ -161,9 +161,7 @@ def guest(
         ]
         values = signs[0].concat(signs[1])
         spend(session, progress.evaluation("loss", step))
-        session.arbiter.send(
-            LossSigns(values.rerandomise(session.seed("loss signs", values.digest()), to_holder=True))
-        )  # 3
+        session.arbiter.send(LossSigns(values.rerandomise(session.seed("loss signs", values.digest()))))  # 3
     progress.judged(receive_verdict(session, progress, step), loss, step)  # 4
 
 

@@ -435,7 +435,7 @@ def descend(
     packed = block.gradient(slope, theirs, share.point).pack(plan.width, plan.slots)
     mask = packed.key.uniform(session.seed("gradient mask", packed.digest()), len(packed))
     packed = packed.add_plain(mask)
-    packed = packed.rerandomise(session.seed("masked gradient", packed.digest()), to_holder=True)
+    packed = packed.rerandomise(session.seed("masked gradient", packed.digest()))
     session.arbiter.send(MaskedGradient(packed))
     share.step(-cut_gradients(plan, mask, block.width), plan.shift, step)
 

@@ -173,7 +173,7 @@ def guest(session: Session, look: Look, descent: Descent, pads: UnitPads, model_
         sign = blinded(session, value, by.take(first + 1), bits, multiple, what)
         spend(session, watch.evaluation(model_id))
         seed = session.seed("epoch sign", sign.digest())
-        session.arbiter.send(EpochSign(sign.rerandomise(seed, to_holder=True)))
+        session.arbiter.send(EpochSign(sign.rerandomise(seed)))
     better = session.arbiter.recv(BetterEpoch).better or watch.lowest is None
     if better:
         watch.lowest = loss

@@ -216,8 +216,8 @@ def _buckets(bits: int, columns: int, rows: int) -> int:
 
 
 def _powers(role: Role, bits: int, uses: int) -> int:
-    """Tables of powers: of the holder of the key modulo two primes; of others for a factor towards the holder, and of
-    hosts for one towards everybody."""
+    """Tables of powers: of the holder of the key modulo two primes; of others for what they compute.  Hosts of the runs
+    that the constants were fitted to had a shorter one besides, which stands for the table that covers all units."""
     if role == "arbiter":
         return 2 * _table(bits // 4, uses, row_bytes(bits) // 2)
     each = [bits + HOLDER_MARGIN, *([bits // 2] if role == "host" else [])]

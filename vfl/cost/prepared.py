@@ -79,8 +79,8 @@ def chunk(
     residuals, hosts = encryptions(groups * rows, key_bits), len(widths) - 1
     all_d = sum(widths)
     opened = OPEN[key_bits] * (packs + groups * all_d)
-    factors = covered(key_bits // 2, packs, key_bits)
-    guests = predictors[0] + covered(long, packs, key_bits) + packs * hosts
+    factors = covered(long, packs, key_bits)
+    guests = predictors[0] + factors + packs * hosts
     every = weights + sum(predictors[1:]) + hosts * factors + guests + residuals + sum(gradients) + opened
     path = weights + max(predictors[1:]) + factors + guests + residuals + max(gradients) + opened
     sent = size * (all_d * (each * slots.rows + terms) + packs * (hosts + 1) + groups * (rows * (hosts + 1) + all_d))
@@ -94,8 +94,8 @@ def predictors_alone(slots: Slots, rows: float, widths: Sequence[int], key_bits:
     packs, size, hosts = -(-rows // slots.rows), key_bits / 4, len(widths) - 1
     predictors, bases = predicted(slots, packs, widths), [d * slots.digits.count * slots.rows for d in widths]
     weights = sum(encryptions(count, key_bits) for count in bases)
-    factors, opened = covered(key_bits // 2, packs, key_bits), OPEN[key_bits] * packs
-    guests = predictors[0] + covered(key_bits + HOLDER_MARGIN, packs, key_bits) + packs * hosts
+    factors, opened = covered(key_bits + HOLDER_MARGIN, packs, key_bits), OPEN[key_bits] * packs
+    guests = predictors[0] + factors + packs * hosts
     every = weights + sum(predictors[1:]) + hosts * factors + guests + opened
     path = weights + max(predictors[1:]) + factors + guests + opened
     sent = size * (sum(bases) + packs * (hosts + 1))

@@ -163,7 +163,7 @@ class Guessing:
 
 
 def fresh(session: Session, key: DecryptionKey, values: list[int]) -> CipherVec:
-    return encrypted(key, *values).rerandomise(session.seed("false"), to_holder=True)
+    return encrypted(key, *values).rerandomise(session.seed("false"))
 
 
 def decided(monkeypatch: pytest.MonkeyPatch, party: str) -> int:

@@ -56,9 +56,7 @@ def deviating(rows: int, columns: int, digits: int, weight_bits: int) -> Iterato
             stolen = stolen.mul_plain(
                 PlainVec.from_ints([1 << (plan.shift - plan.residual_bits + WEIGHT - weight_bits)])
             )
-        packed = stolen.pack(plan.width, plan.slots).rerandomise(
-            session.seed("stolen", stolen.digest()), to_holder=True
-        )
+        packed = stolen.pack(plan.width, plan.slots).rerandomise(session.seed("stolen", stolen.digest()))
         return session.arbiter.send(training.MaskedGradient(packed))
 
     def hear_residuals(session: Any, link: Any, block: Any, *rest: Any) -> Any:

@@ -112,7 +112,7 @@ def test_what_is_fresh_and_to_whom(key: DecryptionKey) -> None:
     assert not refused(enc(key, [1]), "host")
     assert refused(enc(key, [1]), "guest")  # its own maker
     assert refused(enc(key, [1]), "arbiter")  # the holder of the key wants a longer exponent
-    assert not refused(enc(key, [1]).rerandomise(seed("x"), to_holder=True), "arbiter")
+    assert not refused(enc(key, [1]).rerandomise(seed("x")), "arbiter")
     assert refused(enc(key, [1]), "host", "guest")  # a broadcast needs freshness to each
     for raw in (
         enc(key, [1, 2]).sum(),

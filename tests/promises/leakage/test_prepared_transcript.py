@@ -96,7 +96,7 @@ def test_nothing_encrypted_travels_once_an_iteration_has_begun(run: Run) -> None
 
 
 def test_planted_missing_randomness_is_refused_and_found(small_tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(CipherVec, "rerandomise", lambda self, seed, to_holder=False: self)
+    monkeypatch.setattr(CipherVec, "rerandomise", lambda self, seed: self)
     with pytest.raises(UnfreshCiphertext):
         record(small_tables, 1, preparation=None)
     # even where the type is deceived, the audit sees it

@@ -212,7 +212,7 @@ def test_planted_gradient_in_the_clear_is_found(run: Run) -> None:
 
 
 def test_planted_missing_randomness_is_refused_and_found(small_tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
-    def lazy(self: CipherVec, seed: Seed, *, to_holder: bool = False) -> CipherVec:
+    def lazy(self: CipherVec, seed: Seed) -> CipherVec:
         return self
 
     monkeypatch.setattr(CipherVec, "rerandomise", lazy)

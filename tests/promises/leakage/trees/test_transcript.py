@@ -19,6 +19,7 @@ from protocols.boosting.sealed import Owners, Wins
 from protocols.boosting.sealed_parts import GUEST
 from protocols.channel import Channel, MemoryWire
 from protocols.cipher import CipherVec, DecryptionKey
+from protocols.cipher.vector import Factor
 from protocols.errors import UnfreshCiphertext
 from protocols.glm.sealed_link import EdgeShare
 from protocols.message import Disclosure, Message
@@ -324,7 +325,7 @@ def test_planted_undeclared_message_is_found(run: tuple[str, Run]) -> None:
 def test_planted_sums_that_are_not_randomised_are_refused_and_found(
     membership: str, expected: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(CipherVec, "rerandomise", lambda self, seed, *, to_holder=False: self)
+    monkeypatch.setattr(CipherVec, "rerandomise", lambda self, seed: self)
     with pytest.raises(UnfreshCiphertext):
         record(membership)
     monkeypatch.setattr(CipherVec, "release", lambda self, to, where: self.raw.to_bytes())
@@ -347,8 +348,13 @@ def test_planted_reuse_of_randomness_is_found(membership: str, kind: str, monkey
 def test_planted_sums_with_the_short_factor_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The arbiter knows the factors of its own ciphertexts: the factor must be as long as the holder of the key
     needs."""
-    honest = CipherVec.rerandomise
-    monkeypatch.setattr(CipherVec, "rerandomise", lambda self, seed, *, to_holder=False: honest(self, seed))
+
+    def short(self: CipherVec, seed: Seed) -> CipherVec:
+        bits = self.key.exponent_bits(to_holder=False)
+        raw = self.raw.rerandomise(seed.into(self.digest()), bits)
+        return CipherVec(self.key, raw, {Factor(seed.maker, bits)})
+
+    monkeypatch.setattr(CipherVec, "rerandomise", short)
     with pytest.raises(UnfreshCiphertext):
         record()
 

@@ -138,7 +138,7 @@ def woe_keys(scheme: Escrow) -> Keyring:
 
 
 def test_planted_sums_that_are_not_randomised_cannot_leave(monkeypatch: pytest.MonkeyPatch) -> None:
-    def lazy(self: CipherVec, seed: Seed, *, to_holder: bool = False) -> CipherVec:
+    def lazy(self: CipherVec, seed: Seed) -> CipherVec:
         return self
 
     monkeypatch.setattr(CipherVec, "rerandomise", lazy)

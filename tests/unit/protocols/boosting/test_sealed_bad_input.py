@@ -51,7 +51,7 @@ Change = Callable[[Any], dict[str, Any]]
 
 def first(vector: CipherVec, length: int) -> CipherVec:
     taken = vector.take(np.arange(length))
-    return taken.rerandomise(Seed("a party of the test", run_seed()), to_holder=True)
+    return taken.rerandomise(Seed("a party of the test", run_seed()))
 
 
 def short(field: str) -> Change:

@@ -88,8 +88,8 @@ def steps(key: DecryptionKey, *, holder: bool = False) -> Iterator[tuple[str, Ci
     yield from (("concat", a.concat(w)), ("concat short", w.concat(w)), ("slice", a.take(np.arange(3, 20))))
     yield from (("short slice", a.take(np.arange(5, 7))), ("order", a.take(np.arange(ROWS)[::-1].copy())))
     yield from (("repeated", w.take(np.zeros(9, dtype=np.int64))), ("none", a.take(np.zeros(0, dtype=np.int64))))
-    yield "for the holder", a.rerandomise(seed("r"), to_holder=True)
-    yield "packed for the holder", public.encrypt(plain(VALUES), seed("c")).pack_for_holder(40, 3, seed("p"))
+    yield "for the holder", a.rerandomise(seed("r"))
+    yield "packed for the holder", public.encrypt(plain(VALUES), seed("c")).pack(40, 3).rerandomise(seed("p"))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 50])

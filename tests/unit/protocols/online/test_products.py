@@ -72,7 +72,7 @@ def test_what_nobody_prepared_or_needs_is_refused(fault: str, refused: str, monk
         if fault in ("few packs", "known weights"):
             key = session.scheme.generate("arbiter", session.seed("planted")).public  # of `Identity` the arbiter's
             sealed = key.encrypt(PlainVec.zeros(PACKS - (fault == "few packs")), session.seed("planted"))
-            session.arbiter.send(PreparedProducts(sealed.rerandomise(session.seed("planted"), to_holder=True)))
+            session.arbiter.send(PreparedProducts(sealed.rerandomise(session.seed("planted"))))
         elif fault == "not prepared":
             prepared_of(epoch).add(np.zeros((1, 4), np.uint64))
         elif fault == "too many":
