@@ -190,7 +190,7 @@ def evaluate(
     """Measures a joint model, and how sure its advantage over the guest's own model is (a paired bootstrap).
 
     Rows are matched by position; pandas objects must have the same index. Rows that `joint` does not score (missing:
-    not all parties know them) are left out of both.
+    not all parties know them) are left out of both; a warning says how many are measured.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ class Given:
 def of_arguments(
     y: Any, joint: Any, guest_alone: Any, sample_weight: Any, outcome: Objective, event: str | float | None
 ) -> Given:
-    """Raises DataError where they do not fit; warns where the event is a guess."""
+    """Raises DataError where they do not fit; warns where the event is a guess, and of rows without a prediction."""
     given = {"joint": joint} if guest_alone is None else {"joint": joint, "guest_alone": guest_alone}
     _same_rows({"labels": y, **given, "sample_weight": sample_weight})
     _same_classes(joint, guest_alone)
@@ -55,6 +55,8 @@ def of_arguments(
             "guest_alone misses predictions of rows that joint scores",
             remedy="Give both models' predictions of the same rows",
         )
+    if not rows.all():
+        warn_user(f"evaluate is of {rows.sum():,} of {len(rows):,} rows: joint has no prediction of the others")
     gone = np.flatnonzero(rows & pd.isna(values)) + 1
     if len(gone):
         raise DataError(f"labels are missing in {say_rows(gone)}", remedy="Leave these rows out, or find their labels")

@@ -132,7 +132,8 @@ def test_tables_of_counts_are_sums_of_weights() -> None:
 def test_evaluate_takes_weights() -> None:
     alone, some = np.clip(P + 0.1, 0, 1), np.arange(N) % 3 > 0
     scores = pd.Series(np.where(some, P, np.nan))
-    found = vfl.evaluate(pd.Series(Y), scores, alone, sample_weight=pd.Series(W))
+    with pytest.warns(UserWarning, match="333 of 500 rows"):
+        found = vfl.evaluate(pd.Series(Y), scores, alone, sample_weight=pd.Series(W))
     want = metrics.binary_metrics(Y[some], P[some], W[some])
     assert found.metrics["joint"].to_dict() == pytest.approx(want)
     assert found.metrics.loc["auc", "joint"] == pytest.approx(

@@ -33,7 +33,9 @@ def test_unscored_rows_are_left_out_of_both_models(tmp_path: Path) -> None:
     score.iloc[::3] = np.nan
     known = score.notna().to_numpy()
     event = (y[known] == "good").to_numpy().astype(float)
-    found = vfl.evaluate(y, score, alone, pos_label="good", seed=4)
+    with pytest.warns(UserWarning, match="evaluate is of 60 of 90 rows: joint has no prediction of the others") as said:
+        found = vfl.evaluate(y, score, alone, pos_label="good", seed=4)
+    assert [one.filename for one in said] == [__file__]
     assert found.metrics["joint"].to_dict() == pytest.approx(metrics.binary_metrics(event, score[known]))
     assert found.metrics["guest_alone"].to_dict() == pytest.approx(metrics.binary_metrics(event, alone[known]))
     expected = metrics.uplift_interval(event, score[known], alone[known], seed=4)["measures"]
@@ -138,12 +140,15 @@ def test_odd_labels_and_predictions_are_refused(y: Any, joint: Any, outcome: Any
 
 def test_labels_of_rows_without_a_prediction_may_be_missing() -> None:
     y, score = pd.Series([0, 1, None, 1, 0], dtype="Int64"), pd.Series([0.2, 0.7, None, 0.6, 0.4], dtype="Float64")
-    found = vfl.evaluate(y, score)
+    with pytest.warns(UserWarning, match="of 4 of 5 rows"):
+        found = vfl.evaluate(y, score)
     assert found.metrics.loc["n", "joint"] == 4
     assert found.metrics.loc["auc", "joint"] == 1.0
     masked = np.ma.masked_array([0.2, 0.7, 0.0, 0.6, 0.4], [0, 0, 1, 0, 0])
-    assert vfl.evaluate([0, 1, 1, 1, 0], masked).metrics.loc["n", "joint"] == 4
-    only_one = vfl.evaluate([0, 1, 1], [np.nan, 0.5, 0.6])  # the other class is among rows without a prediction
+    with pytest.warns(UserWarning, match="of 4 of 5 rows"):
+        assert vfl.evaluate([0, 1, 1, 1, 0], masked).metrics.loc["n", "joint"] == 4
+    with pytest.warns(UserWarning, match="of 2 of 3 rows"):
+        only_one = vfl.evaluate([0, 1, 1], [np.nan, 0.5, 0.6])  # the other class is among rows without a prediction
     assert only_one.metrics.loc["n", "joint"] == 2
 
 
