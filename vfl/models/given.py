@@ -56,7 +56,7 @@ def of_arguments(
             remedy="Give both models' predictions of the same rows",
         )
     if not rows.all():
-        warn_user(f"evaluate is of {rows.sum():,} of {len(rows):,} rows: joint has no prediction of the others")
+        warn_user(f"evaluate is of {rows.sum():,} of {rows.size:,} rows: joint has no prediction of the others")
     gone = np.flatnonzero(rows & pd.isna(values)) + 1
     if len(gone):
         raise DataError(f"labels are missing in {say_rows(gone)}", remedy="Leave these rows out, or find their labels")
