@@ -13,7 +13,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -29,12 +30,14 @@ from vfl.report.terminal import print_summary
 from vfl.schema.parameters import paillier
 from vfl.schema.spec import MIN_KEY_BITS
 from vfl.screen.console import Console
+from vfl.screen.errors import stoppable
 from vfl.screen.progress import PHASES, make_progress
 
 ARBITER = "trustee"
 
 MARKER = ".vfl-demo"
 START_SECONDS = 120
+STOP_SECONDS = 5  # that a party may take to end
 LEAST = 100  # common rows
 
 
@@ -194,11 +197,11 @@ def run_parties(names: tuple[str, ...], folder: Path, console: Console) -> dict[
         for reader in readers:
             reader.start()
         try:
-            for process in processes.values():
-                process.wait()
-        except KeyboardInterrupt:
-            for process in processes.values():
-                process.terminate()
+            with stoppable(console):
+                for process in processes.values():
+                    process.wait()
+        except BaseException:
+            end(processes.values())
             raise
         for reader in readers:
             reader.join()
@@ -221,6 +224,19 @@ def start(folder: Path, name: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "vfl", "run", "--progress", "lines", "--connect-timeout", str(START_SECONDS)]
     command += [str(folder / "job.toml"), str(folder / name / "party.toml")]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def end(processes: Iterable[subprocess.Popen[str]]) -> None:
+    """Ends those that still run: asked to, they tell their peers; after STOP_SECONDS they are killed."""
+    deadline = time.monotonic() + STOP_SECONDS
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 class Bars:

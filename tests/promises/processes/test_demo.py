@@ -3,6 +3,7 @@ exists."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import signal
@@ -98,6 +99,29 @@ def test_the_demo_with_a_board(parties: Institutions) -> None:
     running.kill(signal.SIGINT)
     assert running.wait(90).code == 0, running.err.read_text()
     assert not [lock for lock in folder.glob("*/node/**/*.lock") if is_locked(lock)]
+
+
+def test_a_demo_that_is_ended_ends_its_parties(parties: Institutions) -> None:
+    folder = parties.folder / "demo"
+    long = (*SMALL[:-1], "500")
+    running = parties.run(["-m", "vfl", "demo", *long, "--dir", str(folder)], "ended")
+    deadline = time.monotonic() + 60
+    while len(list(folder.glob("*/runs/*/events.jsonl"))) < 3:
+        assert time.monotonic() < deadline, running.err.read_text()
+        time.sleep(0.1)
+    assert len(of_demo(folder)) >= 3
+    running.kill(signal.SIGTERM)
+    assert running.wait(20).code == 128 + signal.SIGTERM
+    assert of_demo(folder) == []
+
+
+def of_demo(folder: Path) -> list[str]:
+    """The command lines of living processes that name a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return [line for line in found if str(folder) in line]
 
 
 def test_the_demo_replaces_no_foreign_folder(parties: Institutions) -> None:
