@@ -3,7 +3,7 @@
 The rule: a ciphertext may be sent to R when its randomness holds an independent uniform factor that R does not know and that R has received in
 no other ciphertext; to the holder of the key the factor's exponent must be |n| + 128 bits long, because it knows its own.
 
-- A fresh operand plus anything that does not share its factor is fresh, and the operand is spent; so is a fresh one
+- A fresh operand plus anything that is not bare and does not share its factor is fresh, and spent; so is a fresh one
 plus a plaintext, negated or re-ordered.
 - A sum over elements, a choice of them, a product with integers, a matrix product, a packing: bare until re-randomised.
 No other factor will do, even of this party: a peer may have sent ciphertexts outside of the powers of h, which a fresh

@@ -132,7 +132,7 @@ def test_the_key_is_accepted(holder: Holder) -> None:
 
 def test_a_receiver_and_the_holder_together_read_no_exponent(holder: Holder) -> None:
     assert holder.rows_read(covered) < 0.2
-    assert holder.rows_read(briefly) == 1.0  # the positive control
+    assert holder.rows_read(briefly) > 0.7  # the positive control: nearly all
 
 
 def test_a_host_and_the_holder_together_read_no_exponent_of_a_pack(holder: Holder) -> None:
@@ -141,12 +141,12 @@ def test_a_host_and_the_holder_together_read_no_exponent_of_a_pack(holder: Holde
     known = CipherVec(of_host.key, of_host.raw.pack(WIDTH, SLOTS))
 
     def relied(vector: CipherVec) -> CipherVec:
-        """As before: the host's factors in place of one with a long exponent."""
+        """As before: the host's factors in place of one with a long exponent (here of one bit)."""
         packs = (vector + of_host).pack(WIDTH, SLOTS)
-        return CipherVec(packs.key, packs.raw.rerandomise(seed("guest").into(packs.digest()), 0)) - known
+        return CipherVec(packs.key, packs.raw.rerandomise(seed("guest").into(packs.digest()), 1)) - known
 
     def own(vector: CipherVec) -> CipherVec:
         return (vector + of_host).pack(WIDTH, SLOTS).rerandomise(seed("guest")) - known
 
     assert holder.rows_read(own, SLOTS) < 0.25
-    assert holder.rows_read(relied, SLOTS) == 1.0  # the positive control
+    assert holder.rows_read(relied, SLOTS) > 0.7  # the positive control

@@ -18,6 +18,7 @@ from protocols._native import PlainVec, PrivateKey
 from protocols.cipher import CipherVec, DecryptionKey, keys
 from protocols.cipher.vector import Factor
 from protocols.randomness import Seed, run_seed
+from tests.unit.native.test_key_proof import jacobi
 
 BITS, ROWS, ORDER = 256, 240, 3
 Finish = Callable[[CipherVec], CipherVec]
@@ -26,18 +27,6 @@ X = np.random.default_rng(5).integers(-50, 1000, size=(ROWS, 1))
 
 def seed(maker: str) -> Seed:
     return Seed(maker, run_seed())
-
-
-def jacobi(a: int, n: int) -> int:
-    a, sign = a % n, 1
-    while a:
-        while a % 2 == 0:
-            a //= 2
-            sign = -sign if n % 8 in (3, 5) else sign
-        a, n = n, a
-        sign = -sign if a % 4 == n % 4 == 3 else sign
-        a %= n
-    return sign if n == 1 else 0
 
 
 def primes(key: PrivateKey) -> tuple[int, int]:

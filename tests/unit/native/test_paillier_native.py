@@ -345,6 +345,7 @@ def test_misuse_is_a_value_error(key: PrivateKey) -> None:
         lambda: x.pack(1, 2),
         lambda: x.pack(8, 0),
         lambda: x.rerandomise(b"short", 256),
+        lambda: x.rerandomise(SEED, 0),
         lambda: PrivateKey.generate(62, SEED),
         lambda: PrivateKey.generate(100, SEED),
         lambda: PrivateKey.generate(128, SEED, backend="gpu"),

@@ -171,7 +171,7 @@ impl CipherVec {
         }))
     }
 
-    /// Times a fresh encryption of zero whose randomness covers all units modulo n; with 0 bits, no power of h is in it.
+    /// Times a fresh encryption of zero whose randomness covers all units modulo n.
     pub fn rerandomise<'a>(&self, streams: impl Into<Streams<'a>>, exponent_bits: usize) -> Result<CipherVec> {
         let streams = streams.into();
         self.key.pool.install(|| {

@@ -192,11 +192,10 @@ impl PublicKey {
         Ok(self.ring.multiply(&powers, rows))
     }
 
-    /// As `factors`, for what was computed from a peer's ciphertexts: times a factor that covers all units (see `cover`).  With 0 bits, that alone.
+    /// As `factors`, for what was computed from a peer's ciphertexts: times a factor that covers all units (see `cover`).
     pub(crate) fn covering_factors(&self, streams: Streams<'_>, len: usize, bits: usize, rows: &[u64]) -> Result<Rows> {
-        let covers = self.cover.factors(&self.ring, &self.n, streams, len, bits)?;
-        let covered = self.ring.multiply(&covers, rows);
-        if bits == 0 { Ok(covered) } else { self.factors(streams, len, bits, &covered) }
+        let rows = self.factors(streams, len, bits, rows)?;
+        Ok(self.ring.multiply(&self.cover.factors(&self.ring, &self.n, streams, len, bits)?, &rows))
     }
 
     /// Range and gcd of every element are checked before it is used.
