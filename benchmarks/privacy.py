@@ -3,8 +3,9 @@ planted leak that each attack finds.
 
     VFL_TEST_DATA=FOLDER python -m benchmarks.privacy [--minutes M]
 
-Every step is kept in benchmarks/results/privacy.json: remove that file to measure all of it again.  With --minutes no
-step begins after that time, and the next call goes on from there.
+Every step is kept in benchmarks/results/privacy.json with the commit that it was made with: remove that file to measure
+all of it again.  With --minutes no step begins after that time, and the next call goes on from there.  With --again
+TABLE KIND the results of one section are measured again; --page only writes the page.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import argparse
 import itertools
 import json
 import os
+import subprocess
 import sys
 import textwrap
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,7 @@ from vfl.attacks.audit import attacked, one_thread, recorded
 from vfl.attacks.page import figure, interval
 from vfl.attacks.registry import ATTACKS
 from vfl.attacks.scene import SHORT, Run
+from vfl.screen.sentences import listed
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE, RESULT = ROOT / "docs" / "privacy-results.md", ROOT / "benchmarks" / "results" / "privacy.json"
@@ -121,14 +125,15 @@ KINDS = {
 }
 
 
-def measure(folder: Path, done: dict[str, Any], until: float) -> None:
+def measure(folder: Path, done: dict[str, Any], until: float, again: Sequence[tuple[str, str]]) -> None:
     """Every step that is not in `done` yet: all results, then the smallest leaks.  until: when no further one begins,
-    on the monotonic clock."""
+    on the monotonic clock; again: sections of which results of other code are measured again."""
     for step, cipher in ((result, None), (smallest, SHORT)):
         for name, kind in itertools.product(TABLES, KINDS):
             scene: Run | None = None
             lines = done["results"].setdefault(name, {}).setdefault(kind, {})
-            for attack in waiting(step, lines, done["smallest"]):
+            valid = current(lines) if (name, kind) in again else lines
+            for attack in waiting(step, valid if step is result else lines, done["smallest"]):
                 if time.monotonic() > until:
                     return
                 started, scene = time.monotonic(), scene or KINDS[kind].run(TABLES[name](folder), cipher)
@@ -136,6 +141,19 @@ def measure(folder: Path, done: dict[str, Any], until: float) -> None:
                 RESULT.write_text(json.dumps(done, indent=1) + "\n")
                 told = f"{step.__name__} of {attack.number}, {kind}, {name}: {time.monotonic() - started:.0f} s"
                 print(told, file=sys.stderr, flush=True)
+
+
+def current(lines: Mapping[str, Any]) -> dict[str, Any]:
+    """The results that were measured with this code."""
+    return {number: one for number, one in lines.items() if one.get("code") == code()}
+
+
+@cache
+def code() -> str:
+    """The commit that is checked out, and when it was made, in UTC."""
+    command = ["git", "log", "-1", "--format=%h of %cd", "--date=format-local:%Y-%m-%d %H:%M"]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"TZ": "UTC"}, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def waiting(step: Step, lines: Mapping[str, Any], found: Mapping[str, Any]) -> list[Attack]:
@@ -151,12 +169,13 @@ def result(attack: Attack, scene: Any, of: tuple[str, str], done: dict[str, Any]
     name, kind = of
     tried, untried = attacked(scene, KINDS[kind].seeds, [attack])
     found = line(tried[0]) if tried else {"untried": next(iter(untried.values()))}
-    done["results"][name][kind][str(attack.number)] = found
+    done["results"][name][kind][str(attack.number)] = found | {"code": code()}
 
 
 def smallest(attack: Attack, scene: Any, of: tuple[str, str], done: dict[str, Any]) -> None:
     """The smallest leak that it finds, on the first run that it fits."""
-    done["smallest"][str(attack.number)] = {"table": of[0], "kind": of[1], "size": attack.smallest(scene, SEEDS)}
+    found = {"table": of[0], "kind": of[1], "size": attack.smallest(scene, SEEDS), "code": code()}
+    done["smallest"][str(attack.number)] = found
 
 
 def line(tried: Tried) -> dict[str, Any]:
@@ -180,6 +199,11 @@ same attack on the published protocol. In brackets are 95% intervals of the mean
 where it names none, nothing random decides. In alignments each party lacks a tenth of its rows. The host of the
 generated table has four 0/1 columns and one of many values. Without the latter, attack 11 reads the others, and so
 `vfl run` refuses such a host unless the job allows `few-columns` ([threat model](threat-model.md)).
+
+Each section names the commit of its results. Those before 2026-12-01 13:03 have the factors of ciphertexts before
+[ADR 48](adr/0048-covered-randomness.md) and [51](adr/0051-one-factor.md), attack 13 as it was before
+[ADR 49](adr/0049-repetitions.md), and three repetitions where the section says so. The factors make ciphertexts random,
+and change no number that is opened.
 """
 
 
@@ -221,11 +245,25 @@ def results(tables: dict[str, Any]) -> Iterator[str]:
             yield ""
             yield from section(kind, kinds[kind])
             yield ""
+            yield textwrap.fill(measured_with(kinds[kind]), 120)
+            yield ""
 
 
 def repetitions(lines: dict[str, Any]) -> int:
     """How often an attack was made whose result random numbers decide."""
     return max((int(one["product"]["seeds"]) for one in lines.values() if "product" in one), default=0)
+
+
+def measured_with(lines: dict[str, Any]) -> str:
+    """The commits that the results of a section were measured with."""
+    commits = dict[str, list[int]]()
+    for number, one in sorted(lines.items(), key=lambda each: int(each[0])):
+        if "product" in one:
+            commits.setdefault(one["code"], []).append(int(number))
+    if len(commits) == 1:
+        return f"Measured with commit {next(iter(commits))}."
+    each = (f"{commit} ({', '.join(map(str, numbers))})" for commit, numbers in commits.items())
+    return f"Measured with commits {listed(list(each), 'and')}."
 
 
 def section(kind: str, lines: dict[str, Any]) -> Iterator[str]:
@@ -269,15 +307,20 @@ def main() -> None:
     """Measures what is not in the result file yet, and writes the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=float("inf"), help="no step begins after this time")
+    told = "a section, whose results of other code are measured again: --again TABLE KIND"
+    parser.add_argument("--again", nargs=2, action="append", default=[], metavar=("TABLE", "KIND"), help=told)
     parser.add_argument("--page", action="store_true", help="only write the page again")
     given = parser.parse_args()
+    again = [(table, kind) for table, kind in given.again]
+    if unknown := [one for one in again if one[0] not in TABLES or one[1] not in KINDS]:
+        parser.error(f"no section {unknown[0]}; tables are {', '.join(TABLES)}; kinds are {', '.join(KINDS)}")
     done = json.loads(RESULT.read_text()) if RESULT.exists() else {"results": {}, "smallest": {}}
     if not given.page:
         folder = os.environ.get("VFL_TEST_DATA")
         if not folder:
             raise SystemExit("VFL_TEST_DATA names no folder of public tables")
         with one_thread():
-            measure(Path(folder), done, time.monotonic() + 60 * given.minutes)
+            measure(Path(folder), done, time.monotonic() + 60 * given.minutes, again)
     PAGE.write_text(page(done))
 
 

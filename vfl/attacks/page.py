@@ -27,8 +27,9 @@ def render(content: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["number"] = typeset(words.number)
-    environment.filters["figure"] = figure
-    environment.filters["range"] = interval
+    environment.filters["figure"] = typeset(figure)
+    environment.filters["guess"] = guess
+    environment.filters["range"] = typeset(interval)
     environment.filters["moment"] = moment
     bars = {one["number"]: strips.attacked(one) for one in content["attacks"]}
     environment.filters["times"] = lambda count: counted(count, "repetition")
@@ -53,6 +54,11 @@ def figure(value: float | None) -> str:
     if value is None:
         return "none"
     return f"{value:.0f}" if float(value).is_integer() else f"{value:z.3f}"
+
+
+def guess(chance: float) -> str:
+    """As a result, but one figure of what three decimals do not show."""
+    return f"{chance:.1g}" if 0 < chance < 0.0005 else figure(chance)
 
 
 def interval(result: Mapping[str, float]) -> str:

@@ -88,7 +88,7 @@ def tiles(figures: Content, outcome: str, names: Mapping[str, str]) -> tuple[Til
             better = (joint - alone) * sign > 0
             verdict = "unclear" if unclear else "better" if better else "worse"
             told = f"{change(joint - alone, 3)}, {'no clear difference' if unclear else verdict}"
-            told += f" (95 %: {interval(low, high)})" if low is not None else ""
+            told += f" (95\u00a0%: {interval(low, high)})" if low is not None else ""
         was = "" if alone is None else f"{number(alone, 3)} {names[SIMPLER]}"
         rows = f"{number((models.get('joint') or {}).get('n'))} {words.PARTS[part]}"
         found.append(Tile(label, number(joint, 3), was, told, verdict, rows))
@@ -227,7 +227,7 @@ def audited(audit: Content) -> tuple[Grid, ...]:
             f"{one['number']} · {one['name']}",
             _result(one["product"]),
             _times(one),
-            number(one["bound"]),
+            number(float(one["bound"]), 3),
             _result(one["control"]),
             _result(one["textbook"]),
             "yes" if one["holds"] else f"no: {one.get('verdict', 'above the bound')}" if one["works"] else BLIND,

@@ -20,15 +20,13 @@ SIZES = "Strips: the size, compared with the largest."
 
 
 def difference(moved: float | None, low: float | None, high: float | None, sign: int) -> Markup:
-    """Of two models; sign: 1 where larger is better."""
-    if moved is None:
+    """Of two models; sign: 1 where larger is better.  Nothing without an interval, which gives a strip its scale."""
+    if moved is None or low is None or high is None:
         return Markup()
-    most = max(abs(value) for value in (moved, low or 0.0, high or 0.0)) * 1.05 or 1.0
-    unclear = low is not None and high is not None and low <= 0 <= high
-    colour = "rest" if unclear else "joint" if moved * sign > 0 else "bad"
-    spans = [] if low is None or high is None else [(low, high, "rest")]
+    most = max(abs(value) for value in (moved, low, high)) * 1.05 or 1.0
+    colour = "rest" if low <= 0 <= high else "joint" if moved * sign > 0 else "bad"
     at, half = moved, most * THIN
-    return plots.bar([*spans, (at - half, at + half, "down" if colour == "rest" else colour)], -most, most)
+    return plots.bar([(low, high, "rest"), (at - half, at + half, "down" if colour == "rest" else colour)], -most, most)
 
 
 def move(psi: float | None, expected: float | None, mark: str | None) -> Markup:

@@ -15,7 +15,7 @@ from vfl.attacks import attack as attacks
 from vfl.attacks.attack import FURTHER, LEAST, Attack, Estimate, Tried
 from vfl.attacks.audit import CONTROLS, Audit, about_of, tried_on
 from vfl.attacks.one_row import guessed
-from vfl.attacks.page import render
+from vfl.attacks.page import guess, render
 from vfl.attacks.registry import ATTACKS
 
 AUDITS = 3000
@@ -90,6 +90,14 @@ def test_the_time_ends_repetitions_but_not_the_first_ones_and_the_page_says_so()
     assert "of this audit were up" not in render(Audit(about, [whole]).as_dict())
     fixed = type("Fixed", (Drawn,), {"random": False})(sound)
     assert (tried_on(None, fixed, 20).product.seeds, fixed.made) == (1, 1)
+
+
+def test_a_page_tells_a_rare_guess_from_none_and_has_a_true_minus_sign() -> None:
+    assert [guess(chance) for chance in (0.0, 2.0**-12, 0.5)] == ["0", "0.0002", "0.500"]
+    below = tried_on(None, Drawn(lambda _: -0.25), 5)
+    page = render(Audit(about_of(scene("regression"), 5, "this run"), [below]).as_dict())
+    assert "−0.250" in page
+    assert "-0.250" not in page
 
 
 def test_a_control_that_fails_is_named() -> None:
