@@ -98,9 +98,10 @@ class Channel:
         """Sends `message`, if every tap agrees; part: which block of a vector it is."""
         broadcast([self], message, part)
 
-    def recv(self, kind: type[M], part: Part | None = None) -> M:
-        """The next message, which must be a `kind`, and this block of its vector (the whole where none is named)."""
-        message, found = self.recv_block(kind)
+    def recv(self, kind: type[M], part: Part | None = None, *, at_least: float = 0.0) -> M:
+        """The next message, which must be a `kind`, and this block of its vector (the whole where none is named);
+        at_least: seconds to wait for it, where the channel's deadline is shorter."""
+        message, found = self._decoded(self._next(kind, max(self._deadline, at_least)), kind)
         due = WHOLE if part is None else part.place
         if found != due:
             raise misplaced(self.peer, kind, due, found)
@@ -110,10 +111,12 @@ class Channel:
         """The next message, which must be a `kind`, and where it stands in its vector."""
         return self._decoded(self._next(kind, self._deadline), kind)
 
-    def recv_of(self, kinds: Sequence[type[Message]], deadline: float | None = None) -> Message:
-        """The next message, which must be of one of these kinds; deadline: in seconds, if another than the
-        channel's."""
-        data = self._next(kinds[0], self._deadline if deadline is None else deadline)
+    def recv_of(
+        self, kinds: Sequence[type[Message]], deadline: float | None = None, *, at_least: float = 0.0
+    ) -> Message:
+        """The next message, which must be of one of these kinds; deadline: in seconds, if another than the channel's;
+        at_least: as of `recv`."""
+        data = self._next(kinds[0], max(self._deadline if deadline is None else deadline, at_least))
         claimed = codec.peek(data, self.peer)
         return self._decoded(data, next((kind for kind in kinds if kind.kind == claimed), kinds[0]))[0]
 

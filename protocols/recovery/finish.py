@@ -9,6 +9,8 @@
                                  <------------------------  Kept: the chained hashes of all messages before it, both ways, signed
  3   stores the signatures with its ledger, and leaves
 
+A party evaluates its model and writes its result before step 1, while others wait: for a day and more as long as it is
+alive.  Heartbeats tell within seconds that it is not.
 A party that cannot write its result (a full disk) stops before step 1, so that the others stop too: no model exists of
 which a part is missing.
 A party that has passed step 2 knows that every result is on a disk: if it dies, it needs nobody to end the run.  A
@@ -28,6 +30,8 @@ from protocols.channel import Channel, Count, broadcast
 from protocols.errors import PeerAborted, RemoteProtocolError, TransportError
 from protocols.message import PUBLIC, Message
 from protocols.session import Session
+
+PATIENCE = 86_400.0  # seconds for which a party waits, at the least, for one that is alive and evaluates what it has
 
 
 class Finished(Message, disclosure=PUBLIC, learns="that the sender has its part of the result"):
@@ -67,7 +71,7 @@ def confirm(session: Session, keep: Callable[[], None], witness: Witness) -> Non
     channels = [session.channels[p] for p in session.roles.all if p in session.channels]
     broadcast(channels, Finished(True))  # 1
     for channel in channels:
-        channel.recv(Finished)
+        channel.recv(Finished, at_least=PATIENCE)
     keep()  # 2
     counts = {channel.peer: channel.count for channel in channels}
     for channel in channels:
@@ -81,7 +85,7 @@ def _tell(channel: Channel, count: Count, witness: Witness) -> None:
 
 
 def _hear(channel: Channel, count: Count, witness: Witness) -> None:
-    kept = channel.recv(Kept)
+    kept = channel.recv(Kept, at_least=PATIENCE)  # it may wait for another party
     if (kept.sent, kept.received) != (count.produced, count.consumed):
         raise RemoteProtocolError(
             f"{channel.peer} signed other messages than were exchanged between it and this party",
@@ -109,7 +113,7 @@ def confirm_rest(
         return left
 
     def finished(channel: Channel) -> None:
-        while not isinstance(channel.recv_of((Finished, *late)), Finished):
+        while not isinstance(channel.recv_of((Finished, *late), at_least=PATIENCE), Finished):
             pass
 
     here = with_each([session.channels[p] for p in session.roles.members], lambda channel: channel.send(Finished(True)))

@@ -75,7 +75,8 @@ class Run(Section):
         le=7 * 86_400,
         description=(
             "how long to wait, in seconds, for one message from a peer that is alive, which may compute for a long "
-            "time; a dead peer is detected within seconds"
+            "time; at the end of a run at least a day, while others evaluate and write; a dead peer is detected "
+            "within seconds"
         ),
     )
     reconnect_seconds: int = Field(

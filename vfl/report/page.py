@@ -13,7 +13,7 @@ import functools
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ from vfl.report.noise import marked
 from vfl.report.prediction import prediction_numbers
 from vfl.report.schema import checked
 from vfl.report.searching import searching
-from vfl.report.sections import Result, context, typeset
+from vfl.report.sections import Result, context, spent, typeset
 from vfl.storage.files import write_private
 
 if TYPE_CHECKING:
@@ -40,17 +40,22 @@ TEMPLATES = Path(__file__).parent / "templates"
 ITEM = ("party", "column", "class", "bin", "name")  # what tells one line of a list from the next
 
 
-def write_report(folder: Path, result: Result) -> Path:
+Phases = Callable[[], Sequence[Mapping[str, Any]]]  # what each phase of the run has taken until now
+
+
+def write_report(folder: Path, result: Result, phases: Phases | None = None) -> Path:
     """Writes report.json, report.csv and report.html into `folder` and gives the path of the first.
 
-    `result`: what `vfl.report.schema.Report` declares.
+    `result`: what `vfl.report.schema.Report` declares; phases: of the run whose last phase this is, asked as late as
+    the report can tell it.
     Each file appears whole or not at all, and only this account can read it.  Raises ConfigError if they cannot be
     written.
     """
     plain = {"format": FORMAT} | as_plain(marked(result))
     checked(plain)
+    plain, page = drawn(plain, phases)
     text = json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    files = {PAGE: render(plain), "report.csv": as_csv(plain), "report.json": text}
+    files = {PAGE: page, "report.csv": as_csv(plain), "report.json": text}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
@@ -63,11 +68,13 @@ def write_report(folder: Path, result: Result) -> Path:
     return folder / "report.json"
 
 
-def write_alignment(folder: Path, content: Mapping[str, Any]) -> Path:
+def write_alignment(folder: Path, content: Mapping[str, Any], phases: Phases | None = None) -> Path:
     """Writes alignment.json and report.html into `folder`, and gives the path of the page; only this account can read
-    them.  content: that of alignment.json.  Raises ConfigError if they cannot be written."""
+    them.  content: that of alignment.json; phases: as of `write_report`.  Raises ConfigError if they cannot be
+    written."""
     content = marked(content)
-    page = render(as_result(content))
+    result, page = drawn(as_result(content), phases)
+    content |= {"phases": result["phases"]} if "phases" in result else {}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_private(folder / PAGE, page.encode())
@@ -97,7 +104,17 @@ def read_report(folder: Path) -> dict[str, Any]:
 
 def render(result: Result) -> str:
     """The page."""
-    return templates().get_template("report.html").render(context(result))
+    return drawn(result, None)[1]
+
+
+def drawn(result: Result, phases: Phases | None) -> tuple[dict[str, Any], str]:
+    """The result with what each phase took until its page was drawn, and the page; phases: as of `write_report`."""
+    template, found = templates().get_template("report.html"), dict(result)
+    if phases is None:
+        return found, template.render(context(found))
+    shown = context(found | {"phases": as_plain(phases())})  # most of the work
+    found["phases"] = as_plain(phases())
+    return found, template.render(shown | spent(found["phases"]))
 
 
 @functools.cache

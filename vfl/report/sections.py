@@ -78,8 +78,7 @@ def context(result: Result) -> dict[str, Any]:
         "search": searching(result),
         "moved": _moved(result),
         "later_score_only": _later_score_only(result.get("stability") or {}),
-        "phases": _phases(result.get("phases") or []),
-        "total": _total(result.get("phases") or []),
+        **spent(result.get("phases") or []),
         "disclosed": _disclosed(result),
         "coalitions": [] if result.get("purpose") in ("predict", "align") else coalitions(result),
         "model": model,
@@ -104,9 +103,10 @@ def _disclosed(result: Result) -> list[tuple[str, str, str, Any]]:
     return [(*words.CLASSES.get(name, (name, "")), name, group) for name, group in groups.items()]
 
 
-def _total(phases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What all phases took."""
-    return {k: sum(p[k] for p in phases) for k in ("seconds", "bytes_sent", "bytes_received")}
+def spent(phases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What each phase took, and all of them together."""
+    total = {k: sum(p[k] for p in phases) for k in ("seconds", "bytes_sent", "bytes_received")}
+    return {"phases": _phases(phases), "total": total}
 
 
 def _neutral(line: Mapping[str, Any]) -> bool:
@@ -305,7 +305,7 @@ def _deciles(series: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [dict(r) | {"bar": plots.bar([(0, r["event_rate"], "joint")], 0, top or 1)} for r in rows]
 
 
-def _phases(phases: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _phases(phases: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     time = max((p["seconds"] for p in phases), default=0)
     most = max((max(p["bytes_sent"], p["bytes_received"]) for p in phases), default=0)
     strip = partial(plots.bar, low=0)

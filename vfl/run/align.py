@@ -207,14 +207,15 @@ def align(
             return as_json(ready, meeting.started, None)
         found = alignment.data_party(meeting.session, ready.ids, plan)
         if not job.align.cardinality_only:
-            write_rows(ready, found, meeting.draft)
+            with meeting.session.phase("write"):
+                write_rows(ready, found, meeting.draft)
         repeated = {ready.party.name: ready.rows - len(ready.ids[0])}
         return as_json(
             ready, meeting.started, MatchReport.of(found, job.align.keys, repeated, job.align.cardinality_only)
         )
 
     def report(taken: RunResult) -> None:
-        write_alignment(taken.folder, taken.result | taken.summary)
+        write_alignment(taken.folder, taken.result | taken.summary, taken.counting.phases)
 
     taken = take_part(
         ready,

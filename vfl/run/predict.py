@@ -68,27 +68,8 @@ def predict(
                 same_model(meeting.session, part.model_id, arbiter=job.arbiter_keeps)
         least, keys = job.predict.min_rows, len(job.align.keys)
         found, moved = kind_of(job.model).score(party.role, meeting.session, ready.table, part, least, keys)
-        result = result_frame(job, party, meeting.started, "predict")
-        if part is not None:
-            result["model"]["model_id"] = part.model_id.hex()
-        predicted = None
-        if found is not None:
-            assert scoring.new is not None
-            rows, scores = scoring.new.rows[found[0]], found[1]
-            predicted = kind_of(job.model).predictions(part, scores)
-            result["alignment"] = {"guest_rows": len(scoring.new.index), "host_rows": None, "intersection": len(rows)}
-            _write_scores(scoring, meeting, rows, scores)
-        _write_reasons(scoring, meeting)
-        result["prediction"] = _prediction(scoring, predicted)
-        result |= {"cautions": list(ready.cautions)} if ready.cautions else {}
-        result |= _stability(scoring, predicted)
-        if moved:
-            assert scoring.folder is not None
-            result["model"]["shares"] = {
-                of: {"before": [n.hex() for n in _names(part, of)], "now": one.name.hex()} for of, one in moved.items()
-            }
-            add_shares(scoring.folder, moved, ready.identity)
-        return plain_report(kind_of(job.model), result | inputs(ready))
+        with meeting.session.phase("evaluate"):
+            return evaluated(scoring, meeting, found, moved)
 
     def report(taken: RunResult) -> None:
         if scoring.folder is not None and (used := taken.result["model"].get("shares")):
@@ -97,7 +78,7 @@ def predict(
                 {of: frozenset(map(bytes.fromhex, one["before"])) for of, one in used.items()},
                 ready.identity,
             )
-        write_report(taken.folder, taken.result | taken.summary)
+        write_report(taken.folder, taken.result | taken.summary, taken.counting.phases)
         if scoring.out is not None:
             scores_file.move(taken.folder, scoring.out)
 
@@ -107,6 +88,36 @@ def predict(
     if party.role != "guest":
         return taken.folder, None, 0
     return taken.folder, scoring.out or scores_file.made_in(taken.folder), taken.result["alignment"]["intersection"]
+
+
+def evaluated(
+    scoring: Scoring, meeting: RunSession, found: tuple[NDArray[np.int64], NDArray[np.float64]] | None, moved: Any
+) -> dict[str, Any]:
+    """Writes the scores, and returns what the report says of them.  found: at the guest, positions in the table and
+    their scores; moved: shares of weights as they are from now on."""
+    ready, part = scoring.ready, scoring.part
+    job, party = ready.job, ready.party
+    result = result_frame(job, party, meeting.started, "predict")
+    if part is not None:
+        result["model"]["model_id"] = part.model_id.hex()
+    predicted = None
+    if found is not None:
+        assert scoring.new is not None
+        rows, scores = scoring.new.rows[found[0]], found[1]
+        predicted = kind_of(job.model).predictions(part, scores)
+        result["alignment"] = {"guest_rows": len(scoring.new.index), "host_rows": None, "intersection": len(rows)}
+        _write_scores(scoring, meeting, rows, scores)
+    _write_reasons(scoring, meeting)
+    result["prediction"] = _prediction(scoring, predicted)
+    result |= {"cautions": list(ready.cautions)} if ready.cautions else {}
+    result |= _stability(scoring, predicted)
+    if moved:
+        assert scoring.folder is not None
+        result["model"]["shares"] = {
+            of: {"before": [n.hex() for n in _names(part, of)], "now": one.name.hex()} for of, one in moved.items()
+        }
+        add_shares(scoring.folder, moved, ready.identity)
+    return plain_report(kind_of(job.model), result | inputs(ready))
 
 
 def _prediction(scoring: Scoring, predicted: NDArray[np.float64] | None) -> dict[str, Any]:

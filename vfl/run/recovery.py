@@ -77,10 +77,9 @@ class RunResult:
 
     @property
     def summary(self) -> Json:
-        """What the report says of the run: its name, its phases and memory, of this process alone where it was resumed,
-        and all that was disclosed."""
+        """What the report says of the run: its name and memory, of this process alone where it was resumed, and all
+        that was disclosed; but for its phases, of which the report is the last."""
         told = {
-            "phases": self.counting.phases(),
             "peak_memory": peak_memory(),
             "disclosure": summarise(self.folder / LEDGER),
             **run_of(self.folder / LEDGER),
@@ -130,7 +129,8 @@ def _to_its_end(
     result = until_over(party, work, timeout, taps)
     assert not isinstance(result, Paused)  # this run trains
     taken = RunResult(run.folder, result, party.counting, run.resumed)
-    report(taken)
+    with party.recorder.phase("write"):
+        report(taken)
     run.over()
     events.over("done", report=run.folder / REPORTS[run.purpose])
     return taken
@@ -245,7 +245,7 @@ def attempt(
                 except Paused as paused:
                     writer.close(PREPARED)
                     return paused
-                with written(run.folder):
+                with recorder.phase("write"), written(run.folder):
                     sync_tree(draft)
                 session.course.finished({"result": np.frombuffer(json.dumps(result).encode(), np.uint8)})
             with recorder.phase("finish"):

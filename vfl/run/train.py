@@ -132,6 +132,30 @@ def inputs(ready: Ready) -> dict[str, Any]:
     return {} if ready.table is None else {"inputs": {"own table": ready.table.digest().hex()}}
 
 
+def evaluated(ready: Ready, meeting: RunSession, fitted: Any) -> dict[str, Any]:
+    """Stores this party's part of the model, and returns what the report says of it.  fitted: what `program` gave."""
+    job, party = ready.job, ready.party
+    result = result_frame(job, party, meeting.started, "run")
+    if party.role == "arbiter" and fitted is not None:
+        save_part(fitted, meeting.draft / "model", kind=fitted.STORED, job_digest=job.digest, identity=ready.identity)
+        result["model"] |= {"model_id": fitted.model_id.hex()}
+    elif fitted is not None:
+        save_part(fitted.part, meeting.draft / "model", kind=job.model.kind, job_digest=job.digest)
+        best = searched.best_candidate(job, fitted.searched)
+        result["model"] |= settled(best)
+        result |= searched.summary(job, fitted.searched)
+        by = measuring_of(best)
+        before = baseline(by, fitted)
+        before.save(meeting.draft / "model")
+        alone = by.kind.fallback(by.plan, fitted) if party.role == "guest" else None
+        if alone is not None:
+            alone.save(meeting.draft / "model")
+        result = data_party_result(result, by, fitted, before)
+        result["model"] |= {"caution": ready.caution} if ready.caution else {}
+        result |= {"cautions": list(ready.cautions)} if ready.cautions else {}
+    return plain_report(kind_of(job.model), result | inputs(ready))
+
+
 def run(
     ready: Ready,
     watch: Observer,
@@ -152,31 +176,13 @@ def run(
     def work(meeting: RunSession) -> dict[str, Any]:
         fitted = program(ready)(meeting.session)
         meeting.session.allowance.training({}, 0)  # a kind whose program counts no model
-        result = result_frame(job, party, meeting.started, "run")
-        if party.role == "arbiter" and fitted is not None:
-            save_part(
-                fitted, meeting.draft / "model", kind=fitted.STORED, job_digest=job.digest, identity=ready.identity
-            )
-            result["model"] |= {"model_id": fitted.model_id.hex()}
-        elif fitted is not None:
-            save_part(fitted.part, meeting.draft / "model", kind=job.model.kind, job_digest=job.digest)
-            best = searched.best_candidate(job, fitted.searched)
-            result["model"] |= settled(best)
-            result |= searched.summary(job, fitted.searched)
-            by = measuring_of(best)
-            before = baseline(by, fitted)
-            before.save(meeting.draft / "model")
-            alone = by.kind.fallback(by.plan, fitted) if party.role == "guest" else None
-            if alone is not None:
-                alone.save(meeting.draft / "model")
-            result = data_party_result(result, by, fitted, before)
-            result["model"] |= {"caution": ready.caution} if ready.caution else {}
-            result |= {"cautions": list(ready.cautions)} if ready.cautions else {}
-        return plain_report(kind_of(job.model), result | inputs(ready))
+        with meeting.session.phase("evaluate"):
+            return evaluated(ready, meeting, fitted)
 
     def report(taken: RunResult) -> None:
         told = taken.summary
-        write_report(taken.folder, taken.result | told | encryption(taken.counting, told))
+        result = taken.result | told | encryption(taken.counting, told)
+        write_report(taken.folder, result, taken.counting.phases)
 
     peers = job.parties.peers_of(party.name)
     return take_part(

@@ -36,7 +36,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     run: Annotated[Text | None, Meta(description="the run's folder; null until all parties have met")] = None
     attempt: Annotated[Number, Meta(description="counts the meetings of all parties in this process, from 1")]
     phase: Annotated[
-        Text | None, Meta(description="connect, align, prepare, train, averaging, score or finish; null outside")
+        Text | None,
+        Meta(
+            description="connect, align, bin, search, prepare, train, averaging, score, publish, evaluate, write or "
+            "finish; null outside"
+        ),
     ] = None
     step: Annotated[Number | None, Meta(description="how many steps of the phase are done")] = None
     of: Annotated[Number | None, Meta(description="out of how many")] = None

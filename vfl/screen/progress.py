@@ -26,7 +26,11 @@ PHASES = {
     "prepare": "preparing iterations",
     "train": "training",
     "averaging": "averaging",
+    "bin": "binning columns",
+    "search": "searching",
     "score": "scoring rows",
+    "evaluate": "evaluating",
+    "write": "writing results",
     "finish": "waiting for all to finish",
 }
 

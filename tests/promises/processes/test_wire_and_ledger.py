@@ -89,6 +89,7 @@ def check_report(path: Path, role: str) -> None:
     assert (report["format"], report["role"]) == (1, role)
     assert set(report["alignment"]) >= ({"guest_rows", "host_rows", "intersection"} if role != "arbiter" else set())
     assert all(set(p) >= {"name", "seconds", "bytes_sent", "bytes_received"} for p in report["phases"])
+    assert [p["name"] for p in report["phases"]][-3:] == ["evaluate", "write", "finish"]
     assert 50e6 < report["peak_memory"] < 4e9
     assert all(set(d) == {"message", "class", "to", "count", "bytes", "learns"} for d in report["disclosure"])
     if role == "guest":

@@ -177,7 +177,8 @@ class Attempt:
             session = self._session(channels, keys)
             ended.course = self._averaged(session, ended)
             ended.left = {peer: error.what for peer, error in self.left.items()}
-            self._save(ended)
+            with self.recorder.phase("evaluate"):
+                self._save(ended)
             witness = Witness(ended.folder, job.digest, ended.name, party.name, signing, self._pins())
             with self.recorder.phase("finish"):
                 if party.role == "member":
@@ -240,12 +241,12 @@ class Attempt:
 
     def _over(self, ended: Ended) -> Path:
         """Writes the report."""
-        told = {
-            "phases": self.recorder.counting.phases(),
-            "peak_memory": peak_memory(),
-            "disclosure": summarise(ended.folder / LEDGER),
-            **run_of(ended.folder / LEDGER),
-        }
-        write_report(ended.folder, report_of(self.ready, ended) | told)
+        with self.recorder.phase("write"):
+            told = {
+                "peak_memory": peak_memory(),
+                "disclosure": summarise(ended.folder / LEDGER),
+                **run_of(ended.folder / LEDGER),
+            }
+            write_report(ended.folder, report_of(self.ready, ended) | told, self.recorder.counting.phases)
         self.events.over("done", report=ended.folder / REPORTS["run"])
         return ended.folder

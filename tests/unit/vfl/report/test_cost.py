@@ -3,7 +3,10 @@ ciphertexts are told from other bytes."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +20,12 @@ from vfl.cost import meter
 from vfl.data import Table, table_from_frame
 from vfl.models.regression import program as glm
 from vfl.models.regression.spec import LogisticRegression
-from vfl.report.page import as_csv, render
+from vfl.report import page
+from vfl.report.page import as_csv, render, write_report
 from vfl.run.result_frame import encryption
 from vfl.taps.counting import Counted, CountingTap, pace
+
+BYTES = ("bytes_sent", "bytes_received", "messages_sent", "messages_received")
 
 
 def test_the_products_of_a_run_are_those_that_the_bench_counts() -> None:
@@ -87,3 +93,28 @@ def test_the_page_and_the_table_tell_it() -> None:
     assert "2.00 µs" in page
     assert "cost,,encryption,products,1234567" in as_csv(result | {"encryption": told})
     assert "in the clear" not in render(result)
+
+
+def test_the_writing_of_the_report_is_counted_until_its_page_is_drawn(
+    full_result: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    counting = CountingTap(clock=lambda: now[0])
+    counting.phase("write")
+    draw = page.context
+
+    def slowly(result: Mapping[str, Any]) -> dict[str, Any]:
+        shown = draw(result)
+        now[0] += 700.0  # the plots
+        return shown
+
+    monkeypatch.setattr(page, "context", slowly)
+    path = write_report(tmp_path, full_result, counting.phases)
+    assert json.loads(path.read_text(encoding="utf-8"))["phases"] == [
+        {"name": "write", "seconds": 700.0, **dict.fromkeys(BYTES, 0)}
+    ]
+    shown = (tmp_path / "report.html").read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
+    assert '<th scope="row">write</th><td class="n">11 min 40 s</td>' in shown
+    assert "cost,,write,seconds,700.0" in (tmp_path / "report.csv").read_text(encoding="utf-8")
+    json_before = json.loads(write_report(tmp_path, full_result).read_text(encoding="utf-8"))
+    assert json_before["phases"] == full_result["phases"]  # a report that is written again keeps its run's
