@@ -30,6 +30,7 @@ Who learns what: the host how many columns the guest has, the guest nothing.  Th
 encrypted under its key: with it, arbiter and host together would read all columns of the guest.  With guest or host it learns no
 more than this one knows.
 Cost per row: one encryption by the key's holder for each ciphertext, and 2 d_H products with integers; the guest's bytes.
+Attempts: once a training has begun, the ledgers hold what is repeated against it: a party with other numbers is refused.
 Error: none, except with probability 2^-18 for each number one unit of its last place.
 """  # noqa: E501
 
@@ -175,12 +176,25 @@ def chosen(session: Session, terms: Terms, told: Announced, plan: Plan, columns:
     layout = Layout.of(plan, guest, host, told.start.models)
     if not layout.pays(plan):
         return None
-    if not session.course.skips:
-        session.course.renew()  # a run that only prepared has sent something else from here on
-    if session.ahead is not None:
-        ahead.all_there(session)
-        raise Paused(0, trains=False)
+    begin(session, told.start.model_id)
     return layout
+
+
+def begin(session: Session, model_id: bytes) -> None:
+    """A training on shares of Gram matrices begins, or is repeated.  A run that only prepared has sent something else
+    from here on, so the ledger forgets that: once, since it compares everything of a training that is repeated.
+
+    Raises Paused where the run only prepares: there is nothing that it could prepare."""
+    begun = hashlib.sha256(b"vfl gram begun|" + model_id).digest()
+    first = not (session.course.skips or session.course.is_spent(begun))
+    if first:
+        session.course.renew()
+    if session.ahead is not None:
+        if first:
+            ahead.all_there(session)
+        raise Paused(0, trains=not first)
+    if first:
+        session.course.spend(begun)
 
 
 def guest(session: Session, layout: Layout, link: Linear, block: Block, targets: NDArray[np.float64]) -> Part:
