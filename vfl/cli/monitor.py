@@ -26,19 +26,31 @@ from vfl.models.baseline import Baseline, compare, load_baseline
 from vfl.models.part_files import schema_of
 from vfl.report.words import number, percent
 from vfl.run.scoring import new_data
+from vfl.run.trained_table import is_trained
 from vfl.screen.console import Console
+from vfl.screen.tables import print_cautions
 from vfl.storage.files import write_private
 
 COLOUR = {"stable": "green", "watch": "yellow", "shifted": "red", None: "dim"}
 JSON = ".json"
 BESIDES = 44  # characters of a line besides the name of a column and its rows
+SCORE = "score"
+SCORE_OF = {
+    "test": "The joint score is compared with that of the held-out rows, because training rows were not scored.",
+    "out_of_time": "The joint score is compared with that of the out-of-time rows, because no others were scored.",
+    None: "The joint score is compared with that of the rows that were scored in training: see the report of that run.",
+}
+TRAINED = (
+    "this is the table that the model was trained on, so that nothing can have moved: name the new one with --data"
+)
 NUMBERS = ("column", "psi", "expected", "mark", "rows", "missing_before", "missing")
 
 
 def monitor(
     party: Party, model: Path, source: str | None = None, scores: Path | None = None, out: Path | None = None
 ) -> dict[str, Any]:
-    """A new table against the training rows of the model part in the folder `model`: as `vfl.models.baseline.compare`.
+    """A new table against the training rows of the model part in the folder `model`: as `vfl.models.baseline.compare`,
+    and `score_of`, the part of the split whose scores are compared, and `cautions`.
 
     source: replaces that of the party file; scores: the guest's file of `vfl predict`; out: where
     the numbers will be written.  Raises ConfigError, DataError
@@ -65,13 +77,19 @@ def monitor(
             remedy="Leave --scores out: only the guest of a job with held-out rows has them",
         )
     schema, columns = _schema(model, baseline), list(baseline.columns)
-    asked: dict[str, Any] = {"only": columns, "texts": schema.categories, "missing": (*schema.missing, *data.missing)}
-    frame = read_source(data.source, data.query, form=data.form, **asked)
+    scored = None if scores is None else _scores(scores, columns)
+    ids = [] if scored is None else [name for name in scored.columns if name != SCORE]
+    asked: dict[str, Any] = {"texts": schema.categories, "missing": (*schema.missing, *data.missing)}
+    frame = read_source(data.source, data.query, keys=ids, only=[*columns, *ids], form=data.form, **asked)
     if not len(frame):
         raise no_rows(party.name, in_python=False)
     there, numbers = schema.of([name for name in columns if name in frame.columns]), np.arange(1, len(frame) + 1)
     features = typed_features(frame, party.name, there, numbers, data.settings(), missing=True)
-    return compare(baseline, features, None if scores is None else _scores(scores))
+    found = compare(baseline, features, None if scored is None else scored[SCORE].to_numpy())
+    cautions = [TRAINED] if is_trained(party, data, model.parent) else []
+    if scored is not None and (misfit := _misfit(scored, frame)):
+        cautions.append(misfit)
+    return found | {"score_of": baseline.score_of if found["score"] else None, "cautions": cautions}
 
 
 def _schema(model: Path, baseline: Baseline) -> Schema:
@@ -82,18 +100,36 @@ def _schema(model: Path, baseline: Baseline) -> Schema:
     return known if kept is None else Schema({**known.types, **kept.types}, kept.missing, kept.usual)
 
 
-def _scores(path: Path) -> Any:
-    frame = read_source(path, only=["score"])
-    if "score" not in frame.columns:
-        raise DataError(f"{path}: has no column 'score'", remedy="Give the scores.csv of vfl predict")
-    return frame["score"]
+def _scores(path: Path, features: Collection[str]) -> pd.DataFrame:
+    """The scores of `vfl predict`, and the columns that are no features: those of ids, as texts."""
+    frame = read_source(path)
+    if SCORE not in frame.columns:
+        raise DataError(f"{path}: has no column '{SCORE}'", remedy="Give the scores.csv of vfl predict")
+    ids = [name for name in frame.columns if name != SCORE and name not in features]
+    return read_source(path, keys=ids, only=[*ids, SCORE])[[*ids, SCORE]]
+
+
+def _misfit(scored: pd.DataFrame, frame: pd.DataFrame) -> str:
+    """What to say where scores and table are of other rows: "" where they are of the same ones, in whatever order."""
+    ids = [name for name in scored.columns if name != SCORE and name in frame.columns]
+    ask = "--scores takes the scores that vfl predict gave to this very table"
+    if ids:
+        here, there = (pd.MultiIndex.from_frame(of[ids].astype(str)) for of in (frame, scored))
+        lacking = int((~here.isin(there)).sum())
+        if lacking:
+            return f"{lacking:,} of the {len(frame):,} rows of the table have no line in the file of scores: {ask}"
+    if len(scored) != len(frame):
+        lines = "1 line" if len(scored) == 1 else f"{len(scored):,} lines"
+        return f"the file of scores has {lines} and the table {len(frame):,} rows: {ask}"
+    return ""
 
 
 def monitored(found: Mapping[str, Any]) -> Monitor:
     """The same as --json has it."""
     lines = [Drift(**{name: line[name] for name in NUMBERS}) for line in found["columns"]]
     score = found["score"]
-    return Monitor(columns=lines, score=Drift(**{name: score[name] for name in NUMBERS}) if score else None)
+    shown = Drift(**{name: score[name] for name in NUMBERS}) if score else None
+    return Monitor(columns=lines, score=shown, score_of=found["score_of"], cautions=found["cautions"])
 
 
 def _broken(name: str, room: int) -> str:
@@ -141,6 +177,9 @@ def print_monitor(found: dict[str, Any], console: Console) -> None:
         "population.",
         highlight=False,
     )
+    if found["score"] and found["score_of"] != "train":
+        console.print(f"\n{SCORE_OF[found['score_of']]}", highlight=False)
+    print_cautions(console, found["cautions"])
 
 
 def write_monitor(found: dict[str, Any], out: Path) -> None:

@@ -123,6 +123,10 @@ class Drift(Part):
 class Monitor(Result, tag="monitor"):
     columns: list[Drift]
     score: Drift | None
+    score_of: Annotated[
+        str | None, Meta(description="with whose score it is compared: train, test or out_of_time; null if not known")
+    ]
+    cautions: Annotated[list[str], Meta(description="what deserves a word in this table, or in the scores")]
 
 
 class Runs(Result, tag="runs"):

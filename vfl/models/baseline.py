@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -21,6 +21,7 @@ from vfl.metrics import Bins, by_chance, mark, psi
 from vfl.storage.files import write_private, written
 
 FORMAT, BASELINE = 1, "baseline.json"
+Scored = Literal["train", "test", "out_of_time"]
 Features = pd.DataFrame | Mapping[str, pd.Series]  # of one column at a time
 
 
@@ -56,7 +57,8 @@ class Reference(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 class Baseline(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The content of baseline.json: own columns on the training rows; at the guest the score on the rows that were
-    scored; rows: how many the party's own table had, None in one of an earlier release."""
+    scored, and which part of the split these are; rows: how many the party's own table had.  None in one of an earlier
+    release."""
 
     format: int
     party: str
@@ -64,6 +66,7 @@ class Baseline(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     columns: dict[str, Reference]
     score: Reference | None = None
     rows: int | None = None
+    score_of: Scored | None = None
 
     @classmethod
     def of(
@@ -73,12 +76,15 @@ class Baseline(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         features: Features,
         scores: NDArray[np.float64] | None = None,
         rows: int | None = None,
+        score_of: Scored = "train",
     ) -> Baseline:
         """features: of the training rows; scores (m,): predictions of the joint model, None where there are none;
-        rows: of the whole table, by default those of `features`, a frame."""
+        rows: of the whole table, by default those of `features`, a frame; score_of: the part of the split that the
+        scores are of."""
         score = None if scores is None or not len(scores) else Reference.of(pd.Series(scores))
         columns = {name: Reference.of(column) for name, column in _columns(features)}
-        return cls(FORMAT, party, model_id.hex(), columns, score, len(features) if rows is None else rows)
+        whole = len(features) if rows is None else rows
+        return cls(FORMAT, party, model_id.hex(), columns, score, whole, None if score is None else score_of)
 
     @property
     def table_rows(self) -> int:

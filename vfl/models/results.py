@@ -15,7 +15,7 @@ from protocols.cipher import backend
 from protocols.session import Roles
 from vfl.data import KeyLists, Objective
 from vfl.data.table import ColumnsOf
-from vfl.models.baseline import Baseline, compare, describe
+from vfl.models.baseline import Baseline, Scored, compare, describe
 from vfl.models.evaluation import measured
 from vfl.models.fitted import Fitted
 from vfl.models.kind import Kind
@@ -92,7 +92,7 @@ def data_party_result(result: dict[str, Any], by: Measuring, fitted: Fitted, bef
     return result
 
 
-def parts_of(fitted: Fitted) -> list[tuple[str, NDArray[np.bool_], NDArray[np.float64] | None]]:
+def parts_of(fitted: Fitted) -> list[tuple[Scored, NDArray[np.bool_], NDArray[np.float64] | None]]:
     """Of each part of the split its name, its rows (n,) and, at the guest, their scores; None where they were not
     scored."""
     later, scores = fitted.later[fitted.held_out], fitted.scores
@@ -106,17 +106,15 @@ def parts_of(fitted: Fitted) -> list[tuple[str, NDArray[np.bool_], NDArray[np.fl
 def baseline(by: Measuring, fitted: Fitted) -> Baseline:
     """The party's columns on the training rows, and at the guest the scores of these, or else of the held-out rows:
     what later tables are held against."""
-    scores = (
-        fitted.train_scores
-        if fitted.train_scores is not None
-        else next((s for _, _, s in parts_of(fitted) if s is not None and len(s)), None)
-    )
+    by_part = {part: scores for part, _, scores in parts_of(fitted) if scores is not None and len(scores)}
+    part: Scored = "train" if fitted.train_scores is not None else next(iter(by_part), "train")
     return Baseline.of(
         fitted.part.party,
         fitted.part.model_id,
         ColumnsOf(fitted.aligned, ~fitted.held_out),
-        single(by, fitted, scores),
+        single(by, fitted, by_part.get(part)),
         fitted.sizes[fitted.part.party],
+        part,
     )
 
 

@@ -36,7 +36,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "node cancel": ("vfl node cancel DIGEST bank/party.toml",),
     "monitor": (
         "vfl monitor bank/party.toml --model RUN/model --data new.csv --scores scores.csv",
-        "vfl monitor telecom/party.toml --model RUN/model --out drift.csv",
+        "vfl monitor telecom/party.toml --model RUN/model --data new.csv --out drift.csv",
     ),
     "runs": ("vfl runs bank/party.toml", "vfl runs bank/party.toml --json"),
     "report": ("vfl report RUN", "vfl report bank/runs/latest", "vfl report RUN --cutoff 0.2"),

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,11 +15,12 @@ import pytest
 from rich.console import Console
 
 from protocols.errors import ConfigError, DataError, ModelError
-from vfl.cli.monitor import monitor, print_monitor, write_monitor
-from vfl.job import load_party
+from vfl.cli.monitor import TRAINED, monitor, monitored, print_monitor, write_monitor
+from vfl.job import load_job, load_party
 from vfl.job.setup import init_party
 from vfl.metrics import psi
 from vfl.models.baseline import Baseline, compare, describe, load_baseline
+from vfl.run.own_table import read_table
 
 
 def table(rows: int = 500, shift: float = 0.0, seed: int = 1) -> pd.DataFrame:
@@ -128,6 +130,85 @@ def test_scores_are_compared_at_the_guest_only_where_rows_are_scored(party: Path
         run(party, table(), scores)
 
 
+def test_scores_of_other_rows_than_the_table_are_doubted(party: Path) -> None:
+    rng = np.random.default_rng(8)
+    ids, model = [f"A-{i:04}" for i in range(500)], load_party(party / "party.toml")
+    table().assign(customer=ids).to_csv(party / "new.csv", index=False)
+
+    def cautions(scored: list[str]) -> list[str]:
+        frame = pd.DataFrame({"customer": scored, "score": rng.random(len(scored))})
+        frame.to_csv(party / "scores.csv", index=False)
+        return monitor(model, party / "model", str(party / "new.csv"), party / "scores.csv")["cautions"]
+
+    assert cautions(ids) == cautions(ids[::-1]) == []
+    (other,) = cautions([*ids[:490], *(f"B-{i:04}" for i in range(10))])
+    assert other.startswith("10 of the 500 rows of the table have no line in the file of scores: --scores takes")
+    (fewer,) = cautions(ids[:300])
+    assert fewer.startswith("200 of the 500 rows")
+    (more,) = cautions([*ids, "C-1"])
+    assert more.startswith("the file of scores has 501 lines and the table 500 rows")
+    assert not any(word in text for text in (other, fewer, more) for word in ("A-", "B-", "C-"))  # no id
+    (rows,) = run(party, table(), pd.Series(rng.random(400)))["cautions"]  # of a table without ids
+    assert rows.startswith("the file of scores has 400 lines and the table 500 rows")
+    assert run(party, table(), pd.Series(rng.random(500)))["cautions"] == []
+
+
+JOB = """
+name = "first"
+version = 1
+parties = { guest = "bank", hosts = ["telecom"], arbiter = "trustco" }
+align = { keys = [["customer"]] }
+model = { kind = "logistic-regression" }
+disclosure = { allow = ["intersection-to-parties", "edge-count-to-arbiter", "scores-to-guest"] }
+"""
+
+
+def test_the_table_of_the_training_itself_is_named(party: Path) -> None:
+    """By its digest, wherever ids and label stand; a table with one other value is another one."""
+    mine, ids = load_party(party / "party.toml"), [f"A-{i:04}" for i in range(300)]
+    trained = table(300).drop(columns="region").assign(customer=ids, default=np.arange(300) % 2)
+    trained.to_csv(party / "customers.csv", index=False)
+    (party / "job.toml").write_text(JOB)
+    job = load_job(party / "job.toml")
+    assert mine.data is not None
+    digest = read_table(job, mine, mine.data)[1].digest().hex()
+    told = {"format": 1, "job_file": json.loads(job.canonical), "inputs": {"own table": digest}}
+    Baseline.of("bank", b"m" * 16, trained[["age", "late"]]).save(party / "model")
+
+    def cautions(frame: pd.DataFrame) -> list[str]:
+        frame.to_csv(party / "new.csv", index=False)
+        return monitor(mine, party / "model", str(party / "new.csv"))["cautions"]
+
+    assert monitor(mine, party / "model")["cautions"] == []  # no report tells
+    (party / "report.json").write_text(json.dumps(told))
+    assert monitor(mine, party / "model")["cautions"] == [TRAINED]
+    assert cautions(trained[["customer", "age", "default", "late"]]) == [TRAINED]
+    assert cautions(trained.assign(late=[*trained["late"][:-1], 9])) == []
+    assert cautions(trained.drop(columns="default")) == []
+    text = io.StringIO()
+    print_monitor(monitor(mine, party / "model"), Console(file=text, width=200))
+    assert f"caution: {TRAINED}" in text.getvalue()
+
+
+def test_the_heading_says_which_rows_the_score_is_compared_with(party: Path) -> None:
+    scores = pd.Series(np.random.default_rng(8).random(500))
+
+    def shown(part: Any) -> str:
+        model = Baseline.of("bank", b"m" * 16, table(), np.random.default_rng(2).random(300), score_of=part)
+        model.save(party / "model")
+        text = io.StringIO()
+        found = run(party, table(), scores)
+        print_monitor(found, Console(file=text, width=200))
+        assert monitored(found).score_of == part
+        return text.getvalue()
+
+    assert "The joint score is compared" not in shown("train")
+    assert "with that of the held-out rows, because training rows were not scored" in shown("test")
+    assert "with that of the out-of-time rows" in shown("out_of_time")
+    assert "with that of the rows that were scored in training" in shown(None)  # an earlier release
+    assert run(party, table())["score_of"] is None
+
+
 UNSOUND = (
     ([1.0], None, [1]),
     ([], None, [1, 1]),
@@ -164,7 +245,8 @@ def test_names_and_numbers_of_a_table_are_not_broken(width: int) -> None:
     names = ["payment_status_september_2005", "monthly_household_income_after_tax_and_rent", "x" * 35]
     one = {"psi": 0.312, "expected": 0.012, "mark": "shifted", "missing_before": 0.013, "missing": 0.241}
     text = io.StringIO()
-    found = {"columns": [{"column": name, "rows": 123_456} | one for name in names], "score": None}
+    lines = [{"column": name, "rows": 123_456} | one for name in names]
+    found = {"columns": lines, "score": None, "score_of": None, "cautions": []}
     print_monitor(found, Console(file=text, width=width))
     lines = [line.split() for line in text.getvalue().splitlines()]
     numbers = ["0.312", "0.012", "shifted", "1.3", "%", "24.1", "%", "123,456"]
