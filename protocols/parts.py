@@ -8,8 +8,9 @@ of one party's machines, and nothing depends on it: no draw, no hash and no resu
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 ROWS = 1 << 16  # rows of a block: a constant of the protocol, since masks are drawn for each block
 LEAF = 1 << 12  # rows that are hashed together, and the fewest that a worker takes: a constant of the protocol too
@@ -61,11 +62,30 @@ class Part:
 ONE = Part(0, 1, 0, 1)  # a number alone
 
 
-def parts(length: int, wide: int = 1) -> list[Part]:
+class Parts(Sequence[Part]):
+    """The blocks of a vector, each made when it is looked at: a length that a partner only claims takes no memory."""
+
+    def __init__(self, length: int, size: int) -> None:
+        self._length, self._size = length, size
+        self._numbers = range(max(1, -(-length // size)))
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, at: int) -> Part: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Part]: ...
+    def __getitem__(self, at: int | slice) -> Part | list[Part]:
+        if isinstance(at, slice):
+            return [self[k] for k in self._numbers[at]]
+        first = self._numbers[at] * self._size
+        return Part(self._numbers[at], len(self), first, min(first + self._size, self._length))
+
+
+def parts(length: int, wide: int = 1) -> Parts:
     """The blocks of a vector, one of an empty one; wide: how many numbers a row has."""
-    size = max(1, min(ROWS, ROWS * WIDE // max(1, wide)))
-    count = max(1, -(-length // size))
-    return [Part(k, count, k * size, min((k + 1) * size, length)) for k in range(count)]
+    return Parts(length, max(1, min(ROWS, ROWS * WIDE // max(1, wide))))
 
 
 Portions = list[tuple[int, int, int]]  # worker, the first row of its share, and the one behind its last

@@ -52,7 +52,7 @@ from protocols.codec import check_lengths
 from protocols.errors import RemoteProtocolError
 from protocols.glm.sealed_link import UNIT
 from protocols.message import BLINDED, REVEALED, Message
-from protocols.parts import WIDE, Part, parts
+from protocols.parts import WIDE, Part, Parts, parts
 from protocols.randomness import Seed
 from protocols.row_blocks import pace, taken
 from protocols.session import Session
@@ -245,7 +245,7 @@ def steps_at(score_bits: int) -> list[Step]:
     return [*steps_of(drop, rings.BITS), Step(2, BELOW, rings.BITS - drop)]
 
 
-def blocks(rows: int, outputs: int, score_bits: int) -> list[Part]:
+def blocks(rows: int, outputs: int, score_bits: int) -> Parts:
     """A key is as large as many numbers."""
     return parts(rows, WIDE * outputs * numbers_of(steps_at(score_bits)))
 

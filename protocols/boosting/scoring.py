@@ -42,7 +42,7 @@ from protocols.codec import check_lengths
 from protocols.errors import ModelError, RemoteProtocolError
 from protocols.kept import Kept
 from protocols.message import PUBLIC, REVEALED, Message
-from protocols.parts import Part, parts
+from protocols.parts import Part, Parts, parts
 from protocols.row_blocks import pace, taken
 from protocols.session import Session
 
@@ -176,6 +176,6 @@ def receive_all(session: Session, k: int, rows: int, part: Ensemble) -> KeptDire
     return KeptDirections(channel.peer, splits, found)
 
 
-def blocks_of(rows: int, splits: int) -> list[Part]:
+def blocks_of(rows: int, splits: int) -> Parts:
     """The blocks of rows' directions, whose bits are packed."""
     return parts(rows, -(-splits // 64))

@@ -13,7 +13,7 @@ Cost for each row, tree and place: 6 bytes for each of about five messages.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TypeVar
 
@@ -90,18 +90,22 @@ def arbiter(session: Session, keys: PairKeys, part: ArbiterTrees) -> Words:
     session.channels[session.roles.hosts[0]].send(
         HelpOrder(np.array([(o == GUEST).sum() for o in owners], dtype=np.int32))
     )
-    margin = np.zeros((part.num_class, name.rows), dtype=np.uint64)
+    found = list[Words]()  # by block: a number of rows that the guest only claims takes no memory
 
     def step(level: int, shares: Shares, orders: Ints | None, rows: Ints) -> Shares:
         return product.arbiter(session, keys, walked(rows, level, len(part.shape)), shares, owners[level], orders)  # 2
 
     for rows in blocks(name.rows, len(part.shape), part.shape.depth):
         u = descend(part.shape, np.zeros((len(part.shape), len(rows)), dtype=np.uint64), partial(step, rows=rows))
+        margin = np.zeros((part.num_class, len(rows)), dtype=np.uint64)
         for tree, own in enumerate(u):
             label, of_rows = f"walk leaves {rows[0]} {tree}", partial(within, own)
             for here, more in leaves.arbiter(session, keys, label, len(rows), of_rows, part.value[tree]):  # 3
-                margin[tree % len(margin), rows[here.rows]] += more
-    return margin
+                margin[tree % len(margin), here.rows] += more
+        found.append(margin)
+    if not found:  # no trees, or no rows
+        return np.broadcast_to(np.uint64(0), (part.num_class, name.rows))
+    return np.concatenate(found, axis=1)
 
 
 def host(
@@ -158,10 +162,10 @@ def descend(shape: Shape, start: Words, step: Callable[[int, Shares, Ints | None
     return shares.u.reshape(len(start), 1 << shape.depth, -1)
 
 
-def blocks(rows: int, trees: int, depth: int) -> list[Ints]:
+def blocks(rows: int, trees: int, depth: int) -> Iterator[Ints]:
     """Consecutive rows whose shares fit into memory; none where there are no trees."""
     size = max(1, BLOCK // max(1, trees << depth))
-    return [np.arange(first, min(first + size, rows)) for first in range(0, rows if trees else 0, size)]
+    return (np.arange(first, min(first + size, rows)) for first in range(0, rows if trees else 0, size))
 
 
 def walked(rows: Ints, level: int, trees: int) -> Level:

@@ -38,6 +38,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +53,7 @@ from protocols.glm.block import Matrix
 from protocols.glm.plan import FEATURE, SIGMA, WEIGHT
 from protocols.glm.shares import Moved, WeightShares, Words
 from protocols.message import BLINDED, PUBLIC, REVEALED, SEALED, Message
-from protocols.parts import Part, parts
+from protocols.parts import Parts, parts
 from protocols.recovery.checkpoint import Arrays
 from protocols.row_blocks import pace, taken
 from protocols.session import Session
@@ -167,7 +168,7 @@ class Slots:
         each = [shares.words_of(packed.shift_right(k * self.width)) for k in range(self.count)]
         return np.asarray(np.stack(each, axis=1).ravel()[:rows])
 
-    def blocks(self, rows: int, models: int) -> list[Part]:
+    def blocks(self, rows: int, models: int) -> Parts:
         """The blocks in which products travel: of several models, shorter ones than of one."""
         return parts(rows, 1 if models <= self.count else -(-65 * models // self.count))
 
@@ -239,11 +240,8 @@ def arbiter(
         if not start.rows:
             return {}
         moved = {party: serve(session, key, party, shares, start.rows) for party, shares in held.items()}  # 1
-        (models,) = {one.words.shape[0] for one in moved.values()}
-        total = np.zeros((start.rows, models), np.uint64)
-        for party, one in moved.items():
-            total += opened(session.channels[party], key, one.words.shape, start.rows)  # 2
-        send_words(session, ArbiterScores, total.ravel())  # 3
+        each = (opened(session.channels[party], key, one.words.shape, start.rows) for party, one in moved.items())
+        send_words(session, ArbiterScores, reduce(np.add, each).ravel())  # 2, 3
         session.guest.recv(ScoresAdded)  # 4
         return moved
 

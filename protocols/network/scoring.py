@@ -40,6 +40,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -207,9 +208,8 @@ def arbiter(
         behind = -(-further_count(layers_.further) // units)
         widths = {p: one.latest.shape[1] - behind * (p == session.roles.guest) for p, one in held.items()}
         moved = {p: products.serve(session, key, p, one, rows, widths[p]) for p, one in held.items()}  # 1
-        total = np.zeros((rows, units), np.uint64)
-        for party in held:
-            total += products.opened(session.channels[party], key, (units, widths[party]), rows)
+        each = (products.opened(session.channels[party], key, (units, widths[party]), rows) for party in held)
+        total: Words = reduce(np.add, each)
         words = moved[session.roles.guest].words[:, widths[session.roles.guest] :]
         further, z = lifted(session, words, layers_), by_unit(total)  # 2
         found = list[PlainVec]()
