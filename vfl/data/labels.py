@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from vfl.data.columns import Bad, Rows, complaint, numbers_of
+from vfl.data.literals import code, is_plain
 from vfl.data.normalise import text_form
 from vfl.data.schema import Settings
 from vfl.data.texts import encodes, say_rows
@@ -137,19 +138,26 @@ def _day(value: Any) -> datetime.date | None:
 
 
 def _check_written_one_way(found: Sequence[Any], values: Sequence[Any], numbers: Rows, bad: Bad) -> None:
-    """Raises DataError where two classes are texts that differ in white space, case or Unicode's forms only."""
-    forms = Counter(text_form(v) for v in found if isinstance(v, str))
-    if max(forms.values(), default=1) == 1 or len(found) > MAX_CLASSES:
+    """Raises DataError where two classes are texts that differ in white space, case or Unicode's forms only, or in how
+    they write one number: '1' and '1.0'."""
+    form = {v: _class_form(v) for v in found if isinstance(v, str)}
+    if max(Counter(form.values()).values(), default=1) == 1 or len(found) > MAX_CLASSES:
         return
-    counts, usual = Counter(values), dict[str, Any]()
-    for value in found:
-        if isinstance(value, str):
-            usual[text_form(value)] = max(usual.get(text_form(value), value), value, key=lambda v: counts[v])
-    odd = [isinstance(v, str) and v != usual[text_form(v)] for v in values]
+    counts, usual = Counter(values), dict[str, str]()
+    for value, one in form.items():
+        usual[one] = max(usual.get(one, value), value, key=lambda v: counts[v])
+    odd = [isinstance(v, str) and v != usual[form[v]] for v in values]
     raise bad(
-        f"writes a class in several ways, which differ in blanks or capital letters only: {say_rows(numbers[odd])}",
+        "writes a class in several ways, which differ in blanks, capital letters or the form of a number only (such "
+        f"as '1.0' for '1'): {say_rows(numbers[odd])}",
         "Write each class in one way",
     )
+
+
+def _class_form(text: str) -> str:
+    """The same for texts that mean one class; a number with leading zeros is a code, and only itself."""
+    form = text_form(text)
+    return code(form) if is_plain(form) else form
 
 
 def _classes(column: pd.Series, numbers: Rows, bad: Bad, *, two: bool) -> tuple[NDArray[np.float64], tuple[Any, ...]]:

@@ -101,6 +101,28 @@ def test_a_class_that_is_written_in_several_ways(others: tuple[str, ...]) -> Non
     assert list(regression(label=["yes", "no"] * (N // 2)).classes_) == ["no", "yes"]  # the control
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("1", "1.0"), ("0.5", "0.50"), ("12", "12."), (" 2.00", "2"), ("-1", "-1.0"), ("0", "-0.0"), ("1000", "1e3")],
+)
+def test_a_class_whose_number_is_written_in_several_ways(one: str, other: str) -> None:
+    """As texts, these would be two classes: a column of two values, all of one class, would even train."""
+    label = [other, *[one, "no"] * N][:N]
+    with pytest.raises(DataError, match=r"writes a class in several ways, .* or the form of a number only.*: row 1"):
+        regression(label=label)
+    with pytest.raises(DataError, match="writes a class in several ways"):
+        regression(label=[one, other] * (N // 2))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("1", "01"), ("1.0", "1.5"), ("v1", "v1.0"), ("9007199254740993", "9007199254740992")],
+)
+def test_codes_that_differ_are_two_classes(one: str, other: str) -> None:
+    with pytest.warns(UserWarning, match="the later one in the alphabet"):
+        assert set(regression(label=[one, other] * (N // 2)).classes_) == {one, other}
+
+
 def test_codes_as_floats_that_are_too_large_to_tell_them_apart() -> None:
     """2^53 and 2^53 + 1 are one float."""
     codes = [2**53, 2**53 + 1] * (N // 2)
