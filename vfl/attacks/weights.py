@@ -19,7 +19,7 @@ from vfl.attacks.scene import Scene
 
 PER_NUMBER = 50  # rows for each number computed from labels: the default of policy.rows_per_label_number
 HALF = 0.5  # weights for each row that one model can have
-SHARED = 0.1  # columns of noise for each row where weights stay shared, and no budget counts them
+SHARED = 0.2  # columns of noise for each row where weights stay shared, and no budget counts them
 
 
 class NoiseColumns(Attack):

@@ -97,7 +97,7 @@ def by_search(parties: Budgeted, numbers: int, seed: int, monkeypatch: pytest.Mo
 
     def fold(session: Any, train: Any, plan: Any, rows: Any, in_folds: Any) -> Floats:
         p = np.asarray(honest(session, train, plan, rows, in_folds))
-        at = np.array([int(name[1:]) for name in train.take(np.flatnonzero(rows)).index])
+        at = np.array([int(name.rpartition(b"c")[2]) for name in train.take(np.flatnonzero(rows)).names])
         seen.append((at[at > 0], np.log(p / (1 - p))[at > 0]))
         return p
 
