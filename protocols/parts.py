@@ -63,7 +63,7 @@ ONE = Part(0, 1, 0, 1)  # a number alone
 
 
 class Parts(Sequence[Part]):
-    """The blocks of a vector, each made when it is looked at: a length that a partner only claims takes no memory."""
+    """The blocks of a vector, each made when it is needed: a length that a partner only claims takes no memory."""
 
     def __init__(self, length: int, size: int) -> None:
         self._length, self._size = length, size
