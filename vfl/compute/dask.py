@@ -14,7 +14,7 @@ from typing import Any
 
 from protocols.workers.calls import Job
 from vfl.compute.cell import Cell
-from vfl.compute.engine import LOCAL, PLACE_SECONDS, TRIES, is_here, lost, must_answer, too_few, unreachable
+from vfl.compute.engine import LOCAL, PLACE_SECONDS, TRIES, is_here, lost, must_answer, not_ready, too_few, unreachable
 from vfl.compute.engine import without_release as without
 from vfl.data.extras import needed
 
@@ -48,21 +48,10 @@ class DaskEngine:
     def _connect(self) -> Any:
         for name in ("distributed", *(name for name in logging.root.manager.loggerDict if name.startswith(NAMES))):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters, this engine says itself
-        where: Any = self._address
-        if self._address == LOCAL:
-            importlib.import_module("dask").config.set(IN_MEMORY)  # comes with distributed
-            where = self._dask.LocalCluster(
-                n_workers=self.count,
-                threads_per_worker=1,
-                host="127.0.0.1",
-                dashboard_address="127.0.0.1:0",
-                memory_limit=0,
-                silence_logs=logging.CRITICAL,
-            )
-            self._opened.append(where)
-        else:
+        if self._address != LOCAL:
             must_answer(NAME, self._address)
         try:
+            where = self._local() if self._address == LOCAL else self._address
             client = self._dask.Client(where, timeout=CONNECT_SECONDS, direct_to_workers=True)
         except Exception as error:  # of many types
             raise unreachable(NAME, self._address, type(error).__name__) from None
@@ -70,6 +59,20 @@ class DaskEngine:
         if (has := len(client.scheduler_info(n_workers=-1)["workers"])) < self.count:
             raise too_few(NAME, self.count, has)
         return client
+
+    def _local(self) -> Any:
+        """A cluster of this command's own."""
+        importlib.import_module("dask").config.set(IN_MEMORY)  # comes with distributed
+        found = self._dask.LocalCluster(
+            n_workers=self.count,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
+        )
+        self._opened.append(found)
+        return found
 
     def greet(self, nonce: bytes) -> list[bytes]:
         """As `Engine.greet`."""
@@ -116,10 +119,11 @@ class DaskEngine:
             if self._client.status != "running":
                 raise lost(NAME, "no scheduler")
             there: set[str] = set(self._client.scheduler_info(n_workers=-1)["workers"])
-            if free := there - self._dead - {place for place, _ in self._cells.values()}:
+            alive = there - self._dead
+            if free := alive - {place for place, _ in self._cells.values()}:
                 return min(free)
             if time.monotonic() > deadline:
-                raise too_few(NAME, self.count, len(there))
+                raise too_few(NAME, self.count, len(alive))
             time.sleep(0.1)
 
     def _made(self, worker: int, place: str) -> Any:
@@ -128,6 +132,8 @@ class DaskEngine:
             return made.result(timeout=PLACE_SECONDS)
         except (ImportError, AttributeError):
             raise without(NAME) from None
+        except TimeoutError:
+            raise not_ready(NAME, self.count, len(self._cells)) from None
         except Exception as error:  # of many types; a scheduler that cannot import a cell says so in words
             if "deserialization" in str(error):
                 raise without(NAME) from None

@@ -12,7 +12,7 @@ from protocols.errors import ComputeError
 from protocols.workers.calls import Job
 
 LOCAL = "local"
-PLACE_SECONDS = 180.0  # for all workers to be there, also after one was lost, on a machine with other work too
+PLACE_SECONDS = 180.0  # for free CPUs, and again for the workers there to start, on a machine with other work too
 DIAL_SECONDS = 5.0
 TRIES = 4  # of a job whose worker dies
 _END = re.compile(r"(?:[a-z]+://)?\[?([^\]]+?)\]?:([0-9]+)")
@@ -63,7 +63,7 @@ def unreachable(engine: str, address: str, why: str) -> ComputeError:
         return ComputeError(
             f"a local {engine} cluster cannot be started ({why})",
             remedy="Check that the folder for temporary files can be written, has a short path (of Ray: RAY_TMPDIR) "
-            "and is not full",
+            "and is not full, and that other work leaves this machine time to start it",
         )
     return ComputeError(
         f"no {engine} cluster answers at {address} ({why})",
@@ -88,6 +88,17 @@ def too_few(engine: str, asked: int, found: int) -> ComputeError:
         found=found,
         remedy="Write a smaller workers in the party file (results stay the same), add machines, or wait until other "
         "work there has ended",
+    )
+
+
+def not_ready(engine: str, asked: int, ready: int) -> ComputeError:
+    """The cluster has given every worker its place, and some of them do not start there."""
+    return ComputeError(
+        f"the {engine} cluster has a place for every worker, but not all have started within {PLACE_SECONDS:.0f} s",
+        expected=asked,
+        found=ready,
+        remedy="Its machines are busy or slow: wait until other work on them has ended and give the command again, or "
+        "write a smaller workers in the party file (results stay the same)",
     )
 
 

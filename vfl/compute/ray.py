@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import os
 import signal
@@ -15,7 +16,7 @@ from protocols.errors import ComputeError
 from protocols.randomness import run_seed
 from protocols.workers.calls import Job
 from vfl.compute.cell import Cell
-from vfl.compute.engine import LOCAL, PLACE_SECONDS, TRIES, is_here, lost, must_answer, too_few, unreachable
+from vfl.compute.engine import LOCAL, PLACE_SECONDS, TRIES, is_here, lost, must_answer, not_ready, too_few, unreachable
 from vfl.compute.engine import without_release as without
 from vfl.data.extras import needed
 
@@ -33,7 +34,10 @@ OPEN_LINE = (
 
 
 class RayEngine:
-    """One actor for each worker.  Ray places them, and replaces one that died."""
+    """One actor for each worker.  Ray places them, and replaces one that died.
+
+    A placement group reserves their CPUs first: so CPUs that others use are known from actors that are slow to start.
+    """
 
     def __init__(self, address: str, count: int, key_file: str) -> None:
         os.environ |= QUIET
@@ -46,6 +50,7 @@ class RayEngine:
         )
         self._ours = not self._ray.is_initialized()
         self._cells: list[Any] = []
+        self._group: Any = None
         try:
             if self._ours:
                 self._connect()
@@ -53,7 +58,10 @@ class RayEngine:
             if has < count:
                 raise too_few(NAME, count, has)
             actor = self._ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=TRIES - 1)(Cell)
-            self._cells = [actor.remote(worker, key_file) for worker in range(count)]
+            self._cells = [
+                actor.options(scheduling_strategy=place).remote(worker, key_file)
+                for worker, place in enumerate(self._reserved())
+            ]
         except BaseException:
             self.close()
             raise
@@ -70,12 +78,23 @@ class RayEngine:
             except Exception as error:  # of many types
                 raise unreachable(NAME, self._address, type(error).__name__) from None
 
+    def _reserved(self) -> list[Any]:
+        """A place with one CPU for each worker.  Raises ComputeError where others use too many."""
+        util = importlib.import_module("ray.util")
+        self._group = util.placement_group([{"CPU": 1}] * self.count, strategy="SPREAD")
+        if not self._group.wait(PLACE_SECONDS):
+            raise too_few(NAME, self.count, int(self._ray.available_resources().get("CPU", 0)))
+        return [
+            util.scheduling_strategies.PlacementGroupSchedulingStrategy(self._group, number)
+            for number in range(self.count)
+        ]
+
     def greet(self, nonce: bytes) -> list[bytes]:
         """As `Engine.greet`."""
         calls = [cell.hello.remote(nonce) for cell in self._cells]
         ready, _ = self._ray.wait(calls, num_returns=len(calls), timeout=PLACE_SECONDS)
         if len(ready) < self.count:
-            raise too_few(NAME, self.count, len(ready))
+            raise not_ready(NAME, self.count, len(ready))
         return [self._answer(call) for call in calls]
 
     def carry(self, run: bytes, jobs: Sequence[Job]) -> list[tuple[bytes, ...]]:
@@ -99,6 +118,9 @@ class RayEngine:
         for cell in self._cells:
             with contextlib.suppress(Exception):
                 self._ray.kill(cell)
+        if self._group is not None:
+            with contextlib.suppress(Exception):
+                importlib.import_module("ray.util").remove_placement_group(self._group)
         if self._ours:
             self._ray.shutdown()
 

@@ -8,11 +8,13 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.places import ROOT
+from vfl.compute.cell import Cell
 from vfl.job.compute import Compute
 
 KEY = hashlib.sha256(b"a key for tests").digest()
@@ -40,6 +42,14 @@ class Cluster:
             f'\n[compute]\nengine = "{self.engine}"\naddress = "{self.address}"\nworkers = {workers}\n'
             f'key = "{self.key}"\n'
         )
+
+
+class SlowCell(Cell):
+    """A worker whose process takes long to be there."""
+
+    def __init__(self, worker: int, key_file: str) -> None:
+        time.sleep(8)
+        super().__init__(worker, key_file)
 
 
 def write_key(file: Path, digits: str = KEY.hex()) -> None:

@@ -15,9 +15,9 @@ import pytest
 
 from protocols.errors import ComputeError, ConfigError, VFLError
 from tests.places import ROOT
-from tests.promises.clusters.clusters import KEY, Cluster, started, write_key
+from tests.promises.clusters.clusters import KEY, Cluster, SlowCell, started, write_key
 from tests.promises.processes.institutions import Institutions
-from vfl.compute import opening
+from vfl.compute import dask, opening, ray
 from vfl.compute.opening import opened
 
 
@@ -38,6 +38,32 @@ def closed_port() -> Iterator[str]:
 
 def test_more_workers_than_there_are(cluster: Cluster) -> None:
     assert "expected 40, found 3" in refused(cluster, 40)
+
+
+def test_workers_that_others_use(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the three, another command has two; what it had is free again when it has ended."""
+    if cluster.engine == "ray":
+        with contextlib.ExitStack() as stack:
+
+            def places(count: int) -> contextlib.closing[ray.RayEngine]:
+                return contextlib.closing(ray.RayEngine(cluster.address, count, str(cluster.key)))
+
+            stack.enter_context(places(1))
+            for _ in range(2):
+                with places(2), monkeypatch.context() as patch:
+                    patch.setattr(ray, "PLACE_SECONDS", 2.0)
+                    assert "fewer free workers than [compute] asks for (expected 1, found 0)" in refused(cluster, 1)
+
+
+def test_workers_that_have_a_place_and_do_not_start(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has a CPU, so machines are not added and others need not end: they are too slow."""
+    module = {"ray": ray, "dask": dask}[cluster.engine]
+    monkeypatch.setattr(module, "PLACE_SECONDS", 2.0)
+    monkeypatch.setattr(module, "Cell", SlowCell)
+    said = refused(cluster)
+    assert "has a place for every worker, but not all have started within 180 s" in said
+    assert "(expected 2, found 0)" in said
+    assert "busy or slow" in said
 
 
 def test_too_little_memory(cluster: Cluster) -> None:
@@ -147,8 +173,17 @@ def test_ray_that_was_imported_without_a_token(cluster: Cluster, monkeypatch: py
 
 
 def test_a_local_cluster_that_cannot_be_started(cluster: Cluster, tmp_path: Path) -> None:
-    """Ray's sockets need a short path."""
-    if cluster.engine == "ray":
+    """Ray's sockets need a short path; Dask gives up on a busy machine."""
+    if cluster.engine == "dask":
+
+        def slow(**options: object) -> None:
+            raise TimeoutError
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("distributed.LocalCluster", slow)
+            said = refused(dataclasses.replace(cluster, address="local"))
+        assert "a local Dask cluster cannot be started (TimeoutError)" in said
+    else:
         long = tmp_path / ("long" * 30)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("RAY_TMPDIR", str(long))
