@@ -121,7 +121,7 @@ def _lies_in_blocks(job: Job) -> bool:
     """Whether a process holds no column of the job's table, if it has workers: another one has read it."""
     only = job.candidates[0]
     kind, plan = kind_of(only.model), plan_of(only)
-    return len(job.candidates) == len(job.align.keys) == 1 and kind.in_blocks(plan)
+    return len(job.candidates) == 1 and kind.in_blocks(plan)
 
 
 def _trained(job: Job, role: Role, size: Size, *, workers: bool) -> int:

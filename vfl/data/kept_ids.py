@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from protocols.ids import Ids
 from protocols.kept import Keep, Kept
-from protocols.parts import parts
+from protocols.parts import Part, parts
 
 Positions = NDArray[np.integer[Any]]
 
@@ -45,11 +45,16 @@ class KeptIds(Ids):
     @classmethod
     def keeping(cls, keep: Keep, ids: Ids, rows: Rows) -> KeptIds:
         """These rows of ids, in this order."""
-        blocks, every = list[tuple[Kept, Kept]](), parts(len(rows))
+        return cls.of_blocks(keep, len(rows), lambda part: ids.take(np.asarray(rows[part.rows], np.int64)))
+
+    @classmethod
+    def of_blocks(cls, keep: Keep, count: int, block: Callable[[Part], Ids]) -> KeptIds:
+        """As many ids; block: those of a block of rows, of which one is held at a time."""
+        blocks, every = list[tuple[Kept, Kept]](), parts(count)
         for part in every:
-            own = ids.take(np.asarray(rows[part.rows], np.int64))
+            own = block(part)
             blocks.append((keep(own.ends(slice(None)).tobytes()), keep(own.data)))
-        return cls(blocks, np.array([part.first for part in every]), Every(len(rows)))
+        return cls(blocks, np.array([part.first for part in every]), Every(count))
 
     def __getattr__(self, name: str) -> Any:
         """What an `Ids` holds, of all rows."""

@@ -7,7 +7,7 @@ or a block of rows at a time, does not grow with the columns.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from protocols.alignment import Alignment, IdsAway
 from protocols.ids import Ids
 from protocols.kept import Keep, KeptRows
-from protocols.parts import parts
+from protocols.parts import Part, parts
 from vfl.data.kept_ids import Every, KeptIds, Positions, Rows
 from vfl.data.schema import Schema, Settings
 from vfl.data.table import Table
@@ -25,11 +25,13 @@ from vfl.data.table import Table
 
 @dataclass(frozen=True, eq=False, repr=False)
 class KeptColumn:
-    """One column; texts: what its numbers stand for, in a column of texts."""
+    """One column; texts: what its numbers stand for, in a column of texts; rows: which of those that are kept these
+    are, None for all."""
 
     name: str
     values: KeptRows[Any]
     texts: NDArray[np.object_] | None = None
+    rows: Rows | None = None
 
     @classmethod
     def keeping(cls, keep: Keep, column: pd.Series, rows: Positions) -> KeptColumn:
@@ -42,6 +44,7 @@ class KeptColumn:
 
     def at(self, rows: Positions) -> pd.Series:
         """Its values in these rows."""
+        rows = rows if self.rows is None else self.rows[rows]
         found = np.empty(len(rows), self.values.dtype if self.texts is None else object)
         whole = self.values[:] if (rows[1:] < rows[:-1]).any() else None  # rows in any order
         for part in parts(len(rows)):
@@ -49,17 +52,23 @@ class KeptColumn:
             found[part.rows] = values if self.texts is None else self.texts[values]
         return pd.Series(found, name=self.name, dtype=found.dtype, copy=False)
 
+    def taken(self, rows: Rows) -> KeptColumn:
+        """These rows, in this order; nothing is read."""
+        return replace(self, rows=rows)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Pieces:
     """What is kept of a table; columns: its features, by name."""
 
+    keep: Keep
     ids: KeptIds
     named: KeptIds | None
     columns: Mapping[str, KeptColumn]
     label: KeptColumn | None
     weight: KeptColumn | None
     date: KeptColumn | None
+    fallback: tuple[KeptIds, ...] = ()  # of the rows of a party's own table, those under further keys
 
 
 class KeptTable(Table):
@@ -102,8 +111,7 @@ class KeptTable(Table):
         settings: Settings,
     ) -> None:
         own: dict[str, Any] = {"_pieces": pieces, "_rows": rows, "matched": matched, "party": party, "classes": classes}
-        own |= {"repeated": repeated, "schema": schema, "settings": settings, "again": None, "fallback": ()}
-        own |= {"away": None}
+        own |= {"repeated": repeated, "schema": schema, "settings": settings, "again": None, "away": None}
         for name, value in (own | {"doubts": (), "_computed": {}}).items():
             object.__setattr__(self, name, value)
 
@@ -119,6 +127,11 @@ class KeptTable(Table):
     def ids(self) -> KeptIds:
         """Read block by block."""
         return self._named(self._pieces.ids)
+
+    @property
+    def fallback(self) -> tuple[KeptIds, ...]:
+        """As `ids`."""
+        return tuple(map(self._named, self._pieces.fallback))
 
     @property
     def named(self) -> KeptIds | None:
@@ -179,8 +192,17 @@ class KeptTable(Table):
             yield self._frame(self._rows[part.rows])
 
     def aligned(self, found: Alignment) -> KeptTable:
-        """As `Table.aligned`; nothing is read."""
-        return KeptTable(self, self._pieces, self._rows[found.rows], found.by_key)
+        """As `Table.aligned`; nothing is read but, with several keys, ids."""
+        rows, pieces = self._rows[found.rows], self._pieces
+        if not pieces.fallback:
+            return KeptTable(self, pieces, rows, found.by_key)
+        ids, named = matched_ids(self, found, pieces.keep)
+        columns = {name: column.taken(rows) for name, column in pieces.columns.items()}
+        label, weight, date = (
+            None if one is None else one.taken(rows) for one in (pieces.label, pieces.weight, pieces.date)
+        )
+        taken = Pieces(pieces.keep, ids, named, columns, label, weight, date)
+        return KeptTable(self, taken, Every(len(rows)), found.by_key)
 
     def take(self, rows: NDArray[np.integer]) -> KeptTable:
         """As `Table.take`; nothing is read."""
@@ -191,22 +213,37 @@ class KeptTable(Table):
         return pd.DataFrame(features, index=pd.RangeIndex(len(rows)), columns=pd.Index(self.columns, dtype=object))
 
 
+def matched_ids(table: Table, found: Alignment, keep: Keep) -> tuple[KeptIds, KeptIds]:
+    """Of the common rows of a table with several keys: the ids that matched them, and `Table.names`."""
+
+    def of(part: Part) -> list[Ids]:
+        rows = found.rows[part.rows]
+        return [Ids.of(own.at(rows)) for own in table.keys]
+
+    def matched(part: Part) -> Ids:
+        return replace(found, keys=found.keys[part.rows]).pick(of(part))
+
+    def names(part: Part) -> Ids:
+        return Ids.of([next(filter(None, row), b"") for row in zip(*of(part), strict=True)])
+
+    return KeptIds.of_blocks(keep, len(found.rows), matched), KeptIds.of_blocks(keep, len(found.rows), names)
+
+
 def kept_table(table: Table, found: Alignment, keep: Keep) -> KeptTable:
     """As `Table.aligned`, of common rows that are kept; `table` lets its rows go."""
-    rows, ids = found.rows, table.ids
+    rows = found.rows
     every, named = Every(len(rows)), None
     if table.fallback:
-        common = [own.take(rows) for own in table.keys]
-        ids = found.pick(common)
-        named = KeptIds.keeping(
-            keep, Ids.of([next(filter(None, row), b"") for row in zip(*common, strict=True)]), every
-        )
+        ids, named = matched_ids(table, found, keep)
+    else:
+        ids = KeptIds.keeping(keep, table.ids, rows)
 
     def column(values: pd.Series | NDArray[Any] | None) -> KeptColumn | None:
         return None if values is None else KeptColumn.keeping(keep, pd.Series(values, copy=False), rows)
 
     pieces = Pieces(
-        KeptIds.keeping(keep, ids, every if table.fallback else rows),
+        keep,
+        ids,
         named,
         {name: KeptColumn.keeping(keep, table.column(name), rows) for name in table.columns},
         column(table.label),

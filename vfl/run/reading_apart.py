@@ -16,7 +16,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import partial
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import msgspec
 import numpy as np
@@ -32,6 +32,8 @@ from vfl.data.kept_table import KeptColumn, KeptTable, Pieces
 from vfl.data.schema import Schema
 from vfl.data.shapes import Profile, Shapes
 from vfl.job import Job, Party, job_from
+from vfl.models.content import Part
+from vfl.models.part_files import find_part, load_part
 from vfl.run.budget import Spread
 from vfl.run.own_table import own_table, spread_in
 from vfl.schema.section import build
@@ -53,9 +55,10 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Header(msgspec.Struct, frozen=True):
-    """All of a table but its rows, and what is said of it."""
+    """All of a table but its rows, and what is said of it; keys: under how many of them it has ids."""
 
     rows: int
+    keys: int
     classes: list[Class] | None
     repeated: int
     schema: Schema
@@ -89,20 +92,16 @@ def read_apart(job: Job, party: Party, profile: Profile) -> tuple[Table, list[st
 def _received(stream: IO[bytes], party: Party, keep: Keep, profile: Profile) -> tuple[Table, list[str]]:
     """Raises EOFError where the reader has ended before its end."""
     header = msgspec.json.decode(_frame(stream), type=Header)
-    every = parts(header.rows)
-    ids = list[tuple[Kept, Kept]]()
-    for _ in every:
-        ends = keep(_frame(stream))
-        ids.append((ends, keep(_frame(stream))))
-    rows = Every(header.rows)
+    every, rows = parts(header.rows), Every(header.rows)
+    starts = np.array([part.first for part in every])
+    first, *more = [KeptIds(_kept_ids(stream, keep, len(every)), starts, rows) for _ in range(header.keys)]
     found = dict[str, dict[str, KeptColumn]]()
     for one in header.columns:
         blocks: Iterator[NDArray[Any]] = (np.frombuffer(_frame(stream), one.dtype) for _ in every)
         texts = None if one.texts is None else np.array([*one.texts, None], object)
         found.setdefault(one.what, {})[one.name] = KeptColumn(one.name, KeptRows(keep, blocks), texts)
-    others = [next(iter(found.get(what, {}).values()), None) for what in OTHERS]
-    starts = np.array([part.first for part in every])
-    pieces = Pieces(KeptIds(ids, starts, rows), None, found.get(FEATURES, {}), *others)
+    label, weight, date = (next(iter(found.get(what, {}).values()), None) for what in OTHERS)
+    pieces = Pieces(keep, first, None, found.get(FEATURES, {}), label, weight, date, tuple(more))
     assert party.data is not None
     classes = None if header.classes is None else tuple(header.classes)
     table = KeptTable.read(pieces, rows, party.name, classes, header.repeated, header.schema, party.data.settings())
@@ -112,6 +111,11 @@ def _received(stream: IO[bytes], party: Party, keep: Keep, profile: Profile) -> 
     for name, shapes in header.shapes.items():
         profile.setdefault(name, Shapes()).merge(shapes, 0)
     return table, header.cautions
+
+
+def _kept_ids(stream: IO[bytes], keep: Keep, blocks: int) -> list[tuple[Kept, Kept]]:
+    """Of each block where its ids end, and the ids."""
+    return [(keep(_frame(stream)), keep(_frame(stream))) for _ in range(blocks)]
 
 
 def _frame(stream: IO[bytes]) -> bytes:
@@ -126,7 +130,7 @@ def _frame(stream: IO[bytes]) -> bytes:
 def _frames(job: Job, party: Party) -> Iterator[bytes]:
     """What the reader sends."""
     profile: Profile = {}
-    table, cautions = own_table(job, party, None, profile)
+    table, cautions = own_table(job, party, _continued(job, party), profile)
     columns, values = list[Column](), list[NDArray[Any]]()
     for what, series in _series(table):
         codes, texts = series.to_numpy(), None
@@ -140,16 +144,32 @@ def _frames(job: Job, party: Party) -> Iterator[bytes]:
     found = spread_in(job, table) if party.role == "host" else None
     spread = None if found is None else (found.most, found.first)
     header = Header(
-        len(table), classes, table.repeated, table.schema, table.digest(), columns, cautions, shapes, spread
+        len(table),
+        len(table.keys),
+        classes,
+        table.repeated,
+        table.schema,
+        table.digest(),
+        columns,
+        cautions,
+        shapes,
+        spread,
     )
     yield msgspec.json.encode(header)
-    for part in parts(len(table)):
-        own: Ids = table.ids.take(np.arange(part.first, part.last))
-        yield own.ends(slice(None)).tobytes()
-        yield own.data
+    for ids in table.keys:
+        for part in parts(len(table)):
+            own: Ids = ids.take(np.arange(part.first, part.last))
+            yield own.ends(slice(None)).tobytes()
+            yield own.data
     for array in values:
         for part in parts(len(table)):
             yield array[part.rows].tobytes()
+
+
+def _continued(job: Job, party: Party) -> Part | None:
+    """This party's part of the model that the job continues."""
+    name = getattr(job.model, "continue_from", None)
+    return None if name is None else cast("Part", load_part(find_part(party.run.directory, name))[0])
 
 
 def _series(table: Table) -> Iterator[tuple[str, pd.Series]]:

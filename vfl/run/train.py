@@ -48,8 +48,7 @@ def prepare(job: Job, party: Party, profile: Profile | None = None, stack: conte
     part, caution = part_before(job, party, identity)
     table, cautions, pool, profile = None, list[str](), None, {} if profile is None else profile
     if party.data is not None:
-        apart = party.compute.engine != "inline" and part is None and len(job.align.keys) == 1
-        found = read_apart(job, party, profile) if apart else None
+        found = read_apart(job, party, profile) if party.compute.engine != "inline" else None
         table, cautions = found or own_table(job, party, cast("Part | None", part), profile)
         if stack is not None and isinstance(table, KeptTable) and is_parquet(party.data.source):
             pool = _with_ids_at_workers(job, party, table, stack)

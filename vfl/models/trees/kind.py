@@ -255,9 +255,8 @@ class Trees(Kind[BoostedTrees, TreesPart]):
         return sampled or spec.early_stopping_rounds > 0 or spec.continue_from is not None
 
     def in_blocks(self, plan: Plan[BoostedTrees]) -> bool:
-        """Cuts, bins and the guest's own trees take one column at a time.  Where a model is continued, the command
-        reads the table, to compare it with that model."""
-        return plan.spec.continue_from is None
+        """Cuts, bins and the guest's own trees take one column at a time."""
+        return True
 
     def caveats(self, plan: Plan[BoostedTrees], rows: int) -> list[str]:
         spec, told = plan.spec, list[str]()

@@ -14,7 +14,8 @@ from protocols.alignment import Alignment
 from protocols.kept import in_memory
 from tests.unit.vfl.data.samples import build, good
 from vfl.data import Table, split_rows
-from vfl.data.kept_table import KeptTable, kept_table
+from vfl.data.kept_ids import Every, KeptIds
+from vfl.data.kept_table import KeptColumn, KeptTable, Pieces, kept_table
 from vfl.storage import shelf
 from vfl.storage.shelf import Shelf
 
@@ -63,6 +64,30 @@ def test_ids_of_several_keys_are_those_that_matched(monkeypatch: pytest.MonkeyPa
     held, kept = table.aligned(found), kept_table(table, found, in_memory)
     assert (list(held.ids), list(held.names)) == (list(kept.ids), list(kept.names))
     assert kept.matched == (2, 1)
+
+
+def test_a_table_that_was_kept_as_it_was_read_has_all_its_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its common rows, as they are and kept once more, are those of a table that is held."""
+    monkeypatch.setattr(parts, "ROWS", 2)
+    frame = good(7).assign(phone=[f"{k}" if k % 3 else None for k in range(7)])
+    table = build(frame, keys=[["id"], ["phone"]])
+    every = Every(7)
+    ids, *more = (KeptIds.keeping(in_memory, own, every) for own in table.keys)
+    columns = {name: KeptColumn.keeping(in_memory, table.column(name), every[:]) for name in table.columns}
+    label = KeptColumn.keeping(in_memory, table.label, every[:])
+    pieces = Pieces(in_memory, ids, None, columns, label, None, None, tuple(more))
+    kept = KeptTable.read(pieces, every, table.party, table.classes, 0, table.schema, table.settings)
+    assert [list(own) for own in kept.keys] == [list(own) for own in table.keys]
+    assert list(kept.names) == list(table.names)
+    found = Alignment(np.array([4, 0, 3, 5]), np.array([1, 0, 0, 1], np.uint8), {"bank": 7}, (2, 2))
+    held = table.aligned(found)
+    for common in (kept.aligned(found), kept_table(kept, found, in_memory)):
+        for rows in (np.arange(4), np.array([3, 1])):
+            one, other = held.take(rows), common.take(rows)
+            assert (list(one.ids), list(one.names)) == (list(other.ids), list(other.names))
+            pd.testing.assert_frame_equal(one.features, other.features)
+            pd.testing.assert_series_equal(one.label, other.label)
+        assert (common.matched, common.fallback) == ((2, 2), ())
 
 
 def held(table: KeptTable) -> int:
