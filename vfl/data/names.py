@@ -5,6 +5,7 @@ Messages name columns and row numbers, never a value or an id.
 
 from __future__ import annotations
 
+import datetime
 import difflib
 import re
 from collections.abc import Mapping, Sequence
@@ -13,8 +14,11 @@ import pandas as pd
 
 from protocols.errors import DataError
 from vfl.data.header import HEADER, like_cells, twice
+from vfl.data.literals import is_date
 from vfl.data.normalise import text_form
 from vfl.data.schema import Settings
+
+SHOWN = 20  # values that tell whether a column is one of days
 
 
 def with_keys(
@@ -129,7 +133,8 @@ def no_column(frame: pd.DataFrame, party: str, what: str, name: str, settings: S
     private = like_cells(names)
     has = f"{len(names):,} columns ({HEADER})" if private else _names(names)
     remedy = f"Correct the name{'' if settings.in_python else where} or the table"
-    if not private and (meant := _meant(name, names)) is not None:
+    others = [one for one in names if what != "id column" or _plain(one) == _plain(name) or not _is_days(frame[one])]
+    if not private and (meant := _meant(name, others)) is not None:
         blank = ", with a blank in the header: remove it there" if meant != meant.strip() else ""
         remedy = f"Did you mean '{meant}'{blank}? {remedy}"
     return DataError(f"{party}: {what} '{name}' is not in the table, which has {has}", remedy=remedy, party=party)
@@ -140,6 +145,17 @@ def _meant(name: str, names: Sequence[str]) -> str | None:
     plain = {text_form(one): one for one in reversed(names)}
     close = difflib.get_close_matches(text_form(name), plain, n=1, cutoff=0.8)
     return plain[close[0]] if close else None
+
+
+def _plain(name: str) -> str:
+    """Its letters and digits: birth_date and BirthDate are one name."""
+    return "".join(filter(str.isalnum, text_form(name)))
+
+
+def _is_days(column: pd.Series) -> bool:
+    """Whether its first values are days, which are seldom the ids that a similar name promises."""
+    first = column.dropna().head(SHOWN).tolist()
+    return bool(first) and all(isinstance(v, datetime.date) or (isinstance(v, str) and is_date(v)) for v in first)
 
 
 def _names(names: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from protocols.ids import Ids
 from vfl.data.keys import KeyLists
-from vfl.data.normalise import text_form
+from vfl.data.normalise import spoilt_digits, text_form
 from vfl.data.shapes import AS_TEXT, Shapes
 
 _WHOLE = re.compile(rb"(\d+)\.0+")
@@ -30,7 +30,13 @@ def _without_decimals(value: bytes) -> bytes:
 
 
 def _without_separators(value: bytes) -> bytes:
-    return value.translate(*_SEPARATORS)
+    """A number, such as 12.0, stays: its point separates no groups of digits, and "digits" refuses it."""
+    return value if spoilt_digits(value.decode()) else value.translate(*_SEPARATORS)
+
+
+def _separated(both: Sequence[Shapes]) -> bool:
+    """Whether some ids have characters that only separate their groups."""
+    return any(set(form) & set(" -_./") and not spoilt_digits(form) for own in both for form in own.counts)
 
 
 def _without_case(value: bytes) -> bytes:
@@ -45,27 +51,38 @@ class Own(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """The form by which ids are compared, whether a party's ids need it, what differs, and the remedy."""
+    """The form by which ids are compared, whether those of two parties need it, what differs, and the remedy."""
 
     form: Callable[[bytes], bytes]
-    needed: Callable[[Shapes, str], bool]
+    needed: Callable[[Sequence[Shapes], str], bool]
     what: str
     remedy: str
 
 
 RULES = (
-    Rule(_without_zeros, lambda own, _: bool(own.zeros), "zeros in front", 'normalise="integer" ignores them'),
+    Rule(
+        _without_zeros,
+        lambda both, _: any(own.zeros for own in both),
+        "zeros in front",
+        'normalise="integer" ignores them',
+    ),
     Rule(
         _without_decimals,
-        lambda own, _: "decimal" in own.doubts,
+        lambda both, _: any("decimal" in own.doubts for own in both),
         "a '.0' at the end",
         "store ids as text or whole numbers",
     ),
     Rule(
         _without_separators,
-        lambda own, _: any(set(form) & set(" -_./") for form in own.counts),
+        lambda both, _: _separated(both) and not any(own.with_letters for own in both),
         "blanks, hyphens and the like",
         'normalise="digits" compares digits alone',
+    ),
+    Rule(
+        _without_separators,
+        lambda both, _: _separated(both) and any(own.with_letters for own in both),
+        "blanks, hyphens and the like",
+        'write them alike ("digits" would drop the letters too)',
     ),
     Rule(
         _without_case,
@@ -85,7 +102,7 @@ def near_misses(keys: KeyLists, normalise: Mapping[str, str], parties: Mapping[s
         how = normalise.get(name, "text")
         for other, theirs in others if not more and how in AS_TEXT else ():
             both = own.shapes[name], theirs.shapes[name]
-            rules = [rule for rule in RULES if any(rule.needed(shapes, how) for shapes in both)]
+            rules = [rule for rule in RULES if rule.needed(both, how)]
             if rules:
                 found += _missed(name, rules, {guest: set(own.keys[k]), other: set(theirs.keys[k])})
     return found

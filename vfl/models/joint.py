@@ -26,6 +26,7 @@ from vfl import metrics
 from vfl.data import Table
 from vfl.data.arrow import AnyFrame, as_frame
 from vfl.data.labels import known_label, raw_label, weight
+from vfl.data.shapes import Profile
 from vfl.models.evaluation import Evaluation, Reports, Sampling
 from vfl.models.fitted import Scored
 from vfl.models.kind import Kind
@@ -283,11 +284,14 @@ class Joint(Generic[S, P]):
                 remedy=f"Pass {{{', '.join(f'{name!r}: frame' for name in self.roles.hosts)}}}",
             )
         frames = {self.roles.guest: guest, **hosts}
-        new = {party: self._learned.reader.read(frames[party], self._kind, part) for party, part in self.parts.items()}
+        reader, profiles = self._learned.reader, {party: Profile() for party in self.parts}
+        new = {p: reader.read(frames[p], self._kind, part, profiles[p]) for p, part in self.parts.items()}
         for party, rows in new.items():
             empty = [f"column '{name}': every value is missing in the new rows" for name in rows.empty]
             for sentence in (*rows.sentences(), *empty):
                 warn_user(f"{party}: {sentence}")
+        for sentence in reader.near_misses({p: new[p] for p in self.roles.data_parties}, profiles):
+            warn_user(sentence)
         return new
 
     @staticmethod

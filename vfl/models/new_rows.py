@@ -20,6 +20,8 @@ from protocols.errors import DataError
 from vfl.data import KeyLists, Settings, Table, table_from_frame
 from vfl.data.arrow import as_frame
 from vfl.data.doubts.units import moved
+from vfl.data.near_ids import Own, near_misses
+from vfl.data.shapes import Profile
 from vfl.models.content import Part
 from vfl.models.kind import Kind
 from vfl.preprocessing.standardise import FARTHEST
@@ -130,8 +132,8 @@ class Reader:
     duplicates: str  # of a host's table: no row that the guest wants scored is dropped
     settings: Mapping[str, Settings] = field(default_factory=dict)  # by party
 
-    def read(self, frame: object, kind: Kind[Any, Any], part: Part) -> NewRows:
-        """A party's rows.  Raises DataError."""
+    def read(self, frame: object, kind: Kind[Any, Any], part: Part, profile: Profile) -> NewRows:
+        """A party's rows; profile: gets the shapes of its ids.  Raises DataError."""
         table = table_from_frame(
             as_frame(frame, part.party),
             party=part.party,
@@ -146,5 +148,14 @@ class Reader:
             missing=True,
             settings=self.settings.get(part.party, Settings(in_python=True)),
             schema=part.schema,
+            profile=profile,
         )
         return new_rows(table, kind, part)
+
+    def near_misses(self, new: Mapping[str, NewRows], profiles: Mapping[str, Profile]) -> list[str]:
+        """What to say of ids of the guest, which is first, and of others that differ only in how they are written;
+        profiles: by party, the shapes of its ids."""
+        plain = Settings(in_python=True)
+        by_job = {party: self.settings.get(party, plain).by_job(profiles[party]) for party in new}
+        compared = {party: Own(rows.table.keys, by_job[party]) for party, rows in new.items()}
+        return near_misses(self.keys, self.normalise, compared)

@@ -11,8 +11,10 @@ from typing import cast
 import pandas as pd
 
 from protocols.errors import ConfigError, DataError, DisclosureRefused, ModelError
+from vfl.data import shapes
 from vfl.data.form import Form
 from vfl.data.places import place_of
+from vfl.data.shapes import Profile
 from vfl.data.source import suffix_of
 from vfl.data.writing import check_out
 from vfl.job import Job, Party, check_files, cross_check
@@ -105,7 +107,8 @@ def prepare(job: Job, party: Party, model: Path | None, data: str | None, out: P
     part = own_part(job, party, model)
     few_columns_check(job, party, len(part.inputs))
     own_columns_check(job, party, part.inputs)
-    frame, table = read_table(job, party, source, scored_by=part)
+    profile = Profile()
+    frame, table = read_table(job, party, source, scored_by=part, profile=profile)
     if party.role == "guest" and len(table) < job.predict.min_rows:
         raise DataError(
             f"{party.name}: the new table has fewer rows than this job's predict.min_rows",
@@ -127,11 +130,12 @@ def prepare(job: Job, party: Party, model: Path | None, data: str | None, out: P
     rows = 0 if before is None else before.table_rows
     new = new_rows(table, kind_of(job.model), part)
     gone = _gone(new, before)
-    inputs, told = tuple(part.inputs), (*new.cautions, *gone)
+    of_ids = shapes.cautions(profile, source.settings().by_own(job.align.normalise))
+    inputs, told = tuple(part.inputs), (*new.cautions, *gone, *of_ids)
     own = Prepared(job, party, identity, new.table, part.model_id, part.own_name, inputs, rows, cautions=told)
     if out is not None:
         check_free(own, out)
-    return Scoring(own, part, model, ids, out, before, new, (*new.sentences(), *gone))
+    return Scoring(own, part, model, ids, out, before, new, (*new.sentences(), *gone, *of_ids))
 
 
 def _gone(new: NewRows, before: Baseline | None) -> list[str]:

@@ -125,6 +125,12 @@ def test_new_tables_by_files(parties: Institutions, kind: str) -> None:
         "column 'canarytown': the model knows none of the texts of the 300 new rows",
         "Write its texts as the training",
     )
+    numbered = [f"{n:d}" for n in (*range(10, 60), *range(10**7, 10**7 + 250))]
+    zeros = scoring(lambda t: t.assign(**{KEY: numbered}))
+    assert zeros.cautions == zeros.ready.cautions
+    assert zeros.cautions[0].startswith(
+        f"id column '{KEY}': has ids of digits in several lengths, and none with a zero"
+    )
     for batch in (gone, unseen):
         features = batch.ready.table.features
         values = part.binned(features).bins if kind == "trees" else part.own(features, [b""] * len(features)).x

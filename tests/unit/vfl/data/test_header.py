@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -86,6 +88,20 @@ def test_the_nearest_name_is_asked_for(name: str, meant: str) -> None:
     with pytest.raises(DataError) as caught:
         build(frame, label=None, columns=["income"])
     assert "Did you mean" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "days", [["2026-01-31", "2026-02-01"], pd.to_datetime(["2026-01-31", None]), [datetime.date(2026, 1, 31)] * 2]
+)
+def test_a_column_of_days_is_not_suggested_as_an_id(days: Any) -> None:
+    frame = pd.DataFrame({"customer_date": days, "limit": [3, 4]})
+    with pytest.raises(DataError, match="id column 'customer_id' is not in the table") as caught:
+        build(frame, label=None, keys=["customer_id"])
+    assert "Did you mean" not in str(caught.value)
+    with pytest.raises(DataError, match="Did you mean 'customer_date'"):  # the same name, written otherwise
+        build(frame, label=None, keys=["CustomerDate"])
+    with pytest.raises(DataError, match="Did you mean 'customer_date'"):
+        build(frame.assign(customer_date=["K1", "K2"]), label=None, keys=["customer_id"])
 
 
 def test_no_first_row_is_suggested_as_a_name() -> None:
