@@ -108,11 +108,13 @@ class FineBins:
 
 @dataclass(frozen=True, eq=False)
 class HostColumn:
-    """What the guest knows of a host's column: a name, or a number for one; its final bins."""
+    """What the guest knows of a host's column: a name, or a number for one; its final bins; possible: whether the
+    host's sums of events can be (counts.py)."""
 
     name: str
     merged: MergedBins
     apart: int
+    possible: bool = True
 
 
 Found = tuple[list[MergedBins], dict[str, list[HostColumn]]]
@@ -132,14 +134,15 @@ def guest(
     theirs.
 
     Learns: see the figure.  tell: hosts get the merged bins' events; noise: on them.  Raises RemoteProtocolError for
-    counts that cannot be.
+    counts that cannot be; of events where hosts get them without noise, otherwise the columns are marked.
     """
 
     def save(found: Found) -> Arrays:
         arrays = to_arrays(found[0], "own.")
         for name, columns in found[1].items():
             arrays |= to_arrays([c.merged for c in columns], f"{name}.") | {
-                f"{name}.apart": np.array([c.apart for c in columns], dtype=np.int64)
+                f"{name}.apart": np.array([c.apart for c in columns], dtype=np.int64),
+                f"{name}.possible": np.array([c.possible for c in columns], dtype=np.bool_),
             }
             arrays[f"{name}.names"] = np.frombuffer("\n".join(c.name for c in columns).encode(), dtype=np.uint8)
         return arrays
@@ -148,8 +151,9 @@ def guest(
         hosts = {}
         for name in session.roles.hosts:
             names = saved[f"{name}.names"].tobytes().decode().split("\n")
-            rest = zip(from_arrays(saved, f"{name}."), saved[f"{name}.apart"].tolist(), strict=True)
-            hosts[name] = [HostColumn(name, merged, apart) for name, (merged, apart) in zip(names, rest, strict=True)]
+            flags = (saved[f"{name}.{what}"].tolist() for what in ("apart", "possible"))
+            rest = zip(names, from_arrays(saved, f"{name}."), *flags, strict=True)
+            hosts[name] = [HostColumn(*one) for one in rest]
         return from_arrays(saved, "own."), hosts
 
     rest = {"tell": tell, "open_names": open_names}
@@ -180,19 +184,18 @@ def _guest(
     for channel in session.steps("bin", session.hosts):
         counts = channel.recv(FineCounts)  # 2
         session.allowance.partner_columns(channel.peer, len(counts.bins))
+        opened = opened_columns(channel.peer, counts, key, y, rule, stops=tell and noise is None)
         columns = [
-            merge(rule, rows, events, apart=int(apart), ordered=bool(ordered))
-            for (rows, events), apart, ordered in zip(
-                _noised(session, opened_columns(channel.peer, counts, key, y, rule), noise),
-                counts.apart,
-                counts.ordered,
-                strict=True,
+            merge(rule, column.rows, column.events, apart=int(apart), ordered=bool(ordered))
+            for column, apart, ordered in zip(
+                _noised(session, opened, noise), counts.apart, counts.ordered, strict=True
             )
         ]
         numbered = [f"column {k + 1}" for k in range(len(columns))]
         names = received_names(channel, len(columns)) if open_names else numbered
         theirs[channel.peer] = [
-            HostColumn(name, m, int(apart)) for name, m, apart in zip(names, columns, counts.apart, strict=True)
+            HostColumn(name, m, int(apart), one.possible)
+            for name, m, apart, one in zip(names, columns, counts.apart, opened, strict=True)
         ]
         if tell:  # 3
             if noise is None:  # else epsilon counts what is told
@@ -271,14 +274,15 @@ def received_cells(session: Session, bins: Ints, widest: int, key: EncryptionKey
     return reduce(operator.add, cells)
 
 
-def _noised(session: Session, columns: Counted, noise: CountNoise | None) -> Counted:
+def _noised(session: Session, columns: list[Counted], noise: CountNoise | None) -> list[Counted]:
     """Step 3 at the guest, of one host."""
     if noise is None or not columns:
         return columns
-    rows, events = (np.concatenate(each) for each in zip(*columns, strict=True))
+    rows, events = (np.concatenate(each) for each in ([c.rows for c in columns], [c.events for c in columns]))
     noised = noise.added(events, rows, len(columns), session.seed("noise on events", events.tobytes()))
-    ends = np.cumsum([len(own) for own, _ in columns])[:-1]
-    return [(own, of_both(found, own)) for (own, _), found in zip(columns, np.split(noised, ends), strict=True)]
+    ends = np.cumsum([len(column.rows) for column in columns])[:-1]
+    each = zip(columns, np.split(noised, ends), strict=True)
+    return [column._replace(events=of_both(found, column.rows)) for column, found in each]
 
 
 def _joined(parts: Sequence[Ints]) -> NDArray[np.int32]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,17 +11,30 @@ from numpy.typing import NDArray
 from protocols.binning.merging import BinningRule, Ints, MergedBins
 from protocols.cipher import DecryptionKey, EncryptionKey
 from protocols.codec import check_lengths
+from protocols.cuts import cut_packed
 from protocols.errors import RemoteProtocolError
 
 if TYPE_CHECKING:
     from protocols.binning.by_label import FineBins, FineCounts, MergedCounts
 
 MAX_BINS, MAX_COLUMNS = 258, 1 << 16
-Counted = list[tuple[Ints, Ints]]  # of each column, rows and events by fine bin
 
 
-def opened_columns(peer: str, counts: FineCounts, key: DecryptionKey, y: Ints, rule: BinningRule) -> Counted:
-    """Step 2 at the guest: the host's columns, checked against the labels."""
+class Counted(NamedTuple):
+    """Rows and events of a column by fine bin; possible: whether its host's sums can be those of the labels."""
+
+    rows: Ints
+    events: Ints
+    possible: bool = True
+
+
+def opened_columns(
+    peer: str, counts: FineCounts, key: DecryptionKey, y: Ints, rule: BinningRule, *, stops: bool
+) -> list[Counted]:
+    """Step 2 at the guest: the host's columns, checked against the labels.
+
+    stops: whether it refuses sums of events that cannot be.  A host that deviates can make this depend on labels of its
+    choice: where it may learn nothing of them, such a column counts as one that says nothing of the label."""
     d, n = len(counts.bins), len(y)
     check_lengths(peer, d, counts.apart, counts.ordered, what="columns")
     good = d <= MAX_COLUMNS and all(0 < b <= MAX_BINS for b in counts.bins.tolist())
@@ -35,18 +48,22 @@ def opened_columns(peer: str, counts: FineCounts, key: DecryptionKey, y: Ints, r
     check_lengths(peer, total, counts.rows, what="bins")
     width, slots = layout(key.public, n)
     check_lengths(peer, -(-total // slots), counts.events, what="packed sums")
-    events = (
-        key.open_packed(counts.events, width, slots, total, n.bit_length()).to_i64() if total else np.zeros(0, np.int64)
-    )
     ends = np.cumsum(counts.bins.astype(np.int64))[:-1]
-    found = []
-    for rows, hits in zip(np.split(counts.rows.astype(np.int64), ends), np.split(events, ends), strict=True):
-        if rows.sum() != n or (rows < min(rule.min_bin_rows, n)).any():
-            raise impossible(peer, "numbers of rows in its bins")
-        if (hits < 0).any() or (hits > rows).any() or hits.sum() != y.sum():
-            raise impossible(peer, "sums of events")
-        found.append((rows, hits))
+    rows_of = np.split(counts.rows.astype(np.int64), ends)
+    if any(rows.sum() != n or (rows < min(rule.min_bin_rows, n)).any() for rows in rows_of):
+        raise impossible(peer, "numbers of rows in its bins")
+    events = cut_packed(key.open_whole(counts.events), width, slots, total).to_i64() if total else np.zeros(0, np.int64)
+    found = [_counted(rows, hits, int(y.sum())) for rows, hits in zip(rows_of, np.split(events, ends), strict=True)]
+    if stops and not all(column.possible for column in found):
+        raise impossible(peer, "sums of events")
     return found
+
+
+def _counted(rows: Ints, hits: Ints, total: int) -> Counted:
+    """The events of a column; where they cannot be, as many in each bin as of all rows."""
+    if (hits >= 0).all() and (hits <= rows).all() and hits.sum() == total:
+        return Counted(rows, hits)
+    return Counted(rows, np.diff(np.cumsum(rows) * total // rows.sum(), prepend=0), False)
 
 
 def numbers_told(fine: NDArray[np.int32]) -> int:

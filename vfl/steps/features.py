@@ -3,6 +3,7 @@ label is needed."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,13 @@ from protocols.errors import ConfigError
 from protocols.session import Session
 from vfl.data import Table
 from vfl.preprocessing import Fitting, Preprocessing, Preprocessor
+from vfl.screen.sentences import listed
+
+log = logging.getLogger("vfl.steps.features")
+IMPOSSIBLE = (
+    "%s sent sums of events of %s that cannot be those of these rows; nothing of them is used. Ask there which "
+    "software runs, and whether its rows are in order. The run continues, since a stop could tell labels"
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,9 @@ def fit_guest(
         y = train.label.to_numpy(np.int64)
         more: dict[str, Any] = {"open_names": open_names, "noise": noise if encode else None}
         own, theirs = woe.guest(session, y, fitting.bins, settings.rule, tell=encode, **more)
+    for host, columns in theirs.items():
+        if wrong := [column.name for column in columns if not column.possible]:
+            log.warning(IMPOSSIBLE, host, listed(wrong, "and"))
     binned = Binned(fitting.finish(own), theirs)
     return (binned.own if encode else Fitting.start(train.features, settings, session.me).finish()), binned
 
