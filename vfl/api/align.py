@@ -26,7 +26,7 @@ from vfl.data.own_ids import OwnIds
 from vfl.data.shapes import Profile, cautions
 from vfl.models.privacy import Privacy
 from vfl.models.results import environment
-from vfl.report.page import FORMAT, write_alignment
+from vfl.report.page import FORMAT, check_new, write_alignment
 from vfl.report.words import LOCAL
 from vfl.schema.arguments import flag, one_of, path, watched, whole
 from vfl.schema.parameters import check_hosts
@@ -71,9 +71,15 @@ class Aligned:
         if not isinstance(self.hosts, Mapping) or not isinstance(self.report, MatchReport):
             raise ConfigError("an Aligned is what an alignment found", remedy="Use vfl.align(...)")
 
-    def save(self, folder: str | os.PathLike[str]) -> Path:
+    def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Writes report.html and alignment.json of the guest into a folder, but no row of a table; the path of the
-        page.  Raises ConfigError if they cannot be written."""
+        page.
+
+        overwrite: replaces a report that is there.  Raises ConfigError where one is and it is not to be replaced, or
+        if they cannot be written.
+        """
+        place = path("folder", folder)
+        check_new(place, flag("overwrite", overwrite))
         content = {
             "format": FORMAT,
             "job": LOCAL,
@@ -85,7 +91,7 @@ class Aligned:
             "disclosure": [],
             "environment": environment(),
         }
-        return write_alignment(path("folder", folder), content | self.report.content(GUEST) | {"file": None})
+        return write_alignment(place, content | self.report.content(GUEST) | {"file": None})
 
     def __repr__(self) -> str:
         return f"Aligned\n{self.report!r}"

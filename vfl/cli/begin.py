@@ -102,6 +102,9 @@ def init(
     role: Annotated[
         Role,
         typer.Option(
+            parser=Role.called,
+            metavar=f"[{'|'.join(Role)}]",
+            autocompletion=lambda: [*Role],
             help="guest: has the labels; host: has further columns; member: has the same columns as the other members; "
             "arbiter: has the key, no data.",
             show_default=False,
@@ -185,14 +188,16 @@ def trust(
     if add and replace:
         raise ConfigError("--add and --replace exclude each other", remedy="Give one of them")
     pins: Pins = "add" if add else "replace" if replace else "first"
-    name, fingerprint, pinned = trust_peer(folder, certificate, address, pins)
+    told = trust_peer(folder, certificate, address, pins)
 
     def show() -> None:
-        also = f", {pinned} certificates of it are accepted" if pinned > 1 else ""
-        say(f"{name} is pinned{also}. Compare this fingerprint with {name} by phone before the first run:")
-        say(f"  {fingerprint}")
+        already = " already, and nothing has changed" if told.already else ""
+        also = f", {told.pinned} certificates of it are accepted" if told.pinned > 1 else ""
+        compare = f"Compare this fingerprint with {told.peer} by phone before the first run:"
+        say(f"{told.peer} is pinned{already}{also}. {compare}")
+        say(f"  {told.fingerprint}")
 
-    answer(Trust(peer=name, fingerprint=fingerprint, pinned=pinned), as_json, show)
+    answer(Trust(**told._asdict()), as_json, show)
 
 
 @begin_app.command(epilog=examples("renew"))

@@ -46,6 +46,7 @@ class Trust(Result, tag="trust"):
     peer: str
     fingerprint: str
     pinned: Annotated[Number, Meta(description="how many certificates of this peer are accepted now")]
+    already: Annotated[bool, Meta(description="whether this one was pinned before: nothing has changed")] = False
 
 
 class Renew(Result, tag="renew"):

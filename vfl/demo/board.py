@@ -21,15 +21,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from protocols.errors import VFLError
 from protocols.randomness import run_seed
 from vfl.data.extras import needed
 from vfl.demo.datasets import Demo
-from vfl.demo.run import ARBITER, Bars, Options, free_ports, fresh_folder, job_text, lay_out, load, one_host
+from vfl.demo.run import ARBITER, Options, free_ports, fresh_folder, job_text, lay_out, load, one_host, shown
 from vfl.job import load_job
 from vfl.screen.console import Console
 from vfl.screen.errors import stoppable
-from vfl.screen.progress import make_progress
+from vfl.screen.events import Event
 from vfl.storage.files import write_private
 from vfl.storage.runs import RESULTS, folders
 
@@ -238,8 +240,7 @@ def _until(true: Callable[[], bool], nodes: list[Node], seconds: float) -> None:
 def _watch(nodes: list[Node], console: Console) -> None:
     """Shows the progress of the first job until it is done at all parties.  Raises VFLError."""
     guest, read = nodes[0], 0
-    with make_progress(console) as progress:
-        bars = Bars(progress)
+    with shown(console) as watch:
 
         def done() -> bool:
             nonlocal read
@@ -247,7 +248,7 @@ def _watch(nodes: list[Node], console: Console) -> None:
                 lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
                 whole = [line for line in lines if line.endswith("\n")]
                 for line in whole[read:]:
-                    bars.line(json.loads(line))
+                    watch.event(msgspec.json.decode(line, type=Event))
                 read = len(whole)
             for job in guest.ask("GET", "/v1/jobs")["jobs"]:
                 if job["state"] == "failed":

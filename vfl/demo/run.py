@@ -7,6 +7,7 @@ three times; everything stays in the demo's folder, so that any step can be repe
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import socket
@@ -14,11 +15,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import msgspec
 import pandas as pd
 from rich.progress import Progress, TaskID
 
@@ -31,7 +33,8 @@ from vfl.schema.parameters import paillier
 from vfl.schema.spec import MIN_KEY_BITS
 from vfl.screen.console import Console
 from vfl.screen.errors import stoppable
-from vfl.screen.progress import PHASES, make_progress
+from vfl.screen.events import Event
+from vfl.screen.progress import PHASES, LogWatch, make_progress
 
 ARBITER = "trustee"
 
@@ -184,8 +187,7 @@ def run_parties(names: tuple[str, ...], folder: Path, console: Console) -> dict[
     processes = {name: start(folder, name) for name in names}
     outputs: dict[str, list[str]] = {name: [] for name in names}
     errors: dict[str, list[str]] = {name: [] for name in names}
-    with make_progress(console) as progress:
-        watch = Bars(progress)
+    with shown(console) as watch:
         readers = [
             threading.Thread(target=read, args=(stream, sink, watch if first else None), daemon=True)
             for name, process in processes.items()
@@ -239,29 +241,40 @@ def end(processes: Iterable[subprocess.Popen[str]]) -> None:
             process.wait()
 
 
+@contextlib.contextmanager
+def shown(console: Console) -> Iterator[Bars | LogWatch]:
+    """What shows the events of one party: bars on a terminal, log lines elsewhere."""
+    if console.is_terminal:
+        with make_progress(console) as progress:
+            yield Bars(progress)
+    else:
+        with LogWatch(console.file) as lines:
+            yield lines
+
+
 class Bars:
-    """One bar a phase of the party whose lines it is given."""
+    """One bar a phase of the party whose events it is given."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress, self._tasks = progress, dict[str, TaskID]()
 
-    def line(self, event: dict[str, Any]) -> None:
-        phase = event["phase"]
+    def event(self, event: Event) -> None:
+        phase = event.phase
         if phase is None:
             return
         if phase not in self._tasks:
             self._tasks[phase] = self._progress.add_task(PHASES.get(phase, phase), total=1)
         task = self._tasks[phase]
-        if event["event"] == "ends":
+        if event.event == "ends":
             total = next(t.total for t in self._progress.tasks if t.id == task)
             self._progress.update(task, completed=total or 1)
-        elif event["event"] == "step":
-            self._progress.update(task, completed=event["step"], total=event["of"])
+        elif event.event == "step":
+            self._progress.update(task, completed=event.step, total=event.of)
 
 
-def read(stream: IO[str], lines: list[str], bars: Bars | None) -> None:
-    """Collects a stream's lines; progress events go to the bars."""
+def read(stream: IO[str], lines: list[str], watch: Bars | LogWatch | None) -> None:
+    """Collects a stream's lines; those that are events go to `watch`."""
     for line in stream:
         lines.append(line.strip())
-        if bars and line.startswith("{"):
-            bars.line(json.loads(line))
+        if watch and line.startswith("{"):
+            watch.event(msgspec.json.decode(line, type=Event))

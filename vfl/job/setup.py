@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import tomllib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from protocols.errors import ConfigError
 from vfl.job import Party, job_from, load_party, starter_job, starter_party, with_peer, with_pins
@@ -59,15 +59,22 @@ def init_party(folder: Path, role: Role, name: str, *, encrypt: bool = False, **
 Pins = Literal["first", "add", "replace"]
 
 
-def trust_peer(
-    folder: Path, certificate: Path, address: str | None = None, pins: Pins = "first"
-) -> tuple[str, str, int]:
-    """Copies a peer's certificate to peers/ and pins it in party.toml; returns the peer's name, the fingerprint, and
-    how many certificates are pinned for it now.
+class Trusted(NamedTuple):
+    """A peer's name, the fingerprint of its certificate, how many certificates are pinned for it, and whether this one
+    was already, so that nothing has changed."""
 
-    pins: "first" makes the peer's section; "add" pins the certificate besides those that the section has, and "replace"
-    in their place, also if it is one of them; their files stay.  Raises ConfigError, and leaves everything as it was,
-    if the party file would not be right with it.
+    peer: str
+    fingerprint: str
+    pinned: int
+    already: bool = False
+
+
+def trust_peer(folder: Path, certificate: Path, address: str | None = None, pins: Pins = "first") -> Trusted:
+    """Copies a peer's certificate to peers/ and pins it in party.toml.
+
+    pins: "first" makes the peer's section, unless there is one with this certificate and address; "add" pins the
+    certificate besides those that the section has, and "replace" in their place, also if it is one of them; their files
+    stay.  Raises ConfigError, and leaves everything as it was, if the party file would not be right with it.
     """
     party_file = folder / "party.toml"
     try:
@@ -86,6 +93,8 @@ def trust_peer(
         )
     check_validity(found, f"{certificate}, the certificate of {name},", f"Ask {name} for a new one: vfl renew makes it")
     pinned = folder / "peers" / f"{name}.pem"
+    if pins == "first" and _is_pinned(party, name, pem, address):
+        return Trusted(name, fingerprint(pem), len(party.peers[name].certificate), already=True)
     if pins == "first":
         changed, files = with_peer(text, name, f"peers/{name}.pem", address), 1
     else:
@@ -105,7 +114,13 @@ def trust_peer(
         raise ConfigError(
             f"{error.filename} cannot be written ({error.strerror})", remedy="Choose a folder that you may write to"
         ) from None
-    return name, fingerprint(pem), files
+    return Trusted(name, fingerprint(pem), files)
+
+
+def _is_pinned(party: Party, name: str, pem: bytes, address: str | None) -> bool:
+    """Whether a party accepts this certificate of a peer, and has the address that is given with it."""
+    known = party.peers.get(name)
+    return known is not None and pem in known.certificates() and address in (None, known.address)
 
 
 def _beside(

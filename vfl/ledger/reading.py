@@ -34,7 +34,8 @@ def read_ledger(path: str | Path) -> Iterator[Line]:
         data = Path(path).read_bytes()
     except OSError as error:
         raise ConfigError(
-            f"the ledger {path} cannot be read ({error.strerror})", remedy="Name a run's ledger file"
+            f"the ledger {path} cannot be read ({error.strerror})",
+            remedy="Name a run's folder or its ledger: vfl runs PARTY.toml lists the folders",
         ) from None
     for number, raw in enumerate(data.split(b"\n")[:-1], 1):
         yield decode_line(path, number, raw)

@@ -19,7 +19,8 @@ from vfl.data import Objective
 from vfl.metrics.scorers import MEASURES
 from vfl.models.given import of_arguments
 from vfl.report import write_report
-from vfl.schema.arguments import impossible, one_of, path, value, whole
+from vfl.report.page import check_new
+from vfl.schema.arguments import flag, impossible, one_of, path, value, whole
 from vfl.schema.section import listed, said
 from vfl.screen import html
 from vfl.screen.sentences import counted
@@ -133,10 +134,15 @@ class Evaluation:
         ]
         return pd.DataFrame(lines, columns=["part", "column", "psi", "expected", "mark"])
 
-    def save(self, folder: str | Path) -> Path:
-        """Writes report.html, report.json and report.csv into a folder; the path of the page.  Raises ConfigError if
-        they cannot be written."""
-        return write_report(path("folder", folder), self.result).with_name("report.html")
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Writes report.html, report.json and report.csv into a folder; the path of the page.
+
+        overwrite: replaces a report that is there.  Raises ConfigError where one is and it is not to be replaced, or
+        if they cannot be written.
+        """
+        place = path("folder", folder)
+        check_new(place, flag("overwrite", overwrite))
+        return write_report(place, self.result).with_name("report.html")
 
     def __repr__(self) -> str:
         told = self.result.get("metrics") or {}

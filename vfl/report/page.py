@@ -87,19 +87,38 @@ def write_alignment(folder: Path, content: Mapping[str, Any], phases: Phases | N
     return folder / PAGE
 
 
+def check_new(folder: Path, overwrite: bool) -> None:
+    """Raises ConfigError where a folder holds a report, which is not to be overwritten."""
+    there = [name for name in (PAGE, REPORT, "report.csv", ALIGNMENT) if (folder / name).exists()]
+    if there and not overwrite:
+        raise ConfigError(
+            f"{folder} holds a report already ({', '.join(there)})",
+            remedy="Name another folder, or replace it: overwrite=True",
+        )
+
+
 def read_report(folder: Path) -> dict[str, Any]:
     """The content of `folder`/report.json.  Raises ModelError if there is none or it is of another format."""
     path = folder / REPORT
+    if not path.exists():
+        raise no_run(folder)
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
         found = result["format"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        raise ModelError(f"{path} is no report", remedy="Give the folder of a finished run") from None
+        raise ModelError(f"{path} is no report", remedy="Restore it from a copy of the run's folder") from None
     if found != FORMAT:
         raise ModelError(
             f"{path} has another format", expected=FORMAT, found=found, remedy="Read it with the version that wrote it"
         )
     return dict(result)
+
+
+def no_run(folder: Path) -> ModelError:
+    """The error of a folder without results."""
+    return ModelError(
+        f"{folder} holds no finished run", remedy="Name the folder of one: vfl runs PARTY.toml lists them"
+    )
 
 
 def render(result: Result) -> str:

@@ -50,7 +50,7 @@ from vfl.models import accounting
 from vfl.models.accounting import Spent
 from vfl.models.results import environment
 from vfl.report.noise import SIZES
-from vfl.report.page import ALIGNMENT, FORMAT, write_alignment
+from vfl.report.page import ALIGNMENT, FORMAT, no_run, write_alignment
 from vfl.run.recovery import RunResult, take_part
 from vfl.run.session import Ready, RunSession, peers_for
 from vfl.screen.console import Console
@@ -307,11 +307,15 @@ def from_json(content: dict[str, Any]) -> MatchReport | None:
 def read_alignment(folder: Path) -> dict[str, Any]:
     """The content of a run's alignment.json.  Raises ModelError if it is none, or of another format."""
     path = folder / ALIGNMENT
+    if not path.exists():
+        raise no_run(folder)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         known = found["format"] == FORMAT and {"job", "job_digest", "party", "role", "started"} <= set(found)
     except (OSError, ValueError, KeyError, TypeError):
-        raise ModelError(f"{path} is no report of an alignment", remedy="Give the folder of a finished run") from None
+        raise ModelError(
+            f"{path} is no report of an alignment", remedy="Restore it from a copy of the run's folder"
+        ) from None
     if not known:
         raise ModelError(
             f"{path} has another format",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +10,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from protocols.errors import ConfigError
 from vfl.screen.console import Console
+from vfl.screen.sentences import listed
 from vfl.storage.runs import resolved
 
 JobFile = Annotated[
@@ -73,6 +76,17 @@ class Role(StrEnum):
     host = "host"
     arbiter = "arbiter"
     member = "member"
+
+    @classmethod
+    def called(cls, name: str) -> Role:
+        """The role of this name.  Raises ConfigError."""
+        if name in [*cls]:
+            return cls(name)
+        close = difflib.get_close_matches(name, [*cls], n=1)
+        raise ConfigError(
+            f"--role {name} is no role",
+            remedy=(f"Did you mean {close[0]}? " if close else "") + f"The roles are {listed([*cls], 'and')}",
+        )
 
 
 class InOrderOfUse(TyperGroup):

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Self, TextIO
+from typing import IO, Self, TextIO
 
 import msgspec
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -96,7 +96,7 @@ class LogWatch(Watch):
     """Readable lines with the time: one when a phase begins or ends, and one at least every `every` seconds of work;
     use as a context manager."""
 
-    def __init__(self, out: TextIO, every: float = 10.0) -> None:
+    def __init__(self, out: IO[str], every: float = 10.0) -> None:
         self._out, self._every, self._last, self._lock = out, every, time.monotonic(), threading.Lock()
         self._words, self._over = "", threading.Event()
         self._held: Event | None = None  # the end of a phase, which may go on at once

@@ -127,7 +127,7 @@ def test_the_labels_of_a_twin_are_those_that_the_model_takes(model: Any, classes
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="is no report"):
+    with pytest.raises(ModelError, match="holds no finished run"):
         own_run.audit_run(tmp_path)
     (tmp_path / "alignment.json").write_text("{}")
     with pytest.raises(ModelError, match="is no report of an alignment"):

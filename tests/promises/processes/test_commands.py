@@ -25,6 +25,7 @@ from vfl.metrics import binary_metrics, plot_series
 from vfl.report import write_report
 from vfl.screen import errors as faults
 from vfl.screen.examples import EXAMPLES
+from vfl.transport.identity import create_identity
 
 README = (ROOT / "README.md").read_text()
 
@@ -164,7 +165,11 @@ def show_what_is_wrong(parties: Institutions, run: Path) -> None:
     ledger.write_text("{}\n")
     parties.here("ledger", "show", run).says(2, "is no ledger", "Name a run's folder")
     ledger.write_text(text)
-    parties.here("report", "bank").says(7, "report.json is no report", "Give the folder of a finished run")
+    for command in (("report", "bank"), ("report", "nowhere"), ("audit", "nowhere")):
+        parties.here(*command).says(7, f"{command[1]} holds no finished run", "vfl runs PARTY.toml lists them")
+    parties.here("evidence", "pack", "nowhere", "--out", parties.folder / "p.zip").says(
+        2, "nowhere holds no finished run", "vfl runs PARTY.toml lists them"
+    )
     parties.here("model", "show", run).says(7, "holds no readable model part", "Name the model folder")
     parties.here("ledger", "show", "nowhere").says(2, "nowhere cannot be read", "Name a run's")
 
@@ -290,9 +295,26 @@ def test_init_and_trust_leave_nothing_half_done(parties: Institutions) -> None:
     assert (folder / "party.toml").read_text() == text
     assert list((folder / "peers").iterdir()) == []
     assert parties.here("trust", folder, theirs / "cert.pem").code == 0
-    parties.here("trust", folder, theirs / "cert.pem").says(
-        2, "already has .peers.telecom.", "--add .both are accepted. or --replace"
-    )
+    text = (folder / "party.toml").read_text()
+    again = parties.here("trust", folder, theirs / "cert.pem")
+    assert (again.code, "telecom is pinned already, and nothing has changed. Compare" in again.out) == (0, True)
+    assert json.loads(parties.here("trust", folder, theirs / "cert.pem", "--json").out)["already"] is True
+    assert (folder / "party.toml").read_text() == text
+    for other in (  # another certificate, or another address
+        (create_identity(parties.folder / "new", "telecom").certificate_path,),
+        (theirs / "cert.pem", "--address", "10.0.0.3:7443"),
+    ):
+        parties.here("trust", folder, *other).says(
+            2, "already has .peers.telecom.", "--add .both are accepted. or --replace"
+        )
+    assert (folder / "party.toml").read_text() == text
+
+
+def test_a_role_that_is_none_is_named_with_those_that_are(parties: Institutions) -> None:
+    init = ("init", parties.folder / "x", "--name", "bank", "--role")
+    parties.here(*init, "gest").says(2, "--role gest is no role", "Did you mean guest. The roles are guest, host, arb")
+    parties.here(*init, "bank").says(2, "--role bank is no role", "The roles are guest, host, arbiter and member")
+    assert not (parties.folder / "x").exists()
 
 
 def test_a_fault_of_the_program_shows_no_data(capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,6 +29,10 @@ def test_the_demo_from_end_to_end(parties: Institutions) -> None:
     assert first.code == 0, first.err
     assert first.out.splitlines()[-1] == f"report: {first.report}"
     check_report(first.report, "guest")
+    said = [line for line in first.out.splitlines() if " demo-credit-sim at bank: " in line]  # no bars, no terminal
+    words = [line.partition(" at bank: ")[2] for line in said]
+    assert [word for word in words if word in ("training", "evaluating", "done")] == ["training", "evaluating", "done"]
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", line) for line in said)
     assert first.report.with_name("report.html").is_file()
     for name in ("bank", "telecom", "trustee"):
         assert f"  vfl run {folder / 'job.toml'} {folder / name / 'party.toml'}" in first.out.splitlines()

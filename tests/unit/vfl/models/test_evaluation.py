@@ -46,6 +46,25 @@ def test_unscored_rows_are_left_out_of_both_models(tmp_path: Path) -> None:
     assert repr(found).startswith("Evaluation of 60 rows")
 
 
+def test_a_report_is_not_overwritten_by_accident(tmp_path: Path) -> None:
+    y, score, alone = labels_and_scores()
+    aligned = vfl.align(
+        pd.DataFrame({"id": y.index, "a": score.to_numpy()}), {"shop": pd.DataFrame({"id": y.index[:50]})}, on="id"
+    )
+    first = vfl.evaluate(y, score, name="first", pos_label="good")
+    second = vfl.evaluate(y, score, alone, name="second", pos_label="good")
+    page = first.save(tmp_path / "out")
+    for other in (second, aligned):
+        with pytest.raises(ConfigError, match=r"out holds a report already \(report.html.*overwrite=True"):
+            other.save(tmp_path / "out")
+    assert "<title>first" in page.read_text()
+    assert "<title>second" in second.save(tmp_path / "out", overwrite=True).read_text()
+    with pytest.raises(ConfigError, match="overwrite"):
+        second.save(tmp_path / "out", overwrite="yes")  # type: ignore[arg-type]
+    for _ in range(2):
+        aligned.save(tmp_path / "aligned", overwrite=True)
+
+
 def test_other_outcomes_and_one_model_alone() -> None:
     rng = np.random.default_rng(5)
     y = rng.choice(["bus", "saab", "van"], 60)

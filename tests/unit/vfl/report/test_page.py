@@ -462,7 +462,7 @@ def test_what_cannot_be_written_or_read_is_a_named_error(arbiter_result, tmp_pat
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(ConfigError, match="cannot be written"):
         write_report(tmp_path / "file" / "run", arbiter_result)
-    with pytest.raises(ModelError, match="is no report"):
+    with pytest.raises(ModelError, match="holds no finished run"):
         read_report(tmp_path)
     for content, words in (("{", "is no report"), ("[1]", "is no report"), ('{"format": 2}', "another format")):
         (tmp_path / "report.json").write_text(content, encoding="utf-8")
