@@ -89,8 +89,9 @@ PERMITS: dict[str, str] = {
     ),
     "wins-to-owners": (
         "sealed trees: the guest learns which party owns each split; each party learns which of its own splits won "
-        "(a host does not learn at which node), and many wins together tell a host about labels; the first host "
-        "learns how many splits of a level are the guest's"
+        "(a host does not learn at which node), and many wins together tell a host about labels; a host that deviates "
+        "from the protocol reads labels of its choice, of several rows with each win; the first host learns how many "
+        "splits of a level are the guest's"
     ),
     "bin-sums-to-guest": (
         "open trees: for each node, the guest learns the sums of gradients left of each of a host's candidate "
