@@ -5,7 +5,8 @@ planted leak that each attack finds.
 
 Every step is kept in benchmarks/results/privacy.json with the commit that it was made with: remove that file to measure
 all of it again.  With --minutes no step begins after that time, and the next call goes on from there.  With --again
-TABLE KIND the results of one section are measured again; --page only writes the page.
+TABLE KIND the results of one section are measured again; --page only writes the page.  --bits N trains with keys of
+another length than those of the job, and the sections that it measures say so: the messages are the same ones.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import numpy as np
 import pandas as pd
 
 import vfl
-from protocols.cipher import Scheme
+from protocols.cipher import Paillier, Scheme
 from vfl.attacks.attack import SEEDS, Attack, Tried
 from vfl.attacks.audit import attacked, one_thread, recorded
 from vfl.attacks.page import figure, interval
@@ -40,6 +41,7 @@ from vfl.screen.sentences import listed
 ROOT = Path(__file__).resolve().parent.parent
 PAGE, RESULT = ROOT / "docs" / "privacy-results.md", ROOT / "benchmarks" / "results" / "privacy.json"
 ROWS = 4000  # of UCI credit
+BITS = 3072  # of the job's own keys
 FEW = 5  # seeds of trainings
 Tables = tuple[pd.DataFrame, pd.DataFrame, str]
 Step = Callable[[Attack, Any, tuple[str, str], dict[str, Any]], None]
@@ -125,10 +127,13 @@ KINDS = {
 }
 
 
-def measure(folder: Path, done: dict[str, Any], until: float, again: Sequence[tuple[str, str]]) -> None:
+def measure(
+    folder: Path, done: dict[str, Any], until: float, again: Sequence[tuple[str, str]], bits: int | None
+) -> None:
     """Every step that is not in `done` yet: all results, then the smallest leaks.  until: when no further one begins,
-    on the monotonic clock; again: sections of which results of other code are measured again."""
-    for step, cipher in ((result, None), (smallest, SHORT)):
+    on the monotonic clock; again: sections of which results of other code are measured again; bits: of the keys, None
+    is the job's own."""
+    for step, cipher in ((result, Paillier(bits) if bits else None), (smallest, SHORT)):
         for name, kind in itertools.product(TABLES, KINDS):
             scene: Run | None = None
             lines = done["results"].setdefault(name, {}).setdefault(kind, {})
@@ -169,7 +174,13 @@ def result(attack: Attack, scene: Any, of: tuple[str, str], done: dict[str, Any]
     name, kind = of
     tried, untried = attacked(scene, KINDS[kind].seeds, [attack])
     found = line(tried[0]) if tried else {"untried": next(iter(untried.values()))}
-    done["results"][name][kind][str(attack.number)] = found | {"code": code()}
+    keys = {"bits": bits} if (bits := key_bits(scene)) else {}
+    done["results"][name][kind][str(attack.number)] = found | {"code": code()} | keys
+
+
+def key_bits(scene: Any) -> int:
+    """Of the keys that a training has made; 0 where it made none."""
+    return max((modulus.bit_length() for modulus in getattr(scene, "keys", {}).values()), default=0)
 
 
 def smallest(attack: Attack, scene: Any, of: tuple[str, str], done: dict[str, Any]) -> None:
@@ -192,13 +203,14 @@ INTRODUCTION = """# What the audit finds on public tables
 
 Written by `VFL_TEST_DATA=FOLDER python -m benchmarks.privacy`; do not edit it. `vfl.audit(federation, estimator)` makes
 the same attacks on any tables that are in one place ([ADR 31](adr/0031-audit.md)). Each run has the default settings
-and keys of 3,072 bits, but there are 10 trees, 20 epochs of a network, and 10 rounds of an averaging. Repetitions use
-at most 400 rows and short keys, and so does the search for the smallest leak. A bound is an absolute number that was
-fixed before the run; the control is the same attack on a twin in which a leak is planted; the textbook column is the
-same attack on the published protocol. In brackets are 95% intervals of the mean over the seeds that the section names;
-where it names none, nothing random decides. In alignments each party lacks a tenth of its rows. The host of the
-generated table has four 0/1 columns and one of many values. Without the latter, attack 11 reads the others, and so
-`vfl run` refuses such a host unless the job allows `few-columns` ([threat model](threat-model.md)).
+and keys of 3,072 bits, unless its section names another length. But there are 10 trees, 20 epochs of a network, and 10
+rounds of an averaging. Repetitions use at most 400 rows and short keys, and so does the search for the smallest leak. A
+bound is an absolute number that was fixed before the run; the control is the same attack on a twin in which a leak is
+planted; the textbook column is the same attack on the published protocol. In brackets are 95% intervals of the mean
+over the seeds that the section names; where it names none, nothing random decides. In alignments each party lacks a
+tenth of its rows. The host of the generated table has four 0/1 columns and one of many values. Without the latter,
+attack 11 reads the others, and so `vfl run` refuses such a host unless the job allows `few-columns`
+([threat model](threat-model.md)).
 
 Each section names the commit of its results. Those before 2026-12-01 13:03 have the factors of ciphertexts before
 [ADR 48](adr/0048-covered-randomness.md) and [51](adr/0051-one-factor.md), attack 13 as it was before
@@ -259,7 +271,8 @@ def measured_with(lines: dict[str, Any]) -> str:
     commits = dict[str, list[int]]()
     for number, one in sorted(lines.items(), key=lambda each: int(each[0])):
         if "product" in one:
-            commits.setdefault(one["code"], []).append(int(number))
+            keys = f", keys of {one['bits']:,} bits" if one.get("bits", BITS) != BITS else ""
+            commits.setdefault(one["code"] + keys, []).append(int(number))
     if len(commits) == 1:
         return f"Measured with commit {next(iter(commits))}."
     each = (f"{commit} ({', '.join(map(str, numbers))})" for commit, numbers in commits.items())
@@ -309,6 +322,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=float("inf"), help="no step begins after this time")
     told = "a section, whose results of other code are measured again: --again TABLE KIND"
     parser.add_argument("--again", nargs=2, action="append", default=[], metavar=("TABLE", "KIND"), help=told)
+    parser.add_argument("--bits", type=int, help="length of the keys of trainings; by default that of the job")
     parser.add_argument("--page", action="store_true", help="only write the page again")
     given = parser.parse_args()
     again = [(table, kind) for table, kind in given.again]
@@ -320,7 +334,7 @@ def main() -> None:
         if not folder:
             raise SystemExit("VFL_TEST_DATA names no folder of public tables")
         with one_thread():
-            measure(Path(folder), done, time.monotonic() + 60 * given.minutes, again)
+            measure(Path(folder), done, time.monotonic() + 60 * given.minutes, again, given.bits)
     PAGE.write_text(page(done))
 
 

@@ -20,7 +20,7 @@ from vfl.attacks.scene import Run, Scene
 
 SEEDS = 20
 LEAST = 5  # repetitions: without a leak a mean is above its bound once in a thousand audits (ADR 49)
-FURTHER = 4  # times as many repetitions, where chance may explain why a mean is above its bound
+FURTHER = 100  # repetitions, where chance may explain why a mean of fewer is above its bound
 
 
 @dataclass(frozen=True)
@@ -109,13 +109,13 @@ class Attack(ABC):
         return max(LEAST, seeds) if self.random else 1
 
     def over(self, scene: Any, seeds: int, until: float = math.inf) -> Estimate:
-        """On a run that it fits.  Where the mean is above the bound, and chance may explain it, FURTHER times as many
-        repetitions decide.  until: when, on the monotonic clock, none begins any more beyond the first LEAST."""
+        """On a run that it fits.  Where the mean is above the bound, and chance may explain it, FURTHER repetitions
+        decide.  until: when, on the monotonic clock, none begins any more beyond the first LEAST."""
         asked, values = self.repetitions(seeds), list[float]()
         self._extend(values, asked, scene, until)
         found = Estimate.of(values)
         if found.mean > self.bound and not found.surely_above(self.bound):
-            self._extend(values, FURTHER * asked, scene, until)
+            self._extend(values, FURTHER, scene, until)
         return Estimate.of(values)
 
     def _extend(self, values: list[float], asked: int, scene: Any, until: float) -> None:
