@@ -7,8 +7,9 @@
 Who learns what: nothing.  A new key is drawn from the run's own seed for each training and each scoring, bound to all
 messages before it; each number of a key is used once: its label names tree, level and quantity.  A party that resumes
 draws the same key and sends the same messages; what was sent already cannot be sent with another content
-(protocols/recovery/checkpoint.py, the ledger).  A run that starts afresh, or from a folder that was rolled back, has
-other keys.
+(protocols/recovery/checkpoint.py, the ledger).  A run that starts afresh has other keys.  One that resumes from a
+folder that was put back from a copy has the same, and a ledger without its last lines: then a partner that deviates can
+have a second value under a pad (tests/promises/attacks/trees/test_repeated_levels.py, the control).
 """
 
 from __future__ import annotations

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 
 from protocols import glm
-from protocols.channel import Tap
 from protocols.cipher import Identity
 from protocols.errors import LocalProtocolError, RemoteProtocolError
 from protocols.glm import gram, scoring
@@ -25,35 +24,15 @@ from protocols.glm.plan import Penalty
 from protocols.recovery.pad_store import Paused
 from protocols.session import Roles, Session
 from tests.harness import gram_shares
+from tests.promises.attacks.ledgers import Ledgers
 from tests.promises.recovery import interrupted
 from tests.promises.recovery.interrupted import Interrupted, Killed, MemoryKeeper
 from tests.promises.recovery.resumed import scored
-from vfl.ledger import LedgerTap, LedgerWriter, continued
 
 ROWS, PASSES, ATTEMPTS = 24, 6, 3
 ROLES = Roles("guest", ("host",), "arbiter")
 OTHER = "sent another message . than before the interruption"
 PROTOCOLS = {"direct": (False, False), "prepared": (True, False), "gram": (True, True)}
-
-
-class Ledgers:
-    """Of the parties but `liar`, in a folder; each attempt continues them."""
-
-    def __init__(self, folder: Path, liar: str) -> None:
-        self._folder, self._liar, self._open = folder, liar, dict[str, LedgerWriter]()
-
-    def tap(self, me: str, *_: Any) -> Tap:
-        if me == self._liar:
-            return Tap()
-        path, said = self._folder / me, {"job": "j", "job_digest": bytes(32), "party": me, "sign": None}
-        if me not in self._open:
-            self._open[me] = continued(path, **said) if path.exists() else LedgerWriter(path, **said)  # type: ignore[arg-type]
-        return LedgerTap(self._open[me])
-
-    def close(self) -> None:
-        for writer in self._open.values():
-            writer.close()
-        self._open.clear()
 
 
 class Attack:
