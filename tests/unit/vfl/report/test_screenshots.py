@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import json
 import re
 import shutil
 import struct
@@ -87,6 +88,35 @@ def test_the_page_is_shown_whole(site, width):
         assert height > 250
     columns = len({left for left, _, _ in plots})
     assert columns == (2 if width == 1280 else 1)
+
+
+PHONE = """<!DOCTYPE html><title>measure</title><iframe id=f src="report.html" style="border:0;width:390px;height:900px"></iframe>
+<pre id=out></pre><script>
+document.getElementById("f").onload = () => {
+  const page = document.getElementById("f").contentDocument;
+  const edge = (cell) => cell.getBoundingClientRect().right - cell.closest(".wide").getBoundingClientRect().right;
+  const last = (cells) => Math.max(...[...cells].map(edge));
+  const found = {
+    verdict: last(page.querySelectorAll(".moved .mark")), cost: last(page.querySelectorAll(".phases td:nth-child(5)")),
+  };
+  document.getElementById("out").textContent = "found " + JSON.stringify(found);
+};
+</script>"""  # noqa: E501
+
+
+def test_verdicts_and_bytes_are_seen_on_a_phone_before_it_scrolls(site):
+    address, folder, _ = site
+
+    def measured() -> dict[str, float]:
+        (folder / "phone.html").write_text(PHONE, encoding="utf-8")
+        found = browser(folder, "--virtual-time-budget=5000", "--dump-dom", f"{address}/phone.html")
+        return json.loads(re.search(r"found (\{.*?\})", found).group(1))
+
+    assert {name: beyond for name, beyond in measured().items() if beyond > 0} == {}
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert page.count(", .moved .barcell {") == 1
+    (folder / "report.html").write_text(page.replace(", .moved .barcell {", " {"), encoding="utf-8")  # planted
+    assert measured()["verdict"] > 20
 
 
 def test_the_page_prints(site):
