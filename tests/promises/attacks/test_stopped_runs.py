@@ -17,12 +17,13 @@ from protocols import glm
 from protocols._native import PlainVec
 from protocols.cipher import Identity
 from protocols.errors import DataError
-from protocols.glm import prepared
+from protocols.glm import prepared, scoring
 from protocols.glm.block import Block, Share
 from protocols.glm.chunks import Ready
 from protocols.glm.digits import COARSE
 from protocols.glm.links import LOGISTIC_LINKS
 from protocols.glm.plan import FEATURE, WEIGHT, Penalty, Plan
+from protocols.glm.shares import WeightShares
 from protocols.kept import KeptVec
 from protocols.local import run_local
 from protocols.session import Roles, Session
@@ -95,3 +96,34 @@ def test_a_stopped_run_tells_a_host_that_deviates_whether_one_of_its_rows_is_an_
     groups[5][2] = events[0]
     assert stops(monkeypatch, y, groups)
     assert not stops(monkeypatch, y, None)  # the control: an honest host
+
+
+def too_large(own_part: float, threshold: float) -> bool:
+    """Whether a scoring of one row stops, in which a host adds what lifts a score from `threshold` on beyond 2^20."""
+    x, name = np.ones((1, 1), dtype=np.int64) << FEATURE, bytes(16)
+    weights = {party: np.array([[round(value * 2**WEIGHT)]]) for party, value in (("guest", own_part), ("h0", 0.0))}
+    lift = np.array([[round((scoring.MAX_SCORE - threshold) * 2**scoring.UNIT)]])
+
+    def own(party: str) -> scoring.Own:
+        error = lift if party == "h0" else None
+        return scoring.Own(name, x, WeightShares.known(weights[party]), False, error)
+
+    try:
+        run_local(
+            ROLES,
+            {
+                "guest": lambda s: scoring.guest(s, own("guest")),
+                "h0": lambda s: scoring.host(s, own("h0")),
+                "arbiter": lambda s: None,
+            },
+            Identity(),
+        )
+    except DataError:
+        return True
+    return False
+
+
+def test_a_scoring_that_stops_compares_a_score_with_a_number_of_the_hosts_choice() -> None:
+    """A number below 2^20 is opened as it is: the control is a host that adds nothing."""
+    assert [too_large(1.25, threshold) for threshold in (1.0, 1.2, 1.3, 2.0)] == [True, True, False, False]
+    assert not too_large(1.25, scoring.MAX_SCORE)
