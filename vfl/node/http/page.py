@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 TEMPLATES = Path(__file__).parent / "templates"
 STYLE = (TEMPLATES / "docs.css").read_text(encoding="utf-8")
@@ -21,9 +22,19 @@ POLICY = (
 def page_of(document: dict[str, Any]) -> str:
     """The page of an OpenAPI document."""
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
+    environment.filters["coded"] = _coded
     return environment.get_template("docs.html").render(
         document=document, style=STYLE, operations=_operations(document)
     )
+
+
+def _coded(text: str) -> Markup:
+    """A text, what stands in backticks as code."""
+    plain, *others = text.split("`")
+    found = escape(plain)
+    for k, part in enumerate(others):
+        found += Markup("<code>{}</code>").format(part) if k % 2 == 0 else escape(part)
+    return found
 
 
 def _operations(document: dict[str, Any]) -> list[dict[str, Any]]:

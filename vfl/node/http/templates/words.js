@@ -6,7 +6,11 @@ const PHASES = {
   prepare: "preparing iterations",
   train: "training",
   averaging: "averaging",
+  bin: "binning columns",
+  search: "searching",
   score: "scoring rows",
+  evaluate: "evaluating",
+  write: "writing results",
   finish: "waiting for all to finish",
 };
 const COMMANDS = { run: "training", align: "alignment", predict: "prediction", prepare: "preparation", score: "online scores" };

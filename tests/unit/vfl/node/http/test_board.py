@@ -27,6 +27,7 @@ from vfl.node.http.access import Keys, Tickets, User, Users
 from vfl.node.http.board_routes import PAGES, SCRIPTS
 from vfl.node.inbox import submit
 from vfl.run.ledger_shown import ledger_shown
+from vfl.screen.progress import PHASES
 from vfl.storage.runs import Listing
 from vfl.transport.identity import create_identity
 
@@ -172,6 +173,12 @@ def test_pages_and_scripts_hold_no_data_and_need_nothing_from_elsewhere(face: Fa
     assert {path.name for path in PAGES.glob("*.js")} == set(SCRIPTS)
     for name in SCRIPTS:
         assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", (PAGES / name).read_text())
+
+
+def test_the_board_has_words_for_every_phase() -> None:
+    told = re.search(r"const PHASES = \{(.*?)\};", (PAGES / "words.js").read_text(), re.DOTALL)
+    assert told is not None
+    assert re.findall(r"(\w+): \"", told[1]) == list(PHASES)
 
 
 def identity(folder: Path, name: str) -> tuple[Path, Path]:

@@ -204,6 +204,25 @@ def test_no_rule_of_axe_is_broken_and_nothing_is_wider_than_the_window(
         tab.close()
 
 
+@pytest.mark.slow
+def test_the_page_of_the_routes_fits_and_breaks_no_code(face: Face, browser: Any) -> None:
+    broken = """() => [...document.querySelectorAll("th")].filter(cell => {
+      const words = document.createRange();
+      words.selectNodeContents(cell);
+      return new Set([...words.getClientRects()].map(box => Math.round(box.top))).size > 1;
+    }).map(cell => cell.textContent)"""
+    with contextlib.closing(browser.new_context()) as context:
+        page = context.new_page()
+        page.goto(f"http://127.0.0.1:{face.port}/docs")
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert page.evaluate(broken) == []
+        page.set_viewport_size({"width": 390, "height": 900})
+        page.evaluate("document.styleSheets[0].insertRule('th { white-space: normal !important; }')")  # planted
+        assert {"digest", "401"} <= set(page.evaluate(broken))
+
+
 def violations(page: Any) -> list[str]:
     return [str(one["id"]) for one in axe.Axe().run(page).response["violations"]]
 

@@ -220,6 +220,8 @@ def test_the_page_needs_nothing_from_elsewhere(face: Face) -> None:
     assert "http:" not in page
     assert "https:" not in page
     assert "<script" not in page
+    assert "`" not in page
+    assert "server-sent events named <code>board</code>." in page
     assert headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert face.ask("GET", "/redoc")[0] == 404
 
