@@ -14,8 +14,9 @@ from vfl.attacks.alignments import Aligning, record_alignment
 from vfl.attacks.audit import MINUTES, Audit, about_of, attacked, one_thread
 from vfl.attacks.own_checks import checked, named
 from vfl.attacks.scene import ROWS
+from vfl.job.agreement import Matching
 from vfl.job.alignment_job import AlignmentJob
-from vfl.job.job import Job, Matching, job_from
+from vfl.job.job import Job, job_from
 from vfl.run.align import noise_of, read_alignment
 from vfl.schema.section import build
 from vfl.steps.alignment import AlignmentPlan

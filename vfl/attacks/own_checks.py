@@ -10,7 +10,7 @@ from typing import Any
 from protocols.message import REVEALED
 from vfl.attacks.forensics import marks, residues
 from vfl.attacks.received import kinds, moduli, vectors
-from vfl.job.job import Agreement
+from vfl.job.agreement import Agreement
 from vfl.ledger import read_ledger
 from vfl.taps.transcript import Transcript
 

@@ -12,7 +12,7 @@ from vfl.cost.jobs import OTHERS
 from vfl.cost.machine import Machine, cores
 from vfl.cost.network import NETWORKS, Network
 from vfl.job import Job
-from vfl.job.job import Matching
+from vfl.job.agreement import Matching
 from vfl.job.plan import plan_of
 from vfl.models.registry import kind_of
 from vfl.models.workload import Columns, NetworkWork, Workload

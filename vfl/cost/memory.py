@@ -27,7 +27,7 @@ from vfl.cost import layers
 from vfl.cost.estimate import PASSES
 from vfl.cost.powers import TABLE, cheapest, row_bytes
 from vfl.job import Job
-from vfl.job.job import Agreement, Matching
+from vfl.job.agreement import Agreement, Matching
 from vfl.job.plan import plan_of
 from vfl.models.registry import kind_of
 from vfl.models.trees.spec import BoostedTrees

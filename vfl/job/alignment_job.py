@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from protocols.alignment import SizeNoise
-from vfl.job.job import Job, Matching, check_is_job, load_job
+from vfl.job.agreement import Matching
+from vfl.job.job import Job, check_is_job, load_job
 from vfl.job.members_job import MembersJob, is_of_members
 from vfl.job.model import NOT_YET
 from vfl.models.privacy import Privacy

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from vfl.job.job import Agreement, Job, Matching
+from vfl.job.agreement import Agreement, Matching
+from vfl.job.job import Job
 from vfl.job.members_job import MembersJob
 from vfl.job.party import Party
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from vfl.job.job import Column
+from vfl.job.align import Column
 from vfl.job.table import resolved
 from vfl.schema.described import Values
 from vfl.schema.section import Complaint, Section, shown

@@ -8,7 +8,8 @@ from pathlib import Path
 from protocols.errors import ConfigError, DisclosureRefused
 from vfl.data.extras import needed
 from vfl.data.places import local_path, named, place_of
-from vfl.job.job import Agreement, Job, Matching
+from vfl.job.agreement import Agreement, Matching
+from vfl.job.job import Job
 from vfl.job.members_job import MembersJob
 from vfl.job.party import Party
 from vfl.job.policy import policy_check

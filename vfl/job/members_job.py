@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from protocols.session import Roles
+from vfl.job.agreement import Agreement, Columns, Meeting, Name
 from vfl.job.align import Column
-from vfl.job.job import Agreement, Columns, Meeting, Name
 from vfl.job.permits import AVERAGES, OF_TWO
 from vfl.models.averaging.held_out import OPENED
 from vfl.models.averaging.private import Noise, fits

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, cast
 from pydantic import AfterValidator, Field, model_validator
 
 from vfl.job.addresses import Address, File, split_address
-from vfl.job.job import Name
+from vfl.job.agreement import Name
 from vfl.job.partners import DIGESTS, Digests
 from vfl.schema.described import Values
 from vfl.schema.section import Complaint, Section, distinct

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, Field
 
 from protocols.errors import DisclosureRefused
-from vfl.job.job import Agreement, Columns, Job, Permits
+from vfl.job.agreement import Agreement, Columns, Permits
+from vfl.job.job import Job
 from vfl.job.permits import PERMITS
 from vfl.schema.described import Values
 from vfl.schema.section import Section, distinct, listed, shown

@@ -13,8 +13,8 @@ from pydantic import Field, model_validator
 
 from protocols.errors import ConfigError
 from vfl.job.addresses import Address, File, Files, split_address
+from vfl.job.agreement import Name
 from vfl.job.compute import Compute
-from vfl.job.job import Name
 from vfl.job.node import Node
 from vfl.job.policy import Policy
 from vfl.job.table import Data

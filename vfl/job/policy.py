@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, model_validator
 
 from protocols.errors import DataError, DisclosureRefused
-from vfl.job.job import Agreement, Job, Matching, Name, Permits
+from vfl.job.agreement import Agreement, Matching, Name, Permits
+from vfl.job.job import Job
 from vfl.job.members_job import MembersJob
 from vfl.job.partners import DIGESTS, Digests, Partner, partners_check, rules_told
 from vfl.job.permits import PERMITS

@@ -11,8 +11,9 @@ from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 from vfl.data import Settings
 from vfl.data.places import place_of
 from vfl.data.source import FILES
+from vfl.job.agreement import Columns
+from vfl.job.align import Column
 from vfl.job.file_form import FileForm
-from vfl.job.job import Column, Columns
 from vfl.schema.described import Values
 from vfl.schema.section import Complaint, shown
 from vfl.schema.table_options import TableSettings

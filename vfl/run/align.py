@@ -43,8 +43,8 @@ from vfl.data.source import read_stored
 from vfl.data.spill import scratch_in
 from vfl.data.stored import Stored, StoredFrame
 from vfl.job import Party, check_files, cross_check
+from vfl.job.agreement import Matching
 from vfl.job.alignment_job import AlignmentJob
-from vfl.job.job import Matching
 from vfl.job.policy import rows_check
 from vfl.models import accounting
 from vfl.models.accounting import Spent

@@ -27,7 +27,7 @@ from vfl.compute.opening import Pool
 from vfl.data import Table
 from vfl.data.kept_table import KeptTable
 from vfl.job import Agreement, Job, Party
-from vfl.job.job import Matching
+from vfl.job.agreement import Matching
 from vfl.job.opened import vectors_opened
 from vfl.job.policy import DECLARED
 from vfl.ledger import Approval
