@@ -8,8 +8,9 @@ from vfl.job.job import Job, job_from, load_job, needed_permits
 from vfl.job.joining import check_files, cross_check
 from vfl.job.members_job import MembersJob
 from vfl.job.party import Party, load_party
+from vfl.job.party_starter import starter_party, with_peer, with_pins
 from vfl.job.permits import PERMITS
-from vfl.job.starter import starter_job, starter_party, with_peer, with_pins
+from vfl.job.starter import starter_job
 
 __all__ = [
     "PERMITS",

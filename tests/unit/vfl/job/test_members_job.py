@@ -9,9 +9,10 @@ import pytest
 
 from protocols.errors import ConfigError, DisclosureRefused
 from vfl.job import MembersJob, Party, cautions, cross_check, load_agreement, load_job, load_party, load_training
+from vfl.job.party_starter import starter_party, with_peer
 from vfl.job.policy import bounds_told
 from vfl.job.shown import averaged
-from vfl.job.starter import starter_members_job, starter_party, with_peer
+from vfl.job.starter import starter_members_job
 
 TEXT = starter_members_job()
 Load = Callable[[str], MembersJob]

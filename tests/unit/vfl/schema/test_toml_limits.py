@@ -11,7 +11,7 @@ import pytest
 from protocols.errors import ConfigError
 from tests.unit.vfl.job.samples import MINIMAL
 from vfl.job import load_agreement, load_job, load_party, starter_party
-from vfl.job.starter import with_peer
+from vfl.job.party_starter import with_peer
 from vfl.schema import toml
 from vfl.schema.toml import MAX_BYTES, MAX_DEPTH, MAX_PARTS, parse_toml
 
