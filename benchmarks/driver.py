@@ -70,6 +70,7 @@ class Watch:
     pid: int
     memory: dict[int, int] = field(default_factory=dict)  # of its own and of files
     own: dict[str, int] = field(default_factory=dict)  # by phase, of the process itself without files
+    theirs: dict[str, int] = field(default_factory=dict)  # the same of the worker that has the most
     phase: str = "start"
     shared: dict[int, int] = field(default_factory=dict)  # with others: what it has used of an object store
     names: dict[int, str] = field(default_factory=dict)
@@ -88,10 +89,11 @@ class Watch:
             if held:
                 own = 1024 * (int(held["RssAnon:"]) + int(held["RssFile:"]))
                 self.memory[pid] = max(self.memory.get(pid, 0), own)
-                if pid == self.pid:
-                    self.own[self.phase] = max(self.own.get(self.phase, 0), 1024 * int(held["RssAnon:"]))
-                self.shared[pid] = max(self.shared.get(pid, 0), 1024 * int(held["RssShmem:"]))
                 self.names[pid] = name(pid)
+                if pid == self.pid or is_worker(self.names[pid]):
+                    phases = self.own if pid == self.pid else self.theirs
+                    phases[self.phase] = max(phases.get(self.phase, 0), 1024 * int(held["RssAnon:"]))
+                self.shared[pid] = max(self.shared.get(pid, 0), 1024 * int(held["RssShmem:"]))
                 self.seconds[pid] = sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
     def run(self) -> None:
@@ -110,12 +112,13 @@ class Watch:
 
     def workers(self, of: dict[int, float] | dict[int, int]) -> list[float]:
         """Of each worker's process."""
-        cells = [pid for pid, said in self.names.items() if said.startswith("ray::Cell") or "spawn_main" in said]
+        cells = [pid for pid, said in self.names.items() if is_worker(said)]
         return [of[pid] for pid in cells if self.memory[pid] > 100 * MIB]
 
     def told(self) -> str:
         held, store = (f"{of[self.pid] / MIB:,.0f}" for of in (self.memory, self.shared))
-        workers = f"{[round(m / MIB) for m in self.workers(self.memory)]} MiB"
+        theirs = ", ".join(f"{phase} {most / MIB:,.0f}" for phase, most in self.theirs.items())
+        workers = f"{[round(m / MIB) for m in self.workers(self.memory)]} MiB ({theirs} without files)"
         phases = ", ".join(
             f"{phase} {last[0] - first[0]:,.1f} s and {last[1] - first[1]:,.1f} CPU s"
             for phase, (first, *_, last) in self.phases.items()
@@ -123,6 +126,10 @@ class Watch:
         own = ", ".join(f"{phase} {most / MIB:,.0f}" for phase, most in self.own.items())
         told = f"{held} MiB ({own} without files) and {store} of the object store, {self.seconds[self.pid]:,.1f} CPU s"
         return f"{told}; workers {workers}, {[round(s) for s in self.workers(self.seconds)]} CPU s; {phases}"
+
+
+def is_worker(said: str) -> bool:
+    return said.startswith("ray::Cell") or "spawn_main" in said
 
 
 def below(pid: int) -> list[int]:

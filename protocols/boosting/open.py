@@ -171,6 +171,7 @@ def guest(session: Session, binned: Bins, p: Params, rounds: Rounds, model_id: b
                     )
                     broadcast(hosts, split)  # 5
                 growing.split(choices, splits_of(candidates, choices, handle), lefts, rows)
+                rows, lefts = [], []  # not beside those of the next level
                 if not len(growing.active):
                     break
             grown.append(growing.finish(p, gradients, k))  # 6

@@ -21,6 +21,7 @@ from protocols.parts import parts
 
 Bits = NDArray[np.bool_]
 Rows = NDArray[np.int32]  # as many as a table can have, in half the memory
+Nodes = NDArray[np.int16]  # of a tree, which has less than 2^(MAX_DEPTH + 1)
 Split = tuple[int, int, int, bool, float]  # owner, feature or handle, cut, missing_left, gain
 LEAF, GUEST = -1, 0
 
@@ -56,7 +57,7 @@ class Growing:
     places among 2^level; bounds: of the weights of all nodes, with monotone constraints."""
 
     rows: int
-    at: Rows = field(init=False)
+    at: Nodes = field(init=False)
     active: Ints = field(init=False)
     pads: Ints = field(init=False)
     owner: list[int] = field(default_factory=lambda: [LEAF])
@@ -68,7 +69,7 @@ class Growing:
     bounds: Bounds = field(default_factory=lambda: Bounds.none(1))
 
     def __post_init__(self) -> None:
-        self.at = np.zeros(self.rows, dtype=np.int32)
+        self.at = np.zeros(self.rows, dtype=np.int16)
         self.active = self.pads = np.zeros(1, dtype=np.int64)
 
     def position(self, rows: slice = slice(None)) -> Ints:
@@ -144,7 +145,7 @@ class Growing:
         self.active, self.pads = np.array(active, dtype=np.int64), np.array(pads, dtype=np.int64)
         self.bounds = Bounds.join(below)
 
-    def finish(self, p: Params, gradients: Gradients, k: int) -> tuple[Tree, Rows]:
+    def finish(self, p: Params, gradients: Gradients, k: int) -> tuple[Tree, Nodes]:
         """The tree of class k, and the leaf (rows,) of every row; leaf values from exact g, h over the sampled rows,
         which are added up one row after the other."""
         sums = np.zeros((2, len(self.owner)))

@@ -16,7 +16,7 @@ from protocols.boosting.levels import own_columns
 from protocols.boosting.packing import Gradients, Ints, Quantised
 from protocols.boosting.params import Params
 from protocols.boosting.split import Choice, choose, leaf_values
-from protocols.boosting.tree import Growing, Rows, Split, Tree, own_split, plain_offer
+from protocols.boosting.tree import Growing, Nodes, Split, Tree, own_split, plain_offer
 
 # Which of the candidates that tie is taken: of a level and a place among its 2^level nodes.
 Pick = Callable[[int, int, Choice], int]
@@ -43,7 +43,7 @@ def grow(
     tree: int,
     gradients: Gradients,
     k: int,
-) -> tuple[Tree, Rows]:
+) -> tuple[Tree, Nodes]:
     """One tree of class k, and the leaf of every row."""
     growing = grown(blocks, candidates, p, Quantised.of(p, tree, gradients, k), first_tie)
     return growing.finish(p, gradients, k)

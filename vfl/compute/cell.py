@@ -17,7 +17,7 @@ from protocols.workers.calls import State
 from protocols.workers.run import execute
 from protocols.workers.seal import Seal
 from protocols.workers.table import OPERATIONS
-from vfl.compute.memory import memory_left
+from vfl.compute.memory import give_back, memory_left
 from vfl.compute.reading import read_ids
 from vfl.version import __version__
 
@@ -32,6 +32,7 @@ class Cell:
 
     def __init__(self, worker: int, key_file: str) -> None:
         os.environ[THREADS] = "1"  # before the core starts its threads: a worker is one of many on its machine
+        give_back()
         self._worker, self._key_file = worker, Path(key_file)
         self._run, self._state = b"", cast("State | None", None)
 

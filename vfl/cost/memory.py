@@ -246,10 +246,13 @@ def _aligning(rows: int, matched: int, copies: int = MATCHING) -> int:
 
 
 def _shared(job: Job, rows: int, columns: int, workers: int, role: Role | None) -> int:
-    """A worker's vectors of its portion of a block, its part of the table as integers, and of open trees, at hosts, the
-    gradients of its rows."""
-    ciphertext, share = row_bytes(job.crypto.key_bits), -(-rows // workers)
+    """A worker's vectors of its portion of a block, its part of the table as integers, tables of powers (an arbiter's,
+    which are small, are among its vectors), and of open trees, at hosts, the gradients of its rows."""
+    bits, share = job.crypto.key_bits, -(-rows // workers)
     is_open = any(getattr(one.model, "membership", "") == "open" for one in job.candidates)
+    trees = all(isinstance(one.model, BoostedTrees) for one in job.candidates)
     vectors = VECTORS if role in (None, holder(not is_open)) else OTHER_VECTORS
-    block = vectors * ciphertext * -(-min(rows, parts.ROWS) // workers)
-    return block + min(8 * share * columns, PLACED) + (share * ciphertext if is_open and role in (None, "host") else 0)
+    found = vectors * row_bytes(bits) * -(-min(rows, parts.ROWS) // workers) + min(8 * share * columns, PLACED)
+    if role in ("guest", "host") and (not trees or role == holder(not is_open)):
+        found += _powers(role, bits, share)
+    return found + (share * row_bytes(bits) if is_open and role in (None, "host") else 0)

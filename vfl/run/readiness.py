@@ -9,6 +9,8 @@ from typing import Any
 from protocols.errors import Cause
 from vfl.compute.opening import opened
 from vfl.cost.memory import worker_bytes
+from vfl.data.kept_table import KeptTable
+from vfl.data.readers.parquet import is_parquet
 from vfl.run.session import Ready, network_of, new_folder, peers_for
 from vfl.transport.hello import Command
 from vfl.transport.identity import common_name, load_certificate
@@ -32,7 +34,8 @@ def memory_of(ready: Ready[Any]) -> int:
     if not workers:
         return 0
     role = None if party.role == "member" else party.role
-    return worker_bytes(ready.job, *ready.size, workers, role, reads=ready.away)
+    kept = isinstance(ready.table, KeptTable) and party.data is not None and is_parquet(party.data.source)
+    return worker_bytes(ready.job, *ready.size, workers, role, reads=ready.away or kept)
 
 
 def workers_ready(ready: Ready[Any]) -> tuple[str, list[str]]:
