@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from protocols.alignment import Alignment
 from protocols.cipher import Identity
@@ -25,6 +25,9 @@ class Aligning(Run):
     """keys: by data party, its ids under each key; plan: what was agreed."""
 
     without = "an alignment trains no model"
+    reasons: ClassVar[Mapping[int, str]] = {
+        12: "an alignment sends no ciphertext under a public key: its lists are what attack 1 reads"
+    }
     keys: Lists
     plan: AlignmentPlan
     common: int

@@ -235,7 +235,7 @@ def tried_on(scene: Any, attack: Attack, seeds: int, until: float = math.inf) ->
     control = Estimate.of([attack.planted(scene, seed, attack.sizes[0]) for seed in range(CONTROLS)])
     textbook = Estimate.of([attack.textbook(scene, seed) for seed in range(CONTROLS)])
     product = attack.over(scene, seeds, until)
-    return Tried(attack, product, control, textbook, attack.found, attack.repetitions(seeds))
+    return Tried(attack, product, control, textbook, attack.found, attack.repetitions(seeds), attack.texts(scene))
 
 
 def about_of(scene: Run, seeds: int, source: str, minutes: int = MINUTES) -> dict[str, Any]:

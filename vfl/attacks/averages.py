@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,9 +21,21 @@ from vfl.taps.transcript import Entry, Transcript, TranscriptTap
 class Averaged(Run):
     """members: with their tables; estimator, privacy: as they were averaged."""
 
-    without = (
-        "members hold all columns of their own customers: no id is compared, and nobody lacks the labels of its rows"
-    )
+    without = "every member has the labels of its own rows, and no message is about single rows"
+    reasons: ClassVar[Mapping[int, str]] = {
+        1: "members compare no ids",
+        2: "members compare no ids",
+        7: "no product is made of one party's columns and another's weights",
+        8: "averagings train no trees",
+        9: "averagings train no trees",
+        10: "averagings train no trees",
+        11: "each member scores its own rows, and sends no score",
+        12: "no ciphertext is under a public key that adds: updates are under masks, and shares of masks in boxes",
+        14: "every member trains the whole model on its own columns: no embedding is sent",
+        15: "made for logistic regressions of parties with different columns: of an averaged model it was not tried",
+        16: "made for alignments and for parties with different columns: of an averaging it was not tried",
+        17: "no column is binned by labels of another party",
+    }
     members: Members
     estimator: Averaging
     privacy: Privacy | None = None

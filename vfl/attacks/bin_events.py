@@ -28,12 +28,17 @@ class BinEvents(Attack):
     name = "Labels from the events of bins"
     who = "a host that follows the protocol and brings columns of noise"
     needs = "how many events its own bins hold, hence their weights of evidence"
-    setting = "policy.rows_per_label_number (50 by default); [privacy]"
+    setting = (
+        "policy.rows_per_label_number (the attack is made with the default, 50, whatever a party allows); [privacy]"
+    )
     sentence = "Could a partner bring meaningless columns, and read from the statistics of their bins who defaulted?"
     measure = "the area under the ROC curve (AUC) of what the host makes of its bins, against the training labels"
     chance = 0.5
     bound = 0.63
-    reason = "one number for 50 labels explains 1/50 of them, an AUC of .58; .05 for the mean over seeds"
+    reason = (
+        "with one number for 50 labels, the default that the attack is made with, 1/50 of them is explained, an AUC of "
+        ".58; .05 for the mean over seeds.  Where a party allows more numbers, more is explained"
+    )
     succeeds = 0.9
     sizes = (0.5, 0.25, 0.1)
     found = 0.1

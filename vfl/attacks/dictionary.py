@@ -30,8 +30,12 @@ class Dictionary(Attack):
     name = "Ids by dictionary"
     who = "every partner in the alignment, and an arbiter that relays lists"
     needs = "the alignment's messages, and a list of all possible ids"
-    setting = "none: each list is blinded by a secret that never leaves"
-    sentence = "Could a partner test whether a certain person is our customer by trying all phone numbers?"
+    setting = (
+        "none: each list is blinded by a secret that never leaves. Whoever puts guessed ids into its own list learns "
+        "which of them are common, as the job permits: policy.runs_per_partner_per_month limits how often, and no "
+        "attack measures it"
+    )
+    sentence = "Could a partner recognise our customers in what it received, by trying all phone numbers?"
     measure = "the part of another party's ids that are recognised in what was received"
     chance = 0.0
     bound = 0.0

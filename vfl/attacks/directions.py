@@ -17,7 +17,7 @@ from vfl.attacks.gradients import own_of
 from vfl.attacks.nodes import Bits, Ints, levels, sets_told
 from vfl.attacks.received import Floats
 from vfl.attacks.referee import added
-from vfl.attacks.scene import Scene
+from vfl.attacks.scene import Scene, open_trees
 from vfl.attacks.sums import BINS, DEPTH, TREES
 
 TOGETHER = 40  # rows that two nodes share, from which it can be said whether their left rows are nested
@@ -51,6 +51,21 @@ class Directions(Attack):
         if not scene.kind.startswith("boosted"):
             return "a model without trees has no splits"
         return "the label has more than two values" if len(np.unique(scene.y)) != 2 else ""
+
+    def texts(self, scene: Scene) -> dict[str, str]:
+        """Of open trees the rows are sent on purpose."""
+        if not open_trees(scene):
+            return {}
+        return {
+            "reason": (
+                "fixed for sealed trees, in which no direction reaches the guest; in open trees it receives those of "
+                "the hosts' splits (Directions)"
+            ),
+            "expected": (
+                'membership = "open" and the permission directions-to-guest: assume that the guest learns, without '
+                "the column's name, the bin of every row in every column that wins"
+            ),
+        }
 
     def product(self, scene: Scene, seed: int) -> float:
         run, found = scene.again(seed), [0.0]

@@ -37,11 +37,15 @@ def listed(folder: Path, transcript: Transcript) -> Check:
     whole = ours == theirs and sent == sum(n for (way, _), n in transcript.totals().items() if way == "to")
     size = sum(n for (way, _), n in transcript.totals().items() if way == "from")
     found = (
-        f"{len(ours):,} messages, {size:,} bytes"
+        f"{len(ours):,} messages received, {size:,} bytes, by their hashes; {sent:,} bytes sent, by their number"
         if whole
         else f"{len(ours):,} messages here, {len(theirs):,} in the ledger"
     )
-    return {"check": "The transcript holds exactly the messages of the ledger", "found": found, "holds": whole}
+    return {
+        "check": "The transcript holds the received messages of the ledger, and counts the sent bytes alike",
+        "found": found,
+        "holds": whole,
+    }
 
 
 def declared(transcript: Transcript, job: Agreement) -> Check:
@@ -50,7 +54,8 @@ def declared(transcript: Transcript, job: Agreement) -> Check:
     unknown = sorted({e.message for e in transcript.received() if e.message not in known})
     revealed = {e.message for e in transcript.received() if e.message in known and _reveals(e.message)}
     beyond = sorted(m for m in revealed if known[m].permit not in job.disclosure.allow)
-    found = ", ".join([*unknown, *beyond]) or f"kinds of messages that reveal something, all permitted: {len(revealed)}"
+    permitted = ", ".join(f"{message} ({known[message].permit})" for message in sorted(revealed))
+    found = ", ".join([*unknown, *beyond]) or f"received, and permitted: {permitted or 'nothing that reveals anything'}"
     holds = not unknown and not beyond
     return {"check": "Every message is declared, and the job permits what it reveals", "found": found, "holds": holds}
 
@@ -64,8 +69,8 @@ def in_clear(transcript: Transcript, job: Agreement) -> Check:
     holds = all(permit in job.disclosure.allow for permit in found.values())
     names = ", ".join(f"{message} ({permit})" for message, permit in sorted(found.items()))
     return {
-        "check": "No list of numbers in the clear but those that the job permits",
-        "found": names or "none",
+        "check": "No numbers in the clear, for several rows, weights or ids, but those that the job permits",
+        "found": f"numbers that are not packed: {names or 'none'}",
         "holds": holds,
     }
 
@@ -76,8 +81,10 @@ def marked(transcript: Transcript) -> Check:
     seen = residues(entries, moduli(entries))
     found = marks(seen)
     return {
-        "check": "No ciphertext betrays what is in it, or what it was made from (attack 12)",
-        "found": f"{found} of {len(seen)} ciphertexts under keys of other parties",
+        "check": "No ciphertext betrays what is in it, or what it was made from (as attack 12 tests)",
+        "found": f"{found} of {len(seen)} ciphertexts under keys of other parties"
+        if seen
+        else "no ciphertext under a public key was received",
         "holds": found == 0,
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,39 @@ def render(content: Mapping[str, Any]) -> str:
     environment.filters["guess"] = guess
     environment.filters["range"] = typeset(interval)
     environment.filters["moment"] = moment
+    environment.filters["model"] = words.model_kind
     bars = {one["number"]: strips.attacked(one) for one in content["attacks"]}
     environment.filters["times"] = lambda count: counted(count, "repetition")
-    return environment.get_template("audit.html").render(content, bars=bars, reading=strips.ATTACKED, cut=cut(content))
+    more = {"bars": bars, "reading": strips.ATTACKED, "cut": cut(content), "answer": answer(content)}
+    return environment.get_template("audit.html").render(content, **more)
+
+
+def answer(content: Mapping[str, Any]) -> str:
+    """What all attacks, controls and checks say, in a few sentences."""
+    attacks, checks = content["attacks"], content["checks"]
+    if not attacks and not checks:
+        return "Nothing was tried on this run: see below why."
+    over = [one for one in attacks if one["works"] and not one["holds"]]
+    groups = (
+        ("control failed, which says nothing", [one for one in attacks if not one["works"]]),
+        ("result is above its bound, as the job permits", [one for one in over if one.get("expected")]),
+        ("result is above its bound", [one for one in over if not one.get("expected")]),
+    )
+    found = [f"{_numbered(some)}: {what}." for what, some in groups if some]
+    failed = [check["check"] for check in checks if not check["holds"]]
+    if not attacks:
+        found.append("No attack was tried.")
+    elif not over:
+        found.append("No attack whose control succeeded found more than its bound allows.")
+    if attacks and all(one["works"] for one in attacks):
+        found.append("Every control succeeded.")
+    found += [f"This check of the transcript does not hold: {name}." for name in failed]
+    return " ".join(found)
+
+
+def _numbered(attacks: Sequence[Mapping[str, Any]]) -> str:
+    numbers = [str(one["number"]) for one in attacks]
+    return f"{'Attack' if len(numbers) == 1 else 'Attacks'} {listed(numbers, 'and')}"
 
 
 def cut(content: Mapping[str, Any]) -> list[str]:

@@ -17,7 +17,7 @@ from vfl.attacks.gradients import own_of
 from vfl.attacks.nodes import levels, sets_told
 from vfl.attacks.received import Floats
 from vfl.attacks.referee import added, by_all
-from vfl.attacks.scene import Scene
+from vfl.attacks.scene import Scene, open_trees
 from vfl.attacks.sums import BINS, DEPTH, TREES
 
 
@@ -46,6 +46,21 @@ class Partitions(Attack):
         if not scene.kind.startswith("boosted"):
             return "a model without trees has no nodes"
         return "the label has more than two values" if len(np.unique(scene.y)) != 2 else ""
+
+    def texts(self, scene: Scene) -> dict[str, str]:
+        """Of open trees the rows are sent on purpose."""
+        if not open_trees(scene):
+            return {}
+        return {
+            "reason": (
+                "fixed for sealed trees, in which no message says where a row goes; in open trees hosts receive the "
+                "rows of each node (NodeRows)"
+            ),
+            "expected": (
+                'membership = "open" and the permission partition-to-hosts: hosts receive the rows of each node; '
+                "assume that they learn the labels"
+            ),
+        }
 
     def product(self, scene: Scene, seed: int) -> float:
         run, found = scene.again(seed), [0.0]

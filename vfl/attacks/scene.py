@@ -77,6 +77,7 @@ class Run(ABC):
     compared."""
 
     without: ClassVar[str]  # why attacks on runs of other kinds mean nothing here
+    reasons: ClassVar[Mapping[int, str]] = {}  # by number of an attack, a reason of its own
     roles: Roles
     seen: Mapping[str, Transcript]
     ids: Mapping[str, Ids]
@@ -232,6 +233,12 @@ def key_for(estimator: Spec) -> Paillier:
     """The shortest key under which it can be repeated."""
     by_sign = isinstance(estimator, Network | Regression) and "loss-verdict-to-parties" in estimator.permits
     return LONGER if by_sign else SHORT
+
+
+def open_trees(scene: Scene) -> bool:
+    """Whether rows of nodes are sent on purpose."""
+    estimator = scene.asked.estimator
+    return isinstance(estimator, BoostedTrees) and estimator.membership == "open"
 
 
 def standardised(features: pd.DataFrame) -> Floats:

@@ -27,7 +27,7 @@ class SingleUpdates(Attack):
     who = "the aggregator, and each member"
     needs = "a member's numbers without a mask, or two sums that differ by one member"
     setting = "averaging.min_members; sums of fewer members, or that differ by few, are refused"
-    sentence = "Could whoever adds up the hospitals' numbers learn those of a single hospital?"
+    sentence = "Could whoever adds up the members' numbers learn those of a single member?"
     measure = "the part of the members' first numbers (sums of their columns and squares) that are found exactly"
     chance = 0.0
     bound = 0.0

@@ -49,7 +49,9 @@ def repeated(purpose: str, audited: bool) -> tuple[Again, ...]:
         Again("this pack, byte for byte", "vfl evidence pack RUN --out pack.zip"),
         Again("whether this pack is unchanged", "vfl evidence verify pack.zip --certificate CERT"),
     ]
-    return tuple(found if not audited else [*found, Again("attacks on this run", "vfl audit RUN")])
+    return tuple(
+        found if not audited else [*found, Again("the audit of question 8, up to random numbers", "vfl audit RUN")]
+    )
 
 
 def numbers(figures: Content, purpose: str) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from vfl.evidence import grids
+from vfl.evidence.attack_answer import what_was_tried
 from vfl.evidence.blocks import Block, Facts, Page
 from vfl.evidence.questions import answers
 from vfl.evidence.subject import PURPOSES, Subject, who_is_who
@@ -199,7 +200,8 @@ def _privacy(s: Subject) -> Page:
     risks = Block(
         "risks",
         "Risks for people",
-        "What could be concluded if parties break the agreement together, and which attacks were tried on this run.",
+        "What could be concluded if parties break the agreement together or use it in their own interest. "
+        + what_was_tried(run.audited, run.party).replace("listed below", "listed at question 8"),
         grids=grids.together(run),
         entries=s.about.entries("risk.to_people"),
         links=answers(s)[7].links,

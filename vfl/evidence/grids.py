@@ -13,14 +13,13 @@ from vfl.evidence.about import About
 from vfl.evidence.blocks import Grid, Row, Tile
 from vfl.evidence.recorded import Recorded, received
 from vfl.report import words
-from vfl.report.coalitions import coalitions
+from vfl.report.coalitions import alone_in_training, coalitions
 from vfl.report.sections import typeset
 
 Content = Mapping[str, Any]
 number, change, interval = typeset(words.number), typeset(words.change), typeset(words.interval)
 percent, size = typeset(words.percent), typeset(words.size)
 SIMPLER = "guest_alone"
-BLIND = "no: the control failed, so it says nothing"
 
 
 def measures(figures: Content, names: Mapping[str, str]) -> tuple[Grid, ...]:
@@ -216,48 +215,8 @@ def revealed(figures: Content, run: Recorded) -> tuple[Grid, ...]:
 
 def together(run: Recorded) -> tuple[Grid, ...]:
     """What parties could conclude if they put together what each saw."""
-    rows = () if run.purpose == "predict" else tuple(coalitions(run.report))
+    rows = () if run.purpose == "predict" else (*alone_in_training(run.report), *coalitions(run.report))
     return (Grid("If parties break the agreement together", ("Who", "could learn"), rows),) if rows else ()
-
-
-def audited(audit: Content) -> tuple[Grid, ...]:
-    """Of an audit's content the attacks with their results, and the checks."""
-    rows = tuple(
-        (
-            f"{one['number']} · {one['name']}",
-            _result(one["product"]),
-            _times(one),
-            number(float(one["bound"]), 3),
-            _result(one["control"]),
-            _result(one["textbook"]),
-            "yes" if one["holds"] else f"no: {one.get('verdict', 'above the bound')}" if one["works"] else BLIND,
-        )
-        for one in audit.get("attacks") or ()
-    )
-    head = ("Attack", "Result", "Times made", "Bound", "Control", "Textbook protocol", "Holds")
-    bars = tuple(strips.attacked(one) for one in audit.get("attacks") or ())
-    found = [Grid("Attacks that were tried", head, rows, 0, bars, strips.ATTACKED)] if rows else []
-    who = tuple((row[0], str(one["who"])) for row, one in zip(rows, audit.get("attacks") or (), strict=True))
-    found += [Grid("Who could try them", ("Attack", "Who"), who)] if who else []
-    checks = tuple(
-        (str(one["check"]), str(one["found"]), "yes" if one["holds"] else "no") for one in audit.get("checks") or ()
-    )
-    found += [Grid("What the transcript itself shows", ("Check", "Found", "Holds"), checks)] if checks else []
-    untried = tuple((str(name), str(why)) for name, why in (audit.get("untried") or {}).items())
-    found += [Grid("Attacks that say nothing about this run", ("Attack", "Why"), untried)] if untried else []
-    return tuple(found)
-
-
-def _result(estimate: Content) -> str:
-    """A mean, with its 95 % interval where values differ."""
-    mean, low, high = (number(float(estimate[key]), 3) for key in ("mean", "low", "high"))
-    return mean if low == high else f"{mean} ({low} to {high})"
-
-
-def _times(one: Content) -> str:
-    """How often an attack was made, and how often it was to be made where the time was up before."""
-    made, asked = int(one["product"]["seeds"]), int(one.get("asked", 0))
-    return f"{made} of {asked}: time was up" if made < asked else str(made)
 
 
 def took_part(figures: Content) -> tuple[Grid, ...]:

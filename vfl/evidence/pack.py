@@ -51,7 +51,7 @@ SAYS = {
     PARTNERS: "what partners signed of the ledger",
     SIGNER: "the certificate under which the ledger is signed",
     CERTIFICATE: "the certificate of the party that made the pack",
-    "audit/audit.html": "attacks on the run's own transcript",
+    "audit/audit.html": "checks of the run's own transcript, and attacks on what the page names (a twin of the run)",
     "audit/audit.json": "the same for programs",
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vfl.evidence import model_answers, run_answers
+from vfl.evidence import attack_answer, model_answers, run_answers
 from vfl.evidence.blocks import Block
 from vfl.evidence.subject import Subject
 
@@ -28,7 +28,7 @@ ANSWERS = (
     model_answers.stable,
     model_answers.person,
     run_answers.received,
-    run_answers.attacks,
+    attack_answer.attacks,
     run_answers.budget,
     run_answers.partner,
     run_answers.monitored,

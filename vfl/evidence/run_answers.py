@@ -30,28 +30,6 @@ def received(s: Subject, key: str, title: str) -> Block:
     return Block(key, title, lead, permits, grids=tables, links=links)
 
 
-def attacks(s: Subject, key: str, title: str) -> Block:
-    """Which attacks were tried."""
-    audit = s.run.audit
-    if not audit:
-        lead = "No attack was tried on this run: the folder of the run held no audit when this pack was made."
-        points = (
-            "`vfl audit RUN` attacks a run that was recorded (`transcript = true` in `[run]` of the party file); a "
-            "pack that is made afterwards holds its results.",
-            "The engine’s own tests attack every protocol, but not with the messages of this run.",
-        )
-        return Block(key, title, lead, points=points)
-    lead = (
-        "This run, or a twin of it, was attacked, as each party and each coalition could. A control plants a leak, and "
-        "must succeed."
-    )
-    said = {"audit.html": "the attacks, their bounds and results", "audit.json": "the same for programs"}
-    links = tuple((f"audit/{name}", said[name]) for name in audit)
-    note = (s.run.audited.get("about") or {}).get("note")
-    facts = (("What the audit says of itself", str(note)),) if note else ()
-    return Block(key, title, lead, facts, grids=grids.audited(s.run.audited), links=links)
-
-
 def budget(s: Subject, key: str, title: str) -> Block:
     """What is spent and left."""
     rows = tuple(

@@ -8,6 +8,7 @@ from vfl.evidence.recorded import Recorded
 from vfl.job import Party
 from vfl.run.budget.used import Told, Used, budgets_used, told_by_partner
 
+NUMBERS = "rows_per_label_number"  # counts numbers; its limit is of training rows
 MONTHLY = ("runs_per_partner_per_month", "predictions_per_partner_per_month", "scores_per_row")
 
 

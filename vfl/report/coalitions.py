@@ -28,6 +28,12 @@ def coalitions(result: Mapping[str, Any]) -> Rows:
     return []
 
 
+def alone_in_training(result: Mapping[str, Any]) -> Rows:
+    """What a data party could learn from the alignment with which a training begins."""
+    job = result.get("job_file") or {}
+    return _alignment(job)[:1] if result.get("purpose") == "run" and job.get("align") else []
+
+
 def _alignment(job: Mapping[str, Any]) -> Rows:
     """Of a job that the folder does not hold nothing is known."""
     hosts, align = (job.get("parties") or {}).get("hosts") or [], job.get("align") or {}

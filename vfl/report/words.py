@@ -124,6 +124,11 @@ def by_class(disclosure: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[
     return {c: group for c, group in groups.items() if group}
 
 
+def model_kind(kind: str) -> str:
+    """A kind of model as a reader writes it, without an article."""
+    return kind.replace("mlp-", "MLP ").replace("-", " ")
+
+
 def party_names(result: Mapping[str, Any]) -> tuple[str, list[str]]:
     """(guest, hosts), as far as the result names them: by "parties", by the rows of each host, or by its own party."""
     parties = result.get("parties") or {}
