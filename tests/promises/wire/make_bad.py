@@ -24,7 +24,8 @@ from protocols.randomness import Seed
 from protocols.recovery.finish import Finished
 from protocols.ristretto import PointVec
 from tests.places import ROOT
-from tests.promises.wire.targets import SENDER, key, sample
+from tests.promises.wire.target import SENDER
+from tests.promises.wire.targets import key, sample
 from vfl.job import starter_job, starter_party
 from vfl.ledger import LedgerWriter, read_ledger
 from vfl.ledger.writing import encode

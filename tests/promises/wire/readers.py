@@ -12,7 +12,8 @@ from protocols.codec import decode
 from protocols.errors import VFLError
 from protocols.message import registry
 from tests.harness import TOY
-from tests.promises.wire.targets import SENDER, key, ring
+from tests.promises.wire.target import SENDER
+from tests.promises.wire.targets import key, ring
 from vfl.data import read_source
 from vfl.job import load_agreement, load_party
 from vfl.ledger import verify_ledger

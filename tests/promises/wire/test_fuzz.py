@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from protocols import codec
 from tests.promises.wire.mutations import nearly
-from tests.promises.wire.targets import Target, targets
+from tests.promises.wire.target import Target
+from tests.promises.wire.targets import targets
 
 GROWTH = 64 << 10  # KiB of memory that one target may take at its most
 
