@@ -18,8 +18,8 @@ from protocols.glm.slots import LIFT
 from protocols.local import run_local
 from protocols.session import Roles, Session
 from tests.harness import TOY
+from tests.unit.protocols.glm.scoring_world import MODEL, World
 from tests.unit.protocols.glm.test_glm import TAYLOR, problem
-from tests.unit.protocols.glm.test_scoring import MODEL, World
 
 ROWS, WIDTHS, PASSES = 40, (2, 3), 6
 SCHEMES = {True: Identity(), False: TOY}  # the identity refuses direct gradients that leave their slots

@@ -4,110 +4,23 @@ and always the same for a row."""
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-import vfl
 from protocols._native import PlainVec
-from protocols.cipher import Identity, Keyring, Paillier, PhePaillier, Scheme, key_offer
-from protocols.errors import DataError, ModelError, RemoteProtocolError, VFLError
+from protocols.cipher import Keyring, Paillier, PhePaillier, Scheme, key_offer
 from protocols.glm import pair_masks, predictors, scoring, shares
-from protocols.glm.plan import FEATURE
-from protocols.glm.scoring import UNIT, Own, Slots
-from protocols.glm.shares import NAME, WeightShares
+from protocols.glm.scoring import UNIT, Slots
 from protocols.local import run_local
 from protocols.parts import parts
 from protocols.randomness import Seed
-from protocols.session import Roles, Session
-from tests.harness import TOY, Escrow, Recording, Sent
-from tests.parts import words
+from protocols.session import Session
+from tests.harness import TOY, Escrow, Sent
 from tests.promises.leakage import audit
-
-MODEL, FIRST = b"m" * 16, b"f" * NAME
-Numbers = NDArray[np.int64]
-
-
-class World:
-    """A guest and hosts with integer columns and weights of `models` models; of the parties in `shared` the arbiter
-    holds a share."""
-
-    def __init__(
-        self,
-        hosts: int = 1,
-        rows: int = 30,
-        width: int = 3,
-        models: int = 1,
-        shared: str = "guest h0 h1 h2",
-        seed: int = 0,
-    ) -> None:
-        rng = np.random.default_rng(seed)
-        self.roles = Roles("guest", tuple(f"h{k}" for k in range(hosts)), "arbiter")
-        parties = self.roles.data_parties
-        self.x = {p: rng.integers(-(6 << FEATURE), 6 << FEATURE, (rows, width)) for p in parties}
-        self.w = {p: words(rng.normal(size=(models, width))) for p in parties}
-        self.error = {p: rng.integers(-(1 << 29), 1 << 29, (rows, models)) for p in self.roles.hosts}
-        self.held: dict[str, WeightShares] = {}
-        self.own: dict[str, WeightShares] = {}
-        for p in parties:
-            if p in shared.split():
-                mine = rng.integers(0, 1 << 63, self.w[p].shape, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-                self.own[p], self.held[p] = (
-                    WeightShares((FIRST,), mine[None]),
-                    WeightShares((FIRST,), (self.w[p] - mine)[None]),
-                )
-            else:
-                self.own[p] = WeightShares((), self.w[p][None])
-
-    @property
-    def wanted(self) -> NDArray[np.float64]:
-        """(rows, models) what the guest must get, by integers in the clear."""
-        total = sum(
-            self.x[p].astype(object) @ self.w[p].view(np.int64).astype(object).T for p in self.roles.data_parties
-        )
-        return np.asarray((total + sum(self.error.values())).astype(np.float64) / 2.0**UNIT)
-
-    def part(self, party: str, rows: Numbers | slice = slice(None)) -> Own:
-        error = self.error.get(party)
-        x = np.ascontiguousarray(self.x[party][rows])
-        return Own(MODEL, x, self.own[party], bool(self.held), None if error is None else error[rows])
-
-    def score(
-        self,
-        scheme: Scheme | None = None,
-        transcript: list[Sent] | None = None,
-        rows: Any = slice(None),
-        **changed: Any,
-    ) -> Any:
-        """The guest's scores; all shares move on.  changed: another program of a party."""
-
-        def data_party(session: Session) -> Any:
-            me = session.me
-            if not self.own[me].whole:
-                key_offer.accept(session)
-            return (scoring.guest if me == "guest" else scoring.host)(session, self.part(me, rows))
-
-        def arbiter(session: Session) -> Any:
-            if not self.held:
-                return {}
-            key = session.scheme.generate("arbiter", session.seed("key"))
-            key_offer.offer(session, key, list(self.held))
-            return scoring.arbiter(session, key, MODEL, self.held)
-
-        programs = dict.fromkeys(self.roles.data_parties, data_party) | {"arbiter": arbiter} | changed
-        taps = None if transcript is None else {p: [Recording(p, transcript)] for p in self.roles.all}
-        results = run_local(self.roles, programs, scheme or Identity(), taps=taps)
-        found, moved = results["guest"]
-        for party in self.held:
-            own = moved if party == "guest" else results[party]
-            self.own[party], self.held[party] = own.alone, results["arbiter"][party].alone
-        return found
-
+from tests.unit.protocols.glm.scoring_world import FIRST, MODEL, Numbers, World
 
 ALL = "guest h0 h1 h2"
 
@@ -349,133 +262,3 @@ def test_of_few_rows_the_tables_that_each_party_fills_once_show(rows: int, width
         f"{training:.0f}"
     )
     assert 1.5 * training < scoring_ <= most * training
-
-
-def wrong(world: World, error: type[VFLError], match: str, **changed: Any) -> VFLError:
-    with pytest.raises(error, match=match) as caught:
-        world.score(**changed)
-    return caught.value
-
-
-def test_parts_of_different_models_are_refused() -> None:
-    def other(session: Session) -> Any:
-        return scoring.guest(session, replace(World(shared="").part("guest"), model_id=b"x" * 16))
-
-    found = wrong(World(shared=""), ModelError, "another model", guest=other)
-    assert found.party == "h0"
-
-
-def test_shares_of_different_copies_of_the_folders_are_refused_by_name() -> None:
-    """The host's folder was put back from an old copy: nothing is scored, and the error says who, and what to do."""
-    world = World()
-    old = world.own["h0"]
-    world.score()
-    world.own["h0"] = old
-    transcript: list[Sent] = []
-    found = wrong(world, ModelError, "do not fit each other", transcript=transcript)
-    assert found.party == "h0"
-    assert "put the newest one back at h0 and at arbiter" in found.remedy
-    assert not {scoring.Scores, scoring.ArbiterScores} & {s.kind for s in transcript}
-    world.own["h0"] = WeightShares((FIRST, b"n" * NAME), np.stack([old.latest, old.latest]))
-    world.held["h0"] = WeightShares(
-        (b"p" * NAME, FIRST), np.stack([world.held["h0"].latest, world.w["h0"] - old.latest])
-    )
-    assert np.array_equal(world.score(), world.wanted)  # a run that was interrupted left several: one fits
-
-
-@pytest.mark.parametrize("value", [1 << 35, -(1 << 35)])
-def test_a_score_out_of_range_is_refused(value: int) -> None:
-    world = World(shared="")
-    world.x["h0"][0, 0] = value
-    world.w["h0"][0, 0] = np.uint64(1 << 26)
-    assert wrong(world, DataError, "beyond 2\\^20").party == "guest"
-
-
-def test_a_value_that_masks_would_not_cover_is_refused() -> None:
-    world = World()
-    world.x["h0"][0, 0] = (128 << FEATURE) + 1
-    assert wrong(world, DataError, "beyond 128").party == "h0"
-
-
-@pytest.mark.parametrize(
-    ("sent", "match"),
-    [
-        (shares.HeldShares(b"", bytes(32)), "impossible shares"),
-        (shares.HeldShares(bytes(15), bytes(32)), "impossible shares"),
-        (shares.HeldShares(FIRST * 65, bytes(32)), "impossible shares"),
-        (shares.HeldShares(FIRST, bytes(31)), "impossible shares"),
-    ],
-)
-def test_impossible_shares_are_refused(sent: shares.HeldShares, match: str) -> None:
-    def host(session: Session) -> None:
-        key_offer.accept(session)
-        session.guest.recv(scoring.ScoringStart)
-        session.arbiter.send(sent)
-        session.arbiter.recv(shares.ChosenShare)
-
-    assert wrong(World(), RemoteProtocolError, match, h0=host).party == "h0"
-
-
-def test_an_arbiter_that_chooses_what_was_not_offered_is_refused() -> None:
-    def arbiter(session: Session) -> None:
-        key_offer.offer(session, session.scheme.generate("arbiter", session.seed("key")))
-        session.guest.recv(scoring.ScoringStart)
-        for channel in (session.guest, *session.hosts):
-            channel.recv(shares.HeldShares)
-            channel.send(shares.ChosenShare(b"q" * NAME))
-        session.guest.recv(scoring.ScoresAdded)
-
-    assert wrong(World(), RemoteProtocolError, "was not offered", arbiter=arbiter).party == "arbiter"
-
-
-@pytest.mark.parametrize("relay", [b"", bytes(64), b"same" * 16])
-def test_relayed_keys_that_are_not_the_hosts_own_are_refused(relay: bytes) -> None:
-    def guest(session: Session) -> None:
-        for channel in session.hosts:
-            channel.send(scoring.ScoringStart(MODEL, 30))
-            channel.recv(pair_masks.MaskKey)
-            channel.send(pair_masks.MaskKeys(relay))
-        for channel in session.hosts:
-            channel.recv(scoring.Scores)
-
-    wrong(World(2, shared=""), RemoteProtocolError, "relayed|not valid|length", guest=guest)
-
-
-@pytest.mark.parametrize("hosts", [2, 3])
-def test_masks_in_training_cancel_in_the_sum_and_hide_each_host(hosts: int) -> None:
-    def host(session: Session) -> list[list[int]]:
-        masks = pair_masks.agree(session, "predictor")
-        return [masks.integers(use, parts(200)[0], 126).to_ints() for use in (0, 1)]
-
-    names = tuple(f"h{i}" for i in range(hosts))
-    programs: Mapping[str, Any] = {"guest": pair_masks.relay, "arbiter": lambda s: None} | dict.fromkeys(names, host)
-    results = run_local(Roles("guest", names, "arbiter"), programs, Identity())
-    for use in (0, 1):
-        assert [sum(column) for column in zip(*(results[h][use] for h in names), strict=True)] == [0] * 200
-    if hosts == 2:
-        assert audit.not_uniform(results["h0"][0], 126) == []
-        assert audit.not_uniform(results["h0"][1], 126) == []
-    assert results["h0"][0] != results["h0"][1]
-
-
-def test_guest_and_arbiter_together_read_no_single_hosts_predictors(
-    small_tables: tuple[pd.DataFrame, dict[str, pd.DataFrame]],
-) -> None:
-    """What the arbiter's key opens of the guest's mail: with one host its predictors, the positive control; with two,
-    numbers as large as masks."""
-    guest, others = small_tables
-    for hosts in (1, 2):
-        scheme, transcript = Escrow(TOY), list[Sent]()
-        federation = vfl.Federation.local(
-            guest, dict(list(others.items())[:hosts]), on="id", label="default", cipher=scheme, convergence=False
-        )
-        federation.fit(
-            vfl.LogisticRegression(max_iter=5, link="taylor"),
-            taps={p: [Recording(p, transcript)] for p in federation.roles.all},
-        )
-        (key,), keys = scheme.keys, Keyring()
-        keys.add(key.public)
-        sent = [s.vectors(keys)[0] for s in transcript if s.kind is predictors.Predictor]
-        values = [v for z in sent for v in key.open(z, key.public.plain_bits).to_ints()]
-        large = sum(abs(v) > 2 ** (predictors.MASK - 40) for v in values)
-        assert large == (0 if hosts == 1 else len(values))

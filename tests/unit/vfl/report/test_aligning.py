@@ -11,7 +11,7 @@ import pytest
 
 import vfl
 from protocols.errors import ConfigError
-from tests.unit.vfl.report.test_page import Page
+from tests.unit.vfl.report.html_page import Page
 from vfl.models.results import environment
 from vfl.report import render, write_alignment
 from vfl.report.aligning import as_result

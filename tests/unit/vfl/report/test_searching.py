@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from tests.unit.vfl.report.html_page import Page
 from tests.unit.vfl.report.searched import SCORED, SCORES, SEARCH
-from tests.unit.vfl.report.test_page import Page
 from vfl.report import render
 from vfl.report.page import as_csv
 from vfl.report.terminal import print_summary
