@@ -230,6 +230,8 @@ def serve(session: Session, plan: Plan, progress: Judging, verdict: Callable[[St
         for sender, owner in _pairs(session):
             share = session.channels[sender].recv(OthersWeights).share  # 4
             check_lengths(sender, len(progress.shares[owner].point), share, what="weights")
+            if share.max_bits() > plan.share_bits:
+                raise RemoteProtocolError(f"{sender} sent shares of weights out of range", party=sender)
             progress.shares[owner].point = share
         verdict(span[-1])
 

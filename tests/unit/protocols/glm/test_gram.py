@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from protocols import glm
+from protocols import codec, glm
 from protocols._native import PlainVec
-from protocols.cipher import EncryptionKey, Identity
+from protocols.cipher import EncryptionKey, Identity, Paillier
 from protocols.errors import PlaintextOverflow, RemoteProtocolError
 from protocols.glm import gram, gram_layout, gram_steps
 from protocols.glm.batches import Batches
@@ -251,3 +251,22 @@ def test_long_tables_travel_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert apart(whole, train(blocks, y, 4, TOY, prepared=True, gram=True)) <= UNITS * 4
     plan = TAYLOR.plan(rows_log2(150), Penalty(1.0), 4, 2, TOY.bits - 41)
     assert len(Layout.of(plan, 4, 2, 1).groups) > 1
+
+
+@pytest.mark.usefixtures("shares")
+@pytest.mark.parametrize("sender", ["guest", "host1"])
+def test_shares_of_weights_out_of_range_are_refused_at_the_arbiter(
+    sender: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as no share is after a training; one that is encrypted as it comes ends in an error without a type."""
+    honest = codec.encode
+
+    def encode(message: Any, to: Any, me: str, part: Any = None) -> bytes:
+        if isinstance(message, gram_steps.OthersWeights) and me == sender:
+            message = gram_steps.OthersWeights(PlainVec.from_ints([1 << 3000] * len(message.share)))
+        return honest(message, to, me, part)
+
+    monkeypatch.setattr(codec, "encode", encode)
+    blocks, y = problem(n=60)
+    with pytest.raises(RemoteProtocolError, match=f"{sender} sent shares of weights out of range"):
+        train(blocks, y, 12, Paillier(1024), link=TAYLOR, prepared=True, gram=True, settles=True)
