@@ -80,7 +80,7 @@ def merged_columns(
     """Step 3 at a host: its own columns, checked against its own rows; noisy: then their events do not add up alike."""
     check_lengths(peer, sum(fine.width), answer.group, what="bins")
     groups = np.split(answer.group.astype(np.int64), np.cumsum(fine.width)[:-1])
-    if any(not np.array_equal(np.unique(g), np.arange(g.max() + 1)) for g in groups):
+    if any(g.max() >= len(g) or not np.array_equal(np.unique(g), np.arange(g.max() + 1)) for g in groups):
         raise impossible(peer, "final bins")
     sums = [np.bincount(g, weights=r).astype(np.int64) for g, r in zip(groups, rows, strict=True)]
     check_lengths(peer, sum(map(len, sums)), answer.events, what="final bins")

@@ -181,5 +181,7 @@ def test_planted_answer_of_more_events_than_rows_is_refused() -> None:
     with pytest.raises(RemoteProtocolError, match="sums of events"):
         woe.merged_columns("guest", bad, table, table.rows)
     gap = woe.MergedCounts(np.full(8, 2, np.int32), np.array([1], np.int32))
-    with pytest.raises(RemoteProtocolError, match="final bins"):
-        woe.merged_columns("guest", gap, table, table.rows)
+    far = woe.MergedCounts(np.full(8, 2**31 - 1, np.int32), np.array([1], np.int32))  # as many bins take 16 GB
+    for wrong in (gap, far):
+        with pytest.raises(RemoteProtocolError, match="final bins"):
+            woe.merged_columns("guest", wrong, table, table.rows)
