@@ -176,7 +176,7 @@ class CipherVec:
     def take(self, rows: NDArray[np.int64]) -> CipherVec: ...
     def concat(self, other: CipherVec) -> CipherVec: ...
     def matmul(self, matrix: NDArray[np.int64]) -> CipherVec:
-        """matrix @ self, (rows, d) x (d,) -> (rows,): few bases, many results: signed window tables a base (Straus)."""
+        """matrix @ self, (rows, d) x (d,) -> (rows,): few bases, many results: tables of windows that bases share (Straus)."""
     def t_matmul(self, matrix: NDArray[np.int64]) -> CipherVec:
         """matrix.T @ self, (rows, d) x (rows,) -> (d,): many bases, few results: signed buckets (Pippenger)."""
     def pack(self, width: int, slots: int) -> CipherVec:

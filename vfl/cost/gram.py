@@ -33,7 +33,7 @@ def counts(layout: Layout, work: Workload, key_bits: int) -> Counts:
     blocks = (
         encryptions(rows * groups, key_bits)
         + first * matrix(rows, host, PRECONDITIONED)
-        + second * matrix(rows, host, FEATURE + LARGEST)
+        + second * matrix(rows, host, FEATURE + LARGEST.bit_length())
     )
     blocks += CHECKED * rows * groups + OPEN[key_bits] * results
     blocks += covered(key_bits + HOLDER_MARGIN, results, key_bits)

@@ -8,7 +8,7 @@ A training holds
     numbers for each row: pads of prepared iterations, or shares of who is at which node of a tree; long ones lie in a
     file of the run (vfl/storage/shelf.py), but for a block of rows;
     some vectors of ciphertexts of a block (protocols/parts.py); of open trees, at the hosts, one of all rows;
-    tables of powers, which grow with use up to a limit, and the buckets of a product with a matrix.
+    tables of powers, which grow with use up to a limit, and the buckets or tables of a product with a matrix.
 The constants below were measured (docs/benchmarks.md, "How much memory does a party need?").
 """
 
@@ -23,7 +23,7 @@ from protocols.alignment.lists import CHUNK
 from protocols.cipher.keys import HOLDER_MARGIN
 from protocols.glm.slots import Slots
 from protocols.workers.cluster import PLACED
-from vfl.cost import layers
+from vfl.cost import layers, matrices, prepared
 from vfl.cost.estimate import PASSES
 from vfl.cost.powers import TABLE, cheapest, row_bytes
 from vfl.job import Job
@@ -164,8 +164,12 @@ def _regression(
         found += USED * VALUE * columns * (rows if held is None else held)
     if workers:
         return int(found)
-    buckets, uses = 0 if role == "arbiter" else _buckets(bits, columns, batch), max(batch, used)
-    return int(found) + buckets + _powers(role, bits, chunks[0].packs(uses) if chunks and role != "arbiter" else uses)
+    if role == "arbiter":
+        return int(found) + _powers(role, bits, max(batch, used))
+    buckets, uses = _buckets(bits, columns, batch), max(batch, used)
+    if chunks:
+        buckets, uses = max(buckets, _windows(chunks[0], bits, columns, batch)), chunks[0].packs(uses)
+    return int(found) + buckets + _powers(role, bits, uses)
 
 
 def _network(work: NetworkWork, role: Role, bits: int, columns: int, scored: int, *, workers: bool) -> int:
@@ -213,6 +217,12 @@ def holder(sealed: bool) -> Role:
 def _buckets(bits: int, columns: int, rows: int) -> int:
     """While a block of residuals is multiplied with the columns."""
     return int(min(MOST_BUCKETS, BUCKETS * columns * min(rows, parts.ROWS))) * row_bytes(bits)
+
+
+def _windows(slots: Slots, bits: int, columns: int, rows: int) -> int:
+    """Tables that a block of rows is multiplied with, while pads of predictors are made."""
+    packs = min(slots.packs(rows), parts.ROWS)
+    return matrices.cheapest(prepared.columns(slots, columns), packs).rows * row_bytes(bits)
 
 
 def _powers(role: Role, bits: int, uses: int) -> int:

@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 
 from protocols.cipher.keys import HOLDER_MARGIN
 from protocols.glm.slots import Slots
-from vfl.cost import cost
+from vfl.cost import cost, matrices
 from vfl.cost.machine import Machine
 from vfl.cost.network import Network
 from vfl.cost.powers import covered, powers
 from vfl.models.workload import Workload
 
-LARGEST = 3  # bits before the point of the largest entries of X, columns limited to some deviations
-PRECONDITIONED = 20  # bits of the largest entries of P
+LARGEST = 5  # the largest entries of X, in standard deviations
+PRECONDITIONED = 18  # bits of the largest entries of P
 ONLINE, LINK = 40, 660  # bytes per row and iteration: pads; a look-up, dealt and exchanged
 LOOKED_UP, MULTIPLIED = 790, 100  # of an evaluation of the loss: a look-up of two curves; a product
 SIGNS = 0.48  # products per weight and bit of the key that hide what an evaluation opens (signs.py)
@@ -48,20 +48,21 @@ def encryptions(uses: float, key_bits: int) -> float:
 
 
 def matrix(bases: float, results: float, bits: int) -> float:
-    """Products of `results` products of this number of bases with integers: by tables of powers, or by buckets."""
-    found = []
-    for width in range(2, 13):
-        windows, cells = bits // width + 1, 2.0 ** (width - 1)
-        used = results * bases * windows
-        found.append(bases * windows * (width + cells) + used)
-        found.append(results * windows * (min(cells, bases) + 2 * width) + used)
-    return min(found)
+    """Products of `results` products of this number of bases with integers of this length."""
+    return matrices.cheapest([(1 << bits, max(1, round(bases)))], results).products
+
+
+def columns(slots: Slots, width: int) -> list[tuple[int, int]]:
+    """The bases of a data party's predictors, by how large the digits of its columns are."""
+    first, *others = slots.digits.features
+    halves = zip(others, slots.digits.features[:-1], strict=True)  # a digit is half a unit of the one before
+    largest = [LARGEST << first, *(1 << (bits - before - 1) for bits, before in halves)]
+    return [(most, width * slots.rows) for most in largest]
 
 
 def predicted(slots: Slots, packs: float, widths: Sequence[int]) -> list[float]:
     """By data party, products of its columns with the arbiter's numbers."""
-    bits = slots.digits.features[0] + LARGEST
-    return [matrix(d * slots.digits.count * slots.rows, packs, bits) for d in widths]
+    return [matrices.cheapest(columns(slots, d), packs).products for d in widths]
 
 
 def chunk(

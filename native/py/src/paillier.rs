@@ -264,7 +264,7 @@ impl CipherVec {
         self.0.concat(&other.0).map(Self).map_err(raise)
     }
 
-    /// matrix @ self, (rows, d) x (d,) -> (rows,): few bases, many results: signed window tables a base (Straus).
+    /// matrix @ self, (rows, d) x (d,) -> (rows,): few bases, many results: tables of windows that bases share (Straus).
     fn matmul(&self, py: Python<'_>, matrix: PyReadonlyArray2<'_, i64>) -> PyResult<Self> {
         let (values, rows, columns) = convert::matrix(&matrix);
         if columns != self.0.len() {

@@ -25,7 +25,8 @@ pub(crate) struct FixedBase {
 
 /// Memory that one table may take.
 const TABLE_BYTES: usize = 96 << 20;
-/// A table is kept while a power costs at most this part more than by the best one, so that a growing vector does not rebuild it at every call.
+/// A table is kept while a power costs at most this part more than by the best one, so that a growing vector does not rebuild it at every call;
+/// but not where all powers so far would have saved twice what the best one takes.
 const KEPT: usize = 8;
 
 #[derive(Clone, Copy)]
@@ -49,6 +50,12 @@ impl Layout {
     /// The same for the table: filling memory costs twice a product.
     fn fill(self) -> usize {
         20 * Table::cost(1, self.bits, self.width * self.rounds, self.width)
+    }
+
+    /// Whether it is nearly as good as `best`, the one for `used` powers.
+    fn serves(self, best: Layout, used: usize) -> bool {
+        let near = KEPT * self.power() <= (KEPT + 1) * best.power();
+        self.bits == best.bits && near && used * self.power() <= used * best.power() + 2 * best.fill()
     }
 
     /// The cheapest for so many powers, whose table of rows of `row_bytes` is not too large.
@@ -88,23 +95,22 @@ impl FixedBase {
         self.tables.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// A table that is there, if it is nearly as good as `best`.
-    fn held(&self, best: Layout) -> Option<Arc<Comb>> {
-        let good = |l: Layout| l.bits == best.bits && KEPT * l.power() <= (KEPT + 1) * best.power();
-        self.locked().iter().find(|comb| good(comb.layout)).cloned()
+    /// A table that is there and serves.
+    fn held(&self, best: Layout, used: usize) -> Option<Arc<Comb>> {
+        self.locked().iter().find(|comb| comb.layout.serves(best, used)).cloned()
     }
 
     fn comb(&self, ring: &Ring, bits: usize, len: usize) -> Arc<Comb> {
         let used = self.used.fetch_add(len, Ordering::Relaxed) + len;
         let best = Layout::best(bits, used, 8 * ring.width());
-        if let Some(comb) = self.held(best) {
+        if let Some(comb) = self.held(best, used) {
             return comb;
         }
         // Not under the lock: while a thread waits for the parts of `build`, the pool may give it another thread's call of this function, and it would wait
         // for itself.
         let table = Table::build(ring, &self.base, bits, best.width * best.rounds, best.width);
         let built = Arc::new(Comb { layout: best, table });
-        if let Some(comb) = self.held(best) {
+        if let Some(comb) = self.held(best, used) {
             return comb; // another thread was faster
         }
         let mut tables = self.locked();
@@ -160,6 +166,18 @@ mod tests {
             assert!(layouts.windows(2).all(|l| l[0].fill() <= l[1].fill() && l[0].power() >= l[1].power()));
             assert!(layouts[0].power() > 2 * layouts[3].power());
         }
+    }
+
+    #[test]
+    fn a_table_that_is_nearly_the_best_is_replaced_once_that_pays() {
+        let best = |used: usize| Layout::best(2176, used, 832);
+        let first = best(3_334);
+        assert!(first.serves(best(2 * 3_334), 2 * 3_334));
+        let (many, late) = (20 * 3_334, best(20 * 3_334));
+        assert!(late.power() < first.power() && !first.serves(late, many));
+        assert!(late.serves(best(2 * many), 2 * many));
+        // the planted fault: by its part of a power alone the first one would stay for good
+        assert!(KEPT * first.power() <= (KEPT + 1) * late.power());
     }
 
     #[test]

@@ -4,6 +4,7 @@ pub mod cipher;
 mod cover;
 mod fixed_base;
 pub mod histogram;
+mod joint;
 pub mod matrix;
 pub mod private;
 pub mod proof;
