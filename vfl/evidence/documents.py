@@ -9,7 +9,9 @@ from vfl.evidence import grids
 from vfl.evidence.attack_answer import what_was_tried
 from vfl.evidence.blocks import Block, Facts, Page
 from vfl.evidence.questions import answers
-from vfl.evidence.subject import PURPOSES, Subject, who_is_who
+from vfl.evidence.recorded import Recorded
+from vfl.evidence.subject import Subject, who_is_who
+from vfl.evidence.through import indirect
 from vfl.report import words
 from vfl.report.noise import promised
 from vfl.report.sections import moment
@@ -181,12 +183,13 @@ def _technical(s: Subject) -> Page:
 def _privacy(s: Subject) -> Page:
     """One section per party, from the job and what messages declare."""
     run = s.run
-    what = PURPOSES[run.purpose]
+    what = {"run": "the training of a model", "predict": "the prediction of new rows", "align": "an alignment of ids"}[
+        run.purpose
+    ]
     common = Block(
         "processing",
         "The processing and its purposes",
-        f"The parties take part in a {what} without giving each other their tables. Ids are compared in blinded "
-        "form; columns stay where they are.",
+        f"The parties take part in {what} without giving each other their tables. {_stays(run)}",
         who_is_who(run),
         entries=s.about.entries("model.purpose", "data.lawful_basis", "data.people", "data.retention"),
     )
@@ -234,6 +237,20 @@ def _privacy(s: Subject) -> Page:
     return Page(PRIVACY, "Data protection", subtitle(s), lead, (common, need, *parties, risks, measures), note=note)
 
 
+def _stays(run: Recorded) -> str:
+    """What is compared, and what leaves a party's table."""
+    if words.of_members(run.report):
+        if run.purpose != "run":
+            return "A member scores its own rows by itself: nothing leaves."
+        return (
+            "Nobody is matched, and no id is compared. Rows stay where they are; of each member’s columns sums over "
+            "its rows leave under masks, and all parties learn the sums over members."
+        )
+    if run.purpose == "align":
+        return "Ids are compared in blinded form; no column but the key columns takes part."
+    return "Ids are compared in blinded form; columns stay where they are, and numbers computed from them leave."
+
+
 def _noise(s: Subject) -> Facts:
     promise = promised(s.figures)
     return (("Noise", promise),) if promise else ()
@@ -246,17 +263,19 @@ def _party(s: Subject, name: str) -> Block:
     if name == run.party:
         lead = f"{name} made this pack. It received these messages, and nothing else:"
         return Block(id, title, lead, grids=grids.came(run))
-    tables = grids.sent(s.figures, run.party, name)
+    tables, (points, through) = grids.sent(s.figures, run, name), indirect(run, name)
     lead = (
         f"From {run.party}, by its ledger:"
         if tables
+        else points[0]
+        if points
         else f"{run.party} sent nothing to {name}. What {name} received from others is in their packs."
     )
     return Block(
         id,
         title,
         lead,
-        grids=tables,
+        grids=(*tables, *through),
         points=(f"What {name} receives from other parties is bounded by the permissions above; its own pack lists it.",)
         if len(run.partners()) > 1
         else (),

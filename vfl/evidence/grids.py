@@ -12,6 +12,7 @@ from vfl.evidence import strips
 from vfl.evidence.about import About
 from vfl.evidence.blocks import Grid, Row, Tile
 from vfl.evidence.recorded import Recorded, received
+from vfl.evidence.resolved import learnt
 from vfl.report import words
 from vfl.report.coalitions import alone_in_training, coalitions
 from vfl.report.sections import typeset
@@ -20,6 +21,7 @@ Content = Mapping[str, Any]
 number, change, interval = typeset(words.number), typeset(words.change), typeset(words.interval)
 percent, size = typeset(words.percent), typeset(words.size)
 SIMPLER = "guest_alone"
+OPEN_COLUMN = "to be filled in (data.columns)"
 
 
 def measures(figures: Content, names: Mapping[str, str]) -> tuple[Grid, ...]:
@@ -100,7 +102,7 @@ def own_columns(figures: Content, about: About, party: str) -> tuple[Grid, ...]:
         (
             str(c["column"]),
             str(c["type"]),
-            about.data.columns.get(str(c["column"]), "to be filled in (data.columns)"),
+            about.data.columns.get(str(c["column"]), OPEN_COLUMN),
             percent(c.get("missing")),
             number(c.get("distinct")),
         )
@@ -169,17 +171,24 @@ def explained(model: Content, run: Recorded) -> tuple[Grid, ...]:
     return tuple(found)
 
 
-def sent(figures: Content, party: str, to: str | None = None) -> tuple[Grid, ...]:
+def sent(figures: Content, run: Recorded, to: str | None = None) -> tuple[Grid, ...]:
     """What left this party by kind, the most telling first; to: for one receiver."""
     found: list[Row] = []
     for name, group in words.by_class(figures.get("disclosure") or ()).items():
         found += [
-            (words.joined(e["to"]), str(e["learns"]), str(e["message"]), name, number(e["count"]), size(e["bytes"]))
+            (
+                words.joined(e["to"]),
+                learnt(str(e["learns"]), run),
+                str(e["message"]),
+                name,
+                number(e["count"]),
+                size(e["bytes"]),
+            )
             for e in group
             if to is None or e["to"] == to
         ]
     head = ("Receiver", "What it learns", "Message", "Class", "Count", "Bytes")
-    return (Grid(f"What {party} sent", head, tuple(found), 2),) if found else ()
+    return (Grid(f"What {run.party} sent", head, tuple(found), 2),) if found else ()
 
 
 def came(run: Recorded, sender: str | None = None) -> tuple[Grid, ...]:
@@ -188,7 +197,9 @@ def came(run: Recorded, sender: str | None = None) -> tuple[Grid, ...]:
     for (who, message), (count, total) in received(run).items():
         if sender is None or who == sender:
             kind = kinds.get(message)
-            learns = kind.learns if kind is not None else "a kind of message that this release does not know"
+            learns = (
+                learnt(kind.learns, run) if kind is not None else "a kind of message that this release does not know"
+            )
             name = kind.disclosure.name.lower() if kind is not None else "–"
             rows.append((who, learns, message, name, number(count), size(total)))
     order = [*words.CLASSES, "–"]
@@ -200,7 +211,7 @@ def came(run: Recorded, sender: str | None = None) -> tuple[Grid, ...]:
 def revealed(figures: Content, run: Recorded) -> tuple[Grid, ...]:
     """What left and came in a class that tells something; of the other classes, sums."""
     found, sums = [], []
-    for table, way in ((sent(figures, run.party), "sent"), (came(run), "received")):
+    for table, way in ((sent(figures, run), "sent"), (came(run), "received")):
         for grid in table:
             telling = tuple(row for row in grid.rows if row[3] == "revealed")
             if telling:

@@ -8,6 +8,7 @@ from typing import Any
 from protocols.group_size import LEAST_ROWS
 from vfl.evidence import grids, strips
 from vfl.evidence.blocks import Block, Facts, Grid
+from vfl.evidence.recorded import Recorded
 from vfl.evidence.subject import PURPOSES, Subject, approvals, signed_by, who_is_who
 from vfl.report import words
 from vfl.report.sections import moment
@@ -58,6 +59,12 @@ def columns(s: Subject, key: str, title: str) -> Block:
         lead = f"{run.party} holds no data: no column of it takes part. Each data party’s own pack lists its columns."
     elif run.purpose == "align":
         lead = "Only the key columns take part in an alignment. No other column leaves its table in any form."
+    elif columns and words.of_members(run.report):
+        lead = (
+            f"The columns of {run.party} are listed below; every member has the same ones. Their names are in the job, "
+            "which all parties have. All parties learn the means and standard deviations of the columns over all "
+            f"members’ rows{_of_two(run)}; no more of the distributions below leaves {run.party}."
+        )
     elif columns:
         lead = (
             f"The columns of {run.party} are listed below. No other party learnt their names or distributions, "
@@ -73,6 +80,11 @@ def columns(s: Subject, key: str, title: str) -> Block:
         grids=columns,
         entries=s.about.entries("data.treatment"),
     )
+
+
+def _of_two(run: Recorded) -> str:
+    two = len((run.report.get("parties") or {}).get("members") or ()) == 2
+    return ", from which each of two members can compute the other’s" if two else ""
 
 
 def _outcome(s: Subject) -> Facts:
@@ -174,7 +186,11 @@ def quality(s: Subject, key: str, title: str) -> Block:
     elif run.purpose == "run":
         lead = "Only a party that holds the outcome can measure the model: its pack has the measures."
     else:
-        lead = "Nothing is measured here: the outcome of these rows is not known, or no model takes part."
+        lead = {
+            "align": "An alignment makes no model, so there is nothing to measure. Question 3 has the numbers of rows.",
+            "predict": "Nothing is measured here: the outcome of these rows is not known yet. The pack of the model’s "
+            "training has its measures.",
+        }[run.purpose]
     facts = [(label, text) for label, text in _how_measured(s.figures)]
     over = (s.figures.get("averaging") or {}).get("over_members") or {}
     rows = tuple(
@@ -242,13 +258,13 @@ def _how_measured(figures: Mapping[str, Any]) -> Facts:
 
 def stable(s: Subject, key: str, title: str) -> Block:
     """Over time and across groups."""
-    tables = grids.stability(s.figures)
+    run, tables = s.run, grids.stability(s.figures)
     lead = (
         "The population stability index (PSI) compares rows with the training rows. A verdict other than stable "
         "needs a PSI that chance gives in fewer than one case of twenty, which is more than its mean by chance. "
         "Then a column is to be watched from 0.1, and has shifted from 0.25."
         if tables
-        else "This party compared no rows with training rows in this run."
+        else _not_compared(run)
     )
     return Block(
         key,
@@ -258,10 +274,26 @@ def stable(s: Subject, key: str, title: str) -> Block:
         entries=s.about.entries("fairness.groups", "fairness.findings"),
         points=(
             *_not_of_time(s),
-            "Groups of people are not compared by this engine, since no column says which groups matter: the "
-            "institution compares them with the scores.",
+            "Groups of people are not compared by this engine, since no column says which groups matter"
+            + ("." if run.purpose == "align" else ": the institution compares them with the scores."),
         ),
     )
+
+
+def _not_compared(run: Recorded) -> str:
+    """Why no rows are compared."""
+    if run.purpose == "align":
+        return "An alignment trains no model and scores nobody: there are no training rows to compare others with."
+    if run.role == "arbiter":
+        return f"{run.party} holds no data, and so compares no rows."
+    if words.of_members(run.report) and run.purpose == "run":
+        return (
+            "An averaging does not compare held-out rows with training rows. `vfl monitor` and each prediction of a "
+            "member compare new rows with its training rows."
+        )
+    if run.purpose == "run":
+        return "No row was held out in this run, so none is compared with the training rows."
+    return f"{run.party} compared no rows with training rows in this run."
 
 
 def _not_of_time(s: Subject) -> tuple[str, ...]:

@@ -188,18 +188,24 @@ def entry_page(subject: Subject) -> Page:
         "Whoever has the ledger learns when the parties worked and how much they sent, and can guess a message that "
         "has few possible contents from its hash."
     )
-    title, blocks = f"Evidence: {words.title(run.report)}", (*answers(subject), left_open(subject.about))
+    columns = tuple(str(one["column"]) for one in subject.figures.get("columns") or ())
+    title, blocks = f"Evidence: {words.title(run.report)}", (*answers(subject), left_open(subject.about, columns))
     return Page(ENTRY, title, subtitle(subject), lead, blocks, first, note)
 
 
-def left_open(about: About) -> Block:
-    """The fields that nobody has filled in, in one place."""
-    rows = tuple((key, about.entry(key).words) for key in about.open)
+def left_open(about: About, columns: tuple[str, ...] = ()) -> Block:
+    """The fields that nobody has filled in, and own columns whose meaning nobody said, in one place."""
+    unsaid = [name for name in columns if name not in about.data.columns]
+    rows = (
+        *((key, about.entry(key).words) for key in about.open),
+        *((f"data.columns: {name}", "what this own column means") for name in unsaid),
+    )
     if not rows:
         return Block("open", "Open fields", "The institution has filled in every field.")
     lead = (
-        f"{len(rows)} of {len(keys())} fields are the institution’s own to fill in, and stand open where the pages "
-        "need them. `vfl evidence pack --about evidence.toml` fills them in."
+        f"{len(about.open)} of {len(keys())} fields, and the meanings of {len(unsaid)} of {len(columns)} columns, are "
+        "the institution’s own to fill in, and stand open where the pages need them. `vfl evidence pack --about "
+        "evidence.toml` fills them in."
     )
     return Block(
         "open", "Open fields", lead, grids=(Grid("Fields of evidence.toml", ("Field", "What it holds"), rows),)

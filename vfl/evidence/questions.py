@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vfl.evidence import attack_answer, model_answers, run_answers
+from vfl.evidence import after_answers, attack_answer, model_answers, run_answers
 from vfl.evidence.blocks import Block
 from vfl.evidence.subject import Subject
 
@@ -29,9 +29,9 @@ ANSWERS = (
     model_answers.person,
     run_answers.received,
     attack_answer.attacks,
-    run_answers.budget,
-    run_answers.partner,
-    run_answers.monitored,
+    after_answers.budget,
+    after_answers.partner,
+    after_answers.monitored,
     run_answers.again,
 )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from vfl.evidence.recorded import Recorded
 from vfl.job import Party
@@ -15,11 +17,12 @@ MONTHLY = ("runs_per_partner_per_month", "predictions_per_partner_per_month", "s
 @dataclass(frozen=True)
 class Budgets:
     """limits: those of the run's month, and those that hold for good; partners: what each learnt of all runs until this
-    one; unreadable: how many ledgers are in no sum."""
+    one; unreadable: how many ledgers are in no sum; policy: by budget, what the party file allows."""
 
     limits: tuple[Used, ...]
     partners: tuple[Told, ...]
     unreadable: int
+    policy: Mapping[str, Any] = field(default_factory=dict)
 
 
 def budgets(party: Party, run: Recorded) -> Budgets:
@@ -31,4 +34,6 @@ def budgets(party: Party, run: Recorded) -> Budgets:
         if one.partner in with_us and (one.budget not in MONTHLY or one.period == month)
     )
     sums, broken = told_by_partner(run.folder.parent, run.folder)
-    return Budgets(limits, tuple(one for one in sums if one.partner in with_us), len(broken))
+    allowed = party.policy.model_dump()
+    policy = {one.budget: allowed[one.budget] for one in limits if one.budget in allowed}
+    return Budgets(limits, tuple(one for one in sums if one.partner in with_us), len(broken), policy)

@@ -63,7 +63,13 @@ def approvals(run: Recorded) -> Facts:
     found = [
         ("Started by the account", start.get("started_by")),
         ("Policy approved by", start.get("approved_by") or "policy.approved_by of the party file names nobody"),
-        ("Job approved by", approval and f"{approval.get('by')}, {approval.get('at')}, by {approval.get('how')}"),
+        (
+            "Job approved by",
+            f"{approval.get('by')}, {approval.get('at')}, by {approval.get('how')}"
+            if approval
+            else "the ledger names nobody: whoever started the run named the job file. Only a node (`vfl node`) "
+            "records approvals of single jobs",
+        ),
         ("Ended with", run.end.get("outcome")),
     ]
     return tuple((name, str(text)) for name, text in found if text) if run.lines else ()
@@ -71,8 +77,39 @@ def approvals(run: Recorded) -> Facts:
 
 def signed_by(subject: Subject) -> Facts:
     """Whose signatures the pack holds."""
-    own = subject.run.party
-    return tuple(
-        (f"{'Signed' if name == own else 'Ledger confirmed'} by {name}, certificate", mark)
+    run = subject.run
+    found = [
+        (f"{'Signed' if name == run.party else 'Ledger confirmed'} by {name}, certificate", mark)
         for name, mark in subject.signers.items()
+    ]
+    return (*found, *((f"What {name} confirmed", text) for name in _named(run) if (text := _confirmed(run, name))))
+
+
+def _named(run: Recorded) -> tuple[str, ...]:
+    """Every partner, met or only named by the job."""
+    parties = (run.report.get("job_file") or {}).get("parties") or {}
+    named = [
+        *(parties.get("hosts") or ()),
+        *(parties.get("members") or ()),
+        parties.get("guest"),
+        parties.get("arbiter"),
+    ]
+    return tuple(dict.fromkeys(name for name in (*run.partners(), *named) if name and name != run.party))
+
+
+def _confirmed(run: Recorded, name: str) -> str:
+    """How many of the messages between both a partner's signature covers, or why it covers none."""
+    lines = [line for line in run.lines if name in (line.get("to"), line.get("from"))]
+    if not run.lines:
+        return ""
+    if not lines:
+        return f"nothing: {run.party} and {name} exchanged no message directly in this run"
+    if name not in run.signed:
+        return "nothing: this pack holds no signature of it"
+    said = run.signed[name].statement
+    covered, before = int(said["sent"]) + int(said["received"]), sum(line.get("seq") == 0 for line in lines)
+    return (
+        f"{covered:,} of the {len(lines):,} messages between both, by their hashes. The signature does not cover "
+        f"{before:,} in which the parties agree where a run begins or resumes, and "
+        f"{len(lines) - covered - before:,} after it was made, among them those that carry such signatures"
     )
