@@ -1,11 +1,13 @@
 """What a party with workers of its own takes, and what `vfl check` says before: memory of the command itself (driver)
 and of each worker, and time.
 
-    python -m benchmarks.driver [alignment|logistic-regression|boosted-trees|open-trees] [--rows 100000 1000000]
-        [--columns GUEST HOST] [--workers 2] [--engine ray] [--bits 2048] [--iterations 5] [--alone]
+    python -m benchmarks.driver [alignment|prediction|logistic-regression|boosted-trees|open-trees]
+        [--rows 100000 1000000] [--columns GUEST HOST] [--workers 2] [--engine ray] [--bits 2048] [--iterations 5]
+        [--alone]
 
 Generated Parquet tables, all rows common.  Every party is a process of its own; the guest has workers, the others have
-none (--alone: nobody has any).  Workers and the other parties have one thread each.
+none (--alone: nobody has any).  Workers and the other parties have one thread each.  A prediction is that of a
+regression whose parties know their weights, which is trained on a few rows before, in this process.
 """
 
 from __future__ import annotations
@@ -19,23 +21,30 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.memory import ALIGNMENT, lay_out, parties_of
+from benchmarks.memory import ALIGNMENT, NAMES, lay_out, parties_of, tables
+from protocols.cipher import Identity
+from protocols.local import run_local
 from tests.promises.clusters.clusters import name, write_key
 from vfl.cost import cost, estimate, prepared
 from vfl.cost.jobs import OTHERS
 from vfl.cost.machine import Machine
+from vfl.cost.memory import Size, own_bytes
 from vfl.data.extras import needed
-from vfl.job import load_job
+from vfl.job import load_job, load_party
+from vfl.models.part_files import save_part
 from vfl.models.workload import Workload
+from vfl.run import train
 
 STEP = 1 << 18  # rows that are generated at a time
 MIB = 1 << 20
+PREDICTION, FIRST = "prediction", 300
+SCORING = ("bank", "telecom")
 
 
 def generate(folder: Path, rows: int, guest: int, host: int) -> None:
@@ -183,8 +192,13 @@ def measured(folder: Path, command: str, parties: Sequence[str], rows: int, colu
     facts = json.loads(out)["facts"]
     for what in ("time", "memory", "workers"):
         print(f"  predicted {what}: {facts.get(what, 'nothing')}", flush=True)
+    return watched(folder, command, {party: [] for party in parties}, rows)
+
+
+def watched(folder: Path, command: str, parties: Mapping[str, Sequence[str]], rows: int) -> dict[str, Watch]:
+    """Prints what a run takes; parties: with options of their commands."""
     start, load = time.perf_counter(), os.getloadavg()[0]
-    running = {party: vfl(command, folder, party, "--progress", "lines") for party in parties}
+    running = {party: vfl(command, folder, party, "--progress", "lines", *more) for party, more in parties.items()}
     watches = {party: Watch(process.pid) for party, process in running.items()}
     threads = [threading.Thread(target=watch.run, daemon=True) for watch in watches.values()]
     for party, process in running.items():
@@ -226,21 +240,56 @@ class Options:
     iterations: int = 5
 
 
+def give_workers(folder: Path, options: Options) -> None:
+    """To the guest, if it is to have some."""
+    if options.workers:
+        write_key(folder / "bank" / "compute.key")
+        section = f'\n[compute]\nengine = "{options.engine}"\nworkers = {options.workers}\nkey = "compute.key"\n'
+        file = folder / "bank" / "party.toml"
+        file.write_text(file.read_text() + section)
+
+
+def trained(folder: Path, options: Options) -> dict[str, Path]:
+    """Lays out a job, and trains it in this process on `FIRST` rows: the parts of the parties that score without the
+    arbiter."""
+    lay_out(folder, tables(FIRST, *options.columns), "logistic-regression", options.bits, options.iterations)
+    file = folder / "job.toml"
+    known = 'allow = [\n  "guest-weights-to-guest",\n  "host-weights-to-host",\n'
+    file.write_text(file.read_text().replace("allow = [\n", known, 1))
+    job = load_job(file)
+    ready = {party: train.prepare(job, load_party(folder / party / "party.toml")) for party in NAMES}
+    found = run_local(ready["bank"].roles, {party: train.program(one) for party, one in ready.items()}, Identity())
+    models = {party: folder / party / "runs" / "earlier" / "model" for party in SCORING}
+    for party, model in models.items():
+        model.parent.mkdir(parents=True)
+        save_part(found[party].part, model, kind=job.model.kind, job_digest=job.digest)
+    return models
+
+
+def scored(folder: Path, models: Mapping[str, Path], rows: int, options: Options) -> dict[str, Watch]:
+    """Scores as many rows."""
+    size = Size(rows, options.columns[0], rows)
+    needs = own_bytes(load_job(folder / "job.toml"), "guest", size, "predict", workers=bool(options.workers))
+    print(f"  predicted memory: {needs / MIB:,.0f} MiB", flush=True)
+    return watched(folder, "predict", {party: ["--model", str(model)] for party, model in models.items()}, rows)
+
+
 def of_rows(rows: int, options: Options) -> dict[str, Watch]:
     """Lays a job over this many rows out, and measures it."""
     with tempfile.TemporaryDirectory() as root:
         folder = Path(root)
+        if options.what == PREDICTION:
+            models = trained(folder, options)
+            generate(folder, rows, *options.columns)
+            give_workers(folder, options)
+            return scored(folder, models, rows, options)
         lay_out(folder, {}, options.what, options.bits, options.iterations)
         if options.what == ALIGNMENT:
             job = folder / "job.toml"
             text = job.read_text().partition("[split]")[0]
             job.write_text(text + '[disclosure]\nallow = ["intersection-to-parties"]\n')
         generate(folder, rows, *options.columns)
-        if options.workers:
-            write_key(folder / "bank" / "compute.key")
-            section = f'\n[compute]\nengine = "{options.engine}"\nworkers = {options.workers}\nkey = "compute.key"\n'
-            file = folder / "bank" / "party.toml"
-            file.write_text(file.read_text() + section)
+        give_workers(folder, options)
         parties = list(parties_of(options.what))
         command = "align" if options.what == ALIGNMENT else "run"
         return measured(folder, command, parties, rows, options.columns[0])

@@ -25,7 +25,7 @@ from vfl.job import Party
 from vfl.models.baseline import Baseline, compare, load_baseline
 from vfl.models.part_files import schema_of
 from vfl.report.words import number, percent
-from vfl.run.scoring import new_data
+from vfl.run.new_table import new_data
 from vfl.run.trained_table import is_trained
 from vfl.screen.console import Console
 from vfl.screen.tables import print_cautions

@@ -42,6 +42,7 @@ WORST = 0.3  # by which what was measured is missed at most (tests/unit/vfl/cost
 PROCESS = 170 * MIB  # of a worker of Ray that has done nothing; of Dask 110 MiB
 LIBRARIES = 165 * MIB  # of a party's process that has done nothing
 SCORED, SCORED_ROW = 40 * MIB, 1600  # what a prediction takes, and of it for each row: aligned, scored, reported
+KEPT_SCORED_ROW = 180  # the same where the rows lie in the run's file: by what a driver took of 200,000
 SERVED, SERVED_ROW = 15 * MIB, 480  # the same at an arbiter
 REPORT = 105 * MIB  # what the guest's own measures and charts take
 ROW = 120  # bytes of a row of a table besides its values: its id as text, and its place
@@ -110,6 +111,8 @@ def own_bytes(
     needs = [aligning]
     if work == "predict":
         fixed, row = (SERVED, SERVED_ROW) if role == "arbiter" else (SCORED, SCORED_ROW)
+        if workers and role != "arbiter" and isinstance(job, Job) and kind_of(job.model).scores_in_blocks:
+            table, fixed, row = 0, 0, KEPT_SCORED_ROW
         needs.append(fixed + row * size.common)
     if trains and isinstance(job, Job):
         each = (_trained(one, role, size, workers=workers) for one in job.candidates)

@@ -9,9 +9,10 @@ touched.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -39,9 +40,19 @@ def write_csv(frame: pd.DataFrame, path: Path | IO[bytes], *, header: bool = Tru
 
     Python quotes line feeds, and carriage returns only where all texts are quoted: without quotes they end a row.
     """
-    cells = _each_text(frame, guarded)
-    quoting: Any = csv.QUOTE_NONNUMERIC if _has_returns(cells) else csv.QUOTE_MINIMAL
-    cells.to_csv(path, index=False, header=header, lineterminator="\n", quoting=quoting)
+    write_csv_blocks(lambda: iter([frame]), path, header=header)
+
+
+def write_csv_blocks(
+    blocks: Callable[[], Iterator[pd.DataFrame]], path: Path | IO[bytes], *, header: bool = True
+) -> None:
+    """As `write_csv`, of rows that come in blocks, twice: how texts are quoted depends on all of them."""
+    returns = any(_has_returns(_each_text(frame, guarded)) for frame in blocks())
+    quoting: Any = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL
+    with path.open("wb") if isinstance(path, Path) else contextlib.nullcontext(path) as file:
+        for number, frame in enumerate(blocks()):
+            names = header and number == 0
+            _each_text(frame, guarded).to_csv(file, index=False, header=names, lineterminator="\n", quoting=quoting)
 
 
 def _has_returns(frame: pd.DataFrame) -> bool:

@@ -240,18 +240,19 @@ class Table:
 
 
 class ColumnsOf(Mapping[str, pd.Series]):
-    """The features of some rows of a table, by name; each is made when it is asked for."""
+    """The features of some rows of a table, by default of all, by name; each is made when it is asked for."""
 
-    def __init__(self, table: Table, rows: NDArray[np.bool_]) -> None:
-        self._table, self._rows = table, rows
+    def __init__(self, table: Table, rows: NDArray[np.bool_] | None = None) -> None:
+        self.table, self._rows = table, rows
 
     def __getitem__(self, name: str) -> pd.Series:
-        if name not in self._table.columns:
+        if name not in self.table.columns:
             raise KeyError(name)
-        return self._table.column(name)[self._rows]
+        column = self.table.column(name)
+        return column if self._rows is None else column[self._rows]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._table.columns)
+        return iter(self.table.columns)
 
     def __len__(self) -> int:
-        return len(self._table.columns)
+        return len(self.table.columns)

@@ -269,7 +269,7 @@ class Joint(Generic[S, P]):
             gaps = any(new[host].left_out for host in self.roles.hosts)
             why = "not known to all parties" + (", or without a value at a host" if gaps else "")
             warn_user(f"{unknown:,} of {len(own.index):,} rows have no score: {why}")
-        return own.rows[found], own.index, scores
+        return np.asarray(own.rows[found], np.int64), own.index, scores
 
     def _read(self, guest: AnyFrame, hosts: Mapping[str, AnyFrame]) -> dict[str, NewRows]:
         """By party, its new rows; warns of rows that cannot be scored, and of texts and columns that the model knows

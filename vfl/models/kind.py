@@ -62,6 +62,7 @@ class Kind(ABC, Generic[S, P]):
     spec: type[S]
     reported: type[Model] = Model  # what a report says of it, besides its parameters
     joint: type[Any]  # the model of a local federation, made from `joint.Trained`
+    scores_in_blocks: ClassVar[bool] = True  # whether scoring reads new rows in blocks, or a column at a time
     starter: ClassVar[Mapping[str, str]] = {}  # the keys that a starter job file spells out, each with a comment
 
     @property

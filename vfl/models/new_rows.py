@@ -8,20 +8,24 @@ missing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from protocols.errors import DataError
+from protocols.parts import Part as Block
+from protocols.parts import parts
 from vfl.data import KeyLists, Settings, Table, table_from_frame
 from vfl.data.arrow import as_frame
 from vfl.data.doubts.units import moved
+from vfl.data.kept_frame import whole
+from vfl.data.kept_ids import Rows
 from vfl.data.near_ids import Own, near_misses
 from vfl.data.shapes import Profile
+from vfl.data.table import ColumnsOf
 from vfl.models.content import Part
 from vfl.models.kind import Kind
 from vfl.preprocessing.standardise import FARTHEST
@@ -45,8 +49,8 @@ class NewRows:
 
     party: str
     table: Table
-    rows: NDArray[np.int64]
-    features: pd.DataFrame
+    rows: Rows
+    features: pd.DataFrame | ColumnsOf
     index: pd.Index
     missing: Mapping[str, int]
     unseen: Mapping[str, int]
@@ -61,8 +65,16 @@ class NewRows:
     @property
     def empty(self) -> list[str]:
         """The columns without any value, where rows can be scored all the same."""
-        lacking = [str(name) for name in self.features.columns if self.features[name].isna().all()]
+        lacking = [name for name in map(str, self.features) if self.features[name].isna().all()]
         return [name for name in lacking if name not in self.missing]
+
+    def blocks(self) -> Iterator[tuple[Block, pd.DataFrame]]:
+        """The features of all rows that came: of rows that are not held in blocks, else all at once."""
+        if isinstance(self.features, pd.DataFrame):
+            yield whole(len(self.index)), self.features
+        else:
+            assert isinstance(self.features, ColumnsOf)
+            yield from zip(parts(len(self.index)), self.features.table.blocks(), strict=True)
 
     def sentences(self) -> list[str]:
         """What this party should know of its own rows: counts and names of columns only."""

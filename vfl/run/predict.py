@@ -11,7 +11,7 @@ had and what it has now stand side by side in its model folder until all parties
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,12 @@ from protocols.channel import Channel, Tap, broadcast
 from protocols.errors import ModelError
 from protocols.glm.scoring import ModelName
 from protocols.glm.shares import WeightShares
+from protocols.parts import parts
 from protocols.session import Observer, Session
-from vfl.data.cells import write_csv
-from vfl.data.writing import write_table
+from vfl.data.cells import write_csv, write_csv_blocks
+from vfl.data.kept_frame import block_of, whole
+from vfl.data.kept_ids import Positions
+from vfl.data.writing import write_blocks, write_table
 from vfl.models.baseline import compare
 from vfl.models.content import ArbiterPart, Part
 from vfl.models.part_files import add_shares, drop_shares
@@ -169,7 +172,7 @@ def _of_another(own: ModelName, channels: Sequence[Channel]) -> Channel | None:
     return next((channel for channel in channels if channel.recv(ModelName).model_id != own.model_id), None)
 
 
-def _write_scores(scoring: Scoring, meeting: RunSession, rows: NDArray[np.int64], scores: NDArray[np.float64]) -> None:
+def _write_scores(scoring: Scoring, meeting: RunSession, rows: Positions, scores: NDArray[np.float64]) -> None:
     """scores.csv, or with the suffix of --out: the key columns as they came, and `score` (of several classes
     `score_CLASS` for each), empty where not all parties know the id.
 
@@ -177,25 +180,45 @@ def _write_scores(scoring: Scoring, meeting: RunSession, rows: NDArray[np.int64]
     """
     assert scoring.ids is not None
     assert scoring.part is not None
-    found = kind_of(scoring.ready.job.model).predictions(scoring.part, scores)
+    kind, ids = kind_of(scoring.ready.job.model), scoring.ids
+    found = kind.predictions(scoring.part, scores)
     names = ["score"] if found.ndim == 1 else [f"score_{c}" for c in scoring.part.classes or ()]
-    columns = dict(zip(names, found.reshape(len(rows), len(names)).T, strict=True)) | kind_of(
-        scoring.ready.job.model
-    ).columns(scoring.part, scores)
-    table = pd.DataFrame(columns, index=rows).reindex(range(len(scoring.ids))).set_index(scoring.ids.index)
+    columns = dict(zip(names, found.reshape(len(rows), len(names)).T, strict=True)) | kind.columns(scoring.part, scores)
+    known, place = pd.DataFrame(columns), np.full(len(ids), -1, np.int32)  # of each row among those that have a score
+    place[rows] = np.arange(len(rows))
+
+    def blocks() -> Iterator[pd.DataFrame]:
+        for part in [whole(len(ids))] if isinstance(ids, pd.DataFrame) else parts(len(ids)):
+            scored = known.reindex(place[part.rows]).reset_index(drop=True)
+            yield block_of(ids, part).assign(**scored)
+
     with written(meeting.folder):
         suffix = ".csv" if scoring.out is None else scoring.out.suffix.lower()
-        write_table(scoring.ids.assign(**table), private(meeting.draft / f"scores{suffix}"), suffix)
+        path = private(meeting.draft / f"scores{suffix}")
+        if isinstance(ids, pd.DataFrame):
+            write_table(next(blocks()), path, suffix)
+        else:
+            write_blocks(blocks, path, suffix)
 
 
 def _write_reasons(scoring: Scoring, meeting: RunSession) -> None:
     """reasons.csv, where the kind of model has words for it: of each row of this party's own table what speaks against
     it in its own columns."""
-    ready, part = scoring.ready, scoring.part
-    if part is None or scoring.new is None or scoring.ids is None:
+    part, new, ids, kind = scoring.part, scoring.new, scoring.ids, kind_of(scoring.ready.job.model)
+    if part is None or new is None or ids is None:
         return
-    found = kind_of(ready.job.model).explained(part, scoring.new.features)
-    if found is not None:
-        with written(meeting.folder):
-            path = private(meeting.draft / "reasons.csv")
-            write_csv(scoring.ids.assign(**found.set_index(scoring.ids.index)), path)
+
+    def explained() -> Iterator[pd.DataFrame]:
+        for rows, features in new.blocks():
+            if (found := kind.explained(part, features)) is not None:
+                yield block_of(ids, rows).assign(**found.reset_index(drop=True))
+
+    first = next(explained(), None)
+    if first is None:
+        return
+    with written(meeting.folder):
+        path = private(meeting.draft / "reasons.csv")
+        if isinstance(ids, pd.DataFrame):  # which are in one block
+            write_csv(first, path)
+        else:
+            write_csv_blocks(explained, path)

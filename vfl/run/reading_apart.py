@@ -14,9 +14,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import IO, Any, cast
+from typing import IO, Any, TypeVar, cast
 
 import msgspec
 import numpy as np
@@ -42,6 +42,7 @@ from vfl.storage.shelf import Shelf
 
 LENGTH = 8  # bytes in front of what is sent
 FEATURES, OTHERS = "features", ("label", "weight", "date")
+T = TypeVar("T")
 Class = str | int | float | bool
 
 
@@ -72,32 +73,49 @@ class Header(msgspec.Struct, frozen=True):
 def read_apart(job: Job, party: Party, profile: Profile) -> tuple[Table, list[str]] | None:
     """The table, kept in the run directory, and its cautions; None where this process has to read.  profile: gets the
     shapes of its ids.  Raises ConfigError where nothing can be kept."""
+
+    def received(stream: IO[bytes], keep: Keep) -> tuple[Table, list[str]]:
+        header = msgspec.json.decode(frame_from(stream), type=Header)
+        table = received_table(stream, header, party, keep)
+        if header.spread is not None:
+            table.once("spread", partial(Spread, *header.spread))
+        for name, shapes in header.shapes.items():
+            profile.setdefault(name, Shapes()).merge(shapes, 0)
+        return table, header.cautions
+
+    return told_by("vfl.run.reading_apart", job, party, {}, received)
+
+
+def told_by(
+    module: str, job: Job, party: Party, more: dict[str, Any], received: Callable[[IO[bytes], Keep], T]
+) -> T | None:
+    """What a reader tells, whose program is the `main` of this module; None where it ends before its end.  more: what
+    it is asked besides.  Raises ConfigError where nothing can be kept."""
     folder = party.run.directory
     with written(folder):
         folder.mkdir(parents=True, exist_ok=True)
         keep = Shelf(folder).keep
-    asked = {"job": json.loads(job.canonical), "party": json.loads(party.model_dump_json(exclude_unset=True))}
-    command = [sys.executable, "-m", "vfl.run.reading_apart"]
+    asked = {"job": json.loads(job.canonical), "party": json.loads(party.model_dump_json(exclude_unset=True)), **more}
+    command = [sys.executable, "-m", module]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as reader:
         assert reader.stdin is not None
         assert reader.stdout is not None
         try:
             reader.stdin.write(json.dumps(asked).encode())
             reader.stdin.close()
-            return _received(reader.stdout, party, keep, profile)
+            return received(reader.stdout, keep)
         except (EOFError, BrokenPipeError):
             return None
 
 
-def _received(stream: IO[bytes], party: Party, keep: Keep, profile: Profile) -> tuple[Table, list[str]]:
-    """Raises EOFError where the reader has ended before its end."""
-    header = msgspec.json.decode(_frame(stream), type=Header)
+def received_table(stream: IO[bytes], header: Header, party: Party, keep: Keep) -> KeptTable:
+    """The rows that follow a header.  Raises EOFError where the reader has ended before its end."""
     every, rows = parts(header.rows), Every(header.rows)
     starts = np.array([part.first for part in every])
     first, *more = [KeptIds(_kept_ids(stream, keep, len(every)), starts, rows) for _ in range(header.keys)]
     found = dict[str, dict[str, KeptColumn]]()
     for one in header.columns:
-        blocks: Iterator[NDArray[Any]] = (np.frombuffer(_frame(stream), one.dtype) for _ in every)
+        blocks: Iterator[NDArray[Any]] = (np.frombuffer(frame_from(stream), one.dtype) for _ in every)
         texts = None if one.texts is None else np.array([*one.texts, None], object)
         found.setdefault(one.what, {})[one.name] = KeptColumn(one.name, KeptRows(keep, blocks), texts)
     label, weight, date = (next(iter(found.get(what, {}).values()), None) for what in OTHERS)
@@ -106,19 +124,15 @@ def _received(stream: IO[bytes], party: Party, keep: Keep, profile: Profile) -> 
     classes = None if header.classes is None else tuple(header.classes)
     table = KeptTable.read(pieces, rows, party.name, classes, header.repeated, header.schema, party.data.settings())
     table.once("digest", lambda: header.digest)
-    if header.spread is not None:
-        table.once("spread", partial(Spread, *header.spread))
-    for name, shapes in header.shapes.items():
-        profile.setdefault(name, Shapes()).merge(shapes, 0)
-    return table, header.cautions
+    return table
 
 
 def _kept_ids(stream: IO[bytes], keep: Keep, blocks: int) -> list[tuple[Kept, Kept]]:
     """Of each block where its ids end, and the ids."""
-    return [(keep(_frame(stream)), keep(_frame(stream))) for _ in range(blocks)]
+    return [(keep(frame_from(stream)), keep(frame_from(stream))) for _ in range(blocks)]
 
 
-def _frame(stream: IO[bytes]) -> bytes:
+def frame_from(stream: IO[bytes]) -> bytes:
     head = stream.read(LENGTH)
     size = int.from_bytes(head, "big") if len(head) == LENGTH else -1
     data = stream.read(size) if size >= 0 else b""
@@ -127,10 +141,22 @@ def _frame(stream: IO[bytes]) -> bytes:
     return data
 
 
-def _frames(job: Job, party: Party) -> Iterator[bytes]:
+def _frames(asked: dict[str, Any], job: Job, party: Party) -> Iterator[bytes]:
     """What the reader sends."""
     profile: Profile = {}
     table, cautions = own_table(job, party, _continued(job, party), profile)
+    shapes = {name: own.told() for name, own in profile.items()}
+    found = spread_in(job, table) if party.role == "host" else None
+    spread = None if found is None else (found.most, found.first)
+    header, rows = told(table, cautions, shapes, spread)
+    yield msgspec.json.encode(header)
+    yield from rows
+
+
+def told(
+    table: Table, cautions: list[str], shapes: dict[str, Any], spread: tuple[int, float] | None
+) -> tuple[Header, Iterator[bytes]]:
+    """The header of a table, and what follows it."""
     columns, values = list[Column](), list[NDArray[Any]]()
     for what, series in _series(table):
         codes, texts = series.to_numpy(), None
@@ -139,10 +165,7 @@ def _frames(job: Job, party: Party) -> Iterator[bytes]:
             texts = list(known)
         columns.append(Column(what, str(series.name), codes.dtype.str, texts))
         values.append(codes)
-    shapes = {name: own.told() for name, own in profile.items()}
     classes = None if table.classes is None else list(table.classes)
-    found = spread_in(job, table) if party.role == "host" else None
-    spread = None if found is None else (found.most, found.first)
     header = Header(
         len(table),
         len(table.keys),
@@ -155,7 +178,10 @@ def _frames(job: Job, party: Party) -> Iterator[bytes]:
         shapes,
         spread,
     )
-    yield msgspec.json.encode(header)
+    return header, _rows(table, values)
+
+
+def _rows(table: Table, values: Sequence[NDArray[Any]]) -> Iterator[bytes]:
     for ids in table.keys:
         for part in parts(len(table)):
             own: Ids = ids.take(np.arange(part.first, part.last))
@@ -180,16 +206,16 @@ def _series(table: Table) -> Iterator[tuple[str, pd.Series]]:
             yield what, found if isinstance(found, pd.Series) else pd.Series(found, name=what)
 
 
-def main() -> None:
-    """The reader."""
+def answer(frames: Callable[[dict[str, Any], Job, Party], Iterator[bytes]]) -> None:
+    """A reader's program: frames: what it sends, of what it is asked."""
     out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints
     asked = json.loads(sys.stdin.buffer.read())
     with out:
-        for data in _frames(job_from(asked["job"]), build(Party, asked["party"], "party")):
+        for data in frames(asked, job_from(asked["job"]), build(Party, asked["party"], "party")):
             out.write(len(data).to_bytes(LENGTH, "big"))
             out.write(data)
 
 
 if __name__ == "__main__":
-    main()
+    answer(_frames)

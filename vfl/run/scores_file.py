@@ -7,7 +7,6 @@ run is over, resumes: it knows the file that it wrote itself from one that was t
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import msgspec
@@ -16,7 +15,7 @@ from protocols.errors import ConfigError
 from vfl.data.writing import WRITERS
 from vfl.job import Job
 from vfl.run.session import Ready
-from vfl.storage.files import sync_folder, write_private, written
+from vfl.storage.files import copy_private, sync_folder, write_private, written
 from vfl.storage.run_store import unfinished
 
 FILE = "moved.json"
@@ -41,12 +40,9 @@ def move(folder: Path, out: Path) -> None:
         return
     if made.suffix != out.suffix.lower():  # the run was begun with another --out
         raise ConfigError(f"the scores of this run are {made}", remedy=f"Give --out a name in {made.suffix}, or none")
-    data = made.read_bytes()
     with written(out.parent):
-        write_private(folder / FILE, msgspec.json.encode(_moved(out, data)) + b"\n")
-        write_private(out, data)
-        with out.open("rb") as file:
-            os.fsync(file.fileno())
+        write_private(folder / FILE, msgspec.json.encode(_moved(out, made)) + b"\n")
+        copy_private(made, out)
         sync_folder(out.parent)
         made.unlink()
 
@@ -72,10 +68,12 @@ def check_free(ready: Ready[Job], out: Path, *, fresh: bool = False) -> None:
 
 def _is_moved(folder: Path, out: Path) -> bool:
     try:
-        return msgspec.json.decode((folder / FILE).read_bytes(), type=Moved) == _moved(out, out.read_bytes())
+        return msgspec.json.decode((folder / FILE).read_bytes(), type=Moved) == _moved(out, out)
     except (OSError, msgspec.MsgspecError):
         return False
 
 
-def _moved(out: Path, data: bytes) -> Moved:
-    return Moved(str(out.resolve()), hashlib.sha256(data).hexdigest())
+def _moved(out: Path, content: Path) -> Moved:
+    """content: a file that holds what `out` holds, or is going to."""
+    with content.open("rb") as file:
+        return Moved(str(out.resolve()), hashlib.file_digest(file, "sha256").hexdigest())

@@ -10,25 +10,21 @@ from typing import cast
 
 import pandas as pd
 
-from protocols.errors import ConfigError, DataError, DisclosureRefused, ModelError
-from vfl.data import shapes
-from vfl.data.form import Form
-from vfl.data.places import place_of
-from vfl.data.shapes import Profile
-from vfl.data.source import suffix_of
+from protocols.errors import ConfigError, ModelError
+from vfl.data.kept_frame import KeptFrame
 from vfl.data.writing import check_out
 from vfl.job import Job, Party, check_files, cross_check
 from vfl.job.partners import own_columns_check
 from vfl.job.policy import few_columns_check
-from vfl.job.table import Data
 from vfl.models.baseline import BASELINE, Baseline, load_baseline
-from vfl.models.content import ArbiterPart, Head, Part
-from vfl.models.new_rows import NewRows, new_rows
+from vfl.models.content import ArbiterPart, Part
+from vfl.models.new_rows import NewRows
 from vfl.models.part_files import load_part
-from vfl.models.registry import ARBITER_KINDS, kind_of
+from vfl.models.registry import ARBITER_KINDS
 from vfl.run.budget import Opened
-from vfl.run.own_table import read_table
+from vfl.run.new_table import check_part, new_data, new_table, own_part
 from vfl.run.scores_file import check_free
+from vfl.run.scoring_apart import new_table_apart
 from vfl.run.session import Ready
 from vfl.transport.identity import Identity
 
@@ -70,7 +66,7 @@ class Scoring:
     ready: Prepared
     part: Part | ArbiterPart | None
     folder: Path | None
-    ids: pd.DataFrame | None  # (n, keys) the table's rows as they came
+    ids: pd.DataFrame | KeptFrame | None  # (n, keys) the table's rows as they came
     out: Path | None
     before: Baseline | None = None  # of the training rows
     new: NewRows | None = None  # which of the rows take part
@@ -107,30 +103,15 @@ def prepare(job: Job, party: Party, model: Path | None, data: str | None, out: P
     part = own_part(job, party, model)
     few_columns_check(job, party, len(part.inputs))
     own_columns_check(job, party, part.inputs)
-    profile = Profile()
-    frame, table = read_table(job, party, source, scored_by=part, profile=profile)
-    if party.role == "guest" and len(table) < job.predict.min_rows:
-        raise DataError(
-            f"{party.name}: the new table has fewer rows than this job's predict.min_rows",
-            expected=f"at least {job.predict.min_rows}",
-            found=len(table),
-            remedy="Score more rows at once, or agree on a job with a smaller predict.min_rows",
-            party=party.name,
-        )
-    ids = (
-        frame[[source.id_columns.get(column, column) for column in job.align.columns]]
-        if len(frame) == len(table)
-        else table.index.to_frame(index=False)
-    )  # of a host, repeated ids may have gone
+    found = new_table_apart(job, party, part, model, data) if party.compute.engine != "inline" else None
+    new, ids, of_ids = found or new_table(job, party, source, part)
     before = load_baseline(model) if (model / BASELINE).exists() else None  # a model of an earlier release has none
     if before and (before.party != party.name or before.model_id != part.model_id.hex()):
         raise ModelError(
             f"{model / 'baseline.json'} belongs to another part", remedy="Restore it from a copy of the run's folder"
         )
     rows = 0 if before is None else before.table_rows
-    new = new_rows(table, kind_of(job.model), part)
     gone = _gone(new, before)
-    of_ids = shapes.cautions(profile, source.settings().by_own(job.align.normalise))
     inputs, told = tuple(part.inputs), (*new.cautions, *gone, *of_ids)
     own = Prepared(job, party, identity, new.table, part.model_id, part.own_name, inputs, rows, cautions=told)
     if out is not None:
@@ -140,9 +121,7 @@ def prepare(job: Job, party: Party, model: Path | None, data: str | None, out: P
 
 def _gone(new: NewRows, before: Baseline | None) -> list[str]:
     """A sentence for each column of the model that holds no value now, and did in training."""
-    known = (
-        {c for c, r in before.columns.items() if r.counts[-1] < sum(r.counts)} if before else set(new.features.columns)
-    )
+    known = {c for c, r in before.columns.items() if r.counts[-1] < sum(r.counts)} if before else set(new.features)
     return [
         f"column '{c}': every value is missing in the new table, and was not in training"
         for c in new.empty
@@ -182,43 +161,6 @@ def _check_options(job: Job, party: Party, model: Path | None, data: str | None,
         raise wrong(f"{out} cannot be written", "Name a file in a folder that this account may write")
 
 
-def new_data(party: Party, data: str | None) -> Data | None:
-    """[data] of the party file, with another source if one was given."""
-    if party.data is None or data is None:
-        return party.data
-    is_database = place_of(data) == "database"
-    query = party.data.query if is_database else None
-    if is_database and query is None:
-        raise ConfigError(
-            "--data is a database address, and [data] has no query", remedy="Add query to [data], or give a file"
-        )
-    own = {"format": None} if suffix_of(data, Form()) else {}  # the name of the new file says it
-    return party.data.model_copy(update={"source": data, "query": query, **own})
-
-
-def own_part(job: Job, party: Party, folder: Path) -> Part:
-    """A data party's part of a model of this job.  Raises ModelError, and DisclosureRefused if it uses a column that
-    the party file withholds now."""
-    part, manifest = load_part(folder)
-    check_part(job, party, folder, manifest)
-    if manifest.kind != job.model.kind or part.is_guests != (party.role == "guest"):
-        raise ModelError(
-            f"{folder} is no {party.role}'s part of this job's model",
-            remedy="Restore it from a copy of the run's folder",
-        )
-    allowed = party.data.columns if party.data else None
-    withheld = [c for c in part.inputs if allowed is not None and c not in allowed]
-    if withheld:
-        raise DisclosureRefused(
-            f"{party.name}: the model uses columns that data.columns does not list: {', '.join(withheld)}",
-            remedy="Train a model without them, or, if the person responsible for this party's data agrees, add "
-            "them to [data] columns",
-            party=party.name,
-            about="data.columns",
-        )
-    return cast("Part", part)
-
-
 def arbiters_part(job: Job, party: Party, folder: Path, identity: Identity) -> ArbiterPart:
     """What the arbiter keeps of a model of this job.  Raises ModelError."""
     part, manifest = load_part(folder, identity)
@@ -228,21 +170,3 @@ def arbiters_part(job: Job, party: Party, folder: Path, identity: Identity) -> A
             f"{folder} is no arbiter's part of this job's model", remedy="Restore it from a copy of the run's folder"
         )
     return cast("ArbiterPart", part)
-
-
-def check_part(job: Job, party: Party, folder: Path, manifest: Head) -> None:
-    """Raises ModelError unless the part is this party's, of a model that this job trained."""
-    if manifest.party != party.name:
-        raise ModelError(
-            f"{folder} is the part of another party",
-            expected=party.name,
-            found=manifest.party,
-            remedy="Name this party's own",
-        )
-    if manifest.job_digest != job.digest.hex():
-        raise ModelError(
-            f"{folder} was trained by another job",
-            expected=job.digest.hex()[:12],
-            found=manifest.job_digest[:12],
-            remedy="Give the job file of that run (vfl job digest shows which one it is)",
-        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +42,16 @@ def write_private(path: Path, data: bytes) -> None:
     """The file `path`, readable by this account only, appears whole or not at all."""
     draft = private(path.with_name(f".{path.name}.part"))
     draft.write_bytes(data)
+    os.replace(draft, path)
+
+
+def copy_private(source: Path, path: Path) -> None:
+    """As `write_private`, of what stands in a file, which is never whole in memory; it is on the disk then."""
+    draft = private(path.with_name(f".{path.name}.part"))
+    with source.open("rb") as content, draft.open("r+b") as file:
+        shutil.copyfileobj(content, file)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(draft, path)
 
 

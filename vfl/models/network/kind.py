@@ -40,6 +40,7 @@ class NetworkKind(Kind[Network, NetworkPart]):
 
     reported = NetworkReport
     joint = FederatedNetwork
+    scores_in_blocks = False
 
     def described(self, plan: Plan[Network], roles: Roles) -> dict[str, str]:
         model, dealer = plan.spec, roles.hosts[0]

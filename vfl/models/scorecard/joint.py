@@ -9,6 +9,7 @@ import pandas as pd
 
 from vfl.data.arrow import AnyFrame
 from vfl.models.joint import Joint
+from vfl.models.new_rows import NewRows
 from vfl.models.scorecard.part import ScorecardPart
 from vfl.models.scorecard.spec import Scorecard
 from vfl.models.shared_weights import SharedWeights
@@ -106,10 +107,12 @@ class FederatedScorecard(Joint[Scorecard, ScorecardPart]):
 
         Raises ModelError unless all weights were revealed."""
         most, new = whole("most", most, 1), self._read(guest, hosts)
-        return {
-            p: pd.Series(part.reasons(new[p].features, most), index=new[p].index, name="reasons")
-            for p, part in self.parts.items()
-        }
+
+        def of(rows: NewRows, part: ScorecardPart) -> pd.Series:
+            assert isinstance(rows.features, pd.DataFrame)
+            return pd.Series(part.reasons(rows.features, most), index=rows.index, name="reasons")
+
+        return {party: of(new[party], part) for party, part in self.parts.items()}
 
     def predict_points(self, guest: AnyFrame, hosts: Mapping[str, AnyFrame]) -> pd.Series:
         """Points of new rows by id, in the guest's order, missing where not all parties know the id.  More points: less

@@ -33,7 +33,8 @@ from vfl.node.online.meeting import Meeting
 from vfl.node.online.publications import Publication, Publications
 from vfl.node.processes import End
 from vfl.run.budget.queries import PER_DAY, Queries
-from vfl.run.scoring import Prepared, Scoring, arbiters_part, own_part, prepare
+from vfl.run.new_table import own_part
+from vfl.run.scoring import Prepared, Scoring, arbiters_part, prepare
 from vfl.run.stored_run import ends_for_good
 from vfl.screen.console import Console
 from vfl.screen.errors import Stopped, ended, stoppable

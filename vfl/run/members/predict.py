@@ -23,8 +23,8 @@ from vfl.models.baseline import BASELINE, compare, load_baseline
 from vfl.report.page import as_plain, write_report
 from vfl.run.members.report import frame
 from vfl.run.members.tables import frame_of
+from vfl.run.new_table import new_data
 from vfl.run.prediction_result import distribution
-from vfl.run.scoring import new_data
 from vfl.run.session import new_folder
 from vfl.storage.files import private, written
 from vfl.storage.run_store import folder_name

@@ -97,7 +97,8 @@ def of_drivers() -> list[tuple[str, int, float, float, float]]:
     text, found = PAGE.read_text(encoding="utf-8"), []
     table = text[text.index("<!-- measured drivers -->") : text.index("<!-- end of measured drivers -->")]
     for line in re.findall(r"^\| (\w.*) \|$", table, re.M)[1:]:
-        kind, rows, columns, took, said = (cell.replace(",", "") for cell in line.split(" | "))
+        kind, *cells = line.split(" | ")
+        rows, columns, took, said = (cell.replace(",", "") for cell in cells)
         job, work = job_of(kind)
         size = Size(int(rows), int(columns), int(rows))
         needs = own_bytes(job, "guest", size, work, workers=True, away=work == "align")
@@ -107,7 +108,7 @@ def of_drivers() -> list[tuple[str, int, float, float, float]]:
 
 def test_drivers_that_were_measured_are_predicted():
     lines = of_drivers()
-    assert {"alignment", "sealed trees"} <= {kind for kind, *_ in lines}
+    assert {"alignment", "sealed trees", "regression, prediction"} <= {kind for kind, *_ in lines}
     for kind, rows, took, said, needs in lines:
         assert abs(said - needs) <= 0.51, (kind, rows, needs)
         assert abs(needs / took - 1) < WORST, (kind, rows)
@@ -123,6 +124,12 @@ def test_planted_fault_columns_of_trees_that_are_held_are_found(monkeypatch):
     monkeypatch.setattr(Trees, "in_blocks", Kind.in_blocks)
     grown = [needs - said for kind, rows, _, said, needs in of_drivers() if kind.endswith("trees") and rows == 10**5]
     assert min(grown) > 10
+
+
+def test_planted_fault_new_rows_that_are_held_are_found(monkeypatch):
+    monkeypatch.setattr(Kind, "scores_in_blocks", False)
+    grown = [needs - said for kind, rows, _, said, needs in of_drivers() if "prediction" in kind and rows > 10**5]
+    assert min(grown) > 100
 
 
 @pytest.mark.parametrize("kind", ["sealed trees", "open trees"])

@@ -15,7 +15,7 @@ from tests.unit.vfl.job.test_party_file import GUEST
 from vfl.data import read_source
 from vfl.data.form import Form
 from vfl.job import Party, check_files, load_party
-from vfl.run.scoring import new_data
+from vfl.run.new_table import new_data
 
 
 def party(tmp_path: Path, *lines: str, source: str = "customers.csv") -> Party:
