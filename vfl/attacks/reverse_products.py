@@ -36,7 +36,7 @@ class ReverseProducts(Attack):
     bound = 0.05
     reason = (
         "a column that is solved for from uniform numbers explains 1/400 of the true one; the best of many solutions a "
-        "little more.  That the two know the columns up to an invertible map is declared (docs/threat-model.md)"
+        "little more.  That the two know the columns up to an invertible map is declared"
     )
     succeeds = 0.9
     sizes = (80.0, 40.0, 20.0, 10.0)

@@ -46,7 +46,7 @@ def repeated(purpose: str, audited: bool) -> tuple[Again, ...]:
         Again("whether the ledger is unchanged", "vfl ledger verify RUN --certificate CERT"),
         Again("whether a partner’s ledger says the same", "vfl ledger reconcile RUN OTHER"),
         Again("budgets", "vfl budget PARTY"),
-        Again("this pack, byte for byte", "vfl evidence pack RUN --out pack.zip"),
+        Again("this pack, byte for byte", "vfl evidence pack RUN --out pack.zip --about TEXTS"),
         Again("whether this pack is unchanged", "vfl evidence verify pack.zip --certificate CERT"),
     ]
     return tuple(

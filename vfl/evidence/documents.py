@@ -18,6 +18,7 @@ from vfl.report.sections import moment
 
 GENERAL = ("model.purpose", "model.version", "conformity.provider", "model.users")
 AFTER = ("monitoring.post_market", "monitoring.plan", "monitoring.limits")
+LAYERS = ("hidden_layer_sizes",)  # parameters that are lists
 MODEL, TECHNICAL, PRIVACY = "model-documentation.html", "annex-iv.html", "data-protection.html"
 
 
@@ -122,7 +123,8 @@ def _chosen(s: Subject) -> Facts:
     found = words.parameters(s.model)
     size = s.model.get("key_bits")
     return (
-        *((name, str(value)) for name, value in found.items() if not isinstance(value, dict | list)),
+        *((name, str(value)) for name, value in found.items()),
+        *((name.replace("_", " "), words.joined(value)) for name, value in s.model.items() if name in LAYERS),
         *((("key length", f"{size} bits"),) if size else ()),
     )
 

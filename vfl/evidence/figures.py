@@ -94,6 +94,8 @@ def _calibration(drawn: Mapping[str, Any]) -> Content:
 
 def _model(model: Mapping[str, Any], parameters: Mapping[str, Any]) -> Content:
     found: Content = {key: value for key, value in model.items() if key in MODEL or key in parameters}
+    if model.get("kind") == "averaging" and "intercept" in model:  # every member has it
+        found["intercept"] = model["intercept"]
     if coefficients := model.get("coefficients"):
         found["coefficients"] = _rows(coefficients, COEFFICIENT)
     if values := model.get("iv"):

@@ -144,10 +144,15 @@ def explained(model: Content, run: Recorded) -> tuple[Grid, ...]:
     lines: tuple[Row, ...]
     head: Row
     if rows := model.get("coefficients"):
-        lines = tuple((str(c["column"]), number(c["coef"])) for c in rows)
+        raw = model.get("kind") == "averaging" and model.get("estimator") != "linear"  # whose label is scaled too
+        raw = raw and all(c.get("coef_raw") for c in rows)
+        lines = tuple(
+            (str(c["column"]), number(c["coef"]), *((number(c["coef"] / c["coef_raw"]),) if raw else ())) for c in rows
+        )
         bars = strips.sizes([float(c["coef"]) for c in rows])
-        head = ("Column", "Weight")
-        found.append(Grid(f"Weights of {party}’s standardised columns", head, lines, 1, bars, strips.SIZES))
+        head = ("Column", "Weight", *(("Standard deviation",) if raw else ()))
+        of = "weights of evidence" if str(model.get("kind")) == "scorecard" else "standardised columns"
+        found.append(Grid(f"Weights of {party}’s {of}", head, lines, len(head) - 1, bars, strips.SIZES))
     if rows := model.get("iv"):
         lines = tuple((str(c["column"]), str(c["strength"]), number(c["bins"]), number(c["iv"])) for c in rows)
         bars, head = strips.sizes([float(c["iv"] or 0.0) for c in rows]), ("Column", "Strength", "Bins", "IV")

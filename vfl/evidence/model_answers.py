@@ -10,6 +10,7 @@ from vfl.evidence import grids, strips
 from vfl.evidence.blocks import Block, Facts, Grid
 from vfl.evidence.recorded import Recorded
 from vfl.evidence.subject import PURPOSES, Subject, approvals, signed_by, who_is_who
+from vfl.evidence.treatment import keys, treatment
 from vfl.report import words
 from vfl.report.sections import moment
 from vfl.screen.sentences import listed
@@ -32,7 +33,13 @@ def purpose(s: Subject, key: str, title: str) -> Block:
         key,
         title,
         lead,
-        (*who_is_who(run), *digest, *approvals(run), *signed_by(s)),
+        (
+            *who_is_who(run),
+            *(("Run", str(name)) for name in (run.start.get("run"),) if name),
+            *digest,
+            *approvals(run),
+            *signed_by(s),
+        ),
         entries=s.about.entries(
             "model.purpose",
             "model.owner",
@@ -76,7 +83,7 @@ def columns(s: Subject, key: str, title: str) -> Block:
         key,
         title,
         lead,
-        (*_outcome(s), *_treatment(run.report), *_unseen(s.figures)),
+        (*_outcome(s), *treatment(run.report), *_unseen(s.figures)),
         grids=columns,
         entries=s.about.entries("data.treatment"),
     )
@@ -96,22 +103,6 @@ def _outcome(s: Subject) -> Facts:
     return (("Outcome, which the model predicts", f"{named}{f': {what}' if what else ''}"),)
 
 
-def _treatment(report: Mapping[str, Any]) -> Facts:
-    """What the job does to columns."""
-    job, model = report.get("job_file") or {}, report.get("model") or {}
-    steps = job.get("preprocess") or {}
-    found = [
-        (f"Before training, {name}", words.joined(value))
-        for name, value in steps.items()
-        if value not in (None, [], {})
-    ]
-    kind = str(model.get("kind") or "")
-    if kind.startswith("mlp-") or kind.endswith("-regression"):
-        found.append(("Scaling", "each column is standardised by the mean and standard deviation of its training rows"))
-    binned = {k: v for k, v in model.items() if k in ("max_n_prebins", "max_bin", "n_bins", "min_bin_rows")}
-    return (*found, *((name.replace("_", " "), str(value)) for name, value in binned.items()))
-
-
 def _unseen(figures: Mapping[str, Any]) -> Facts:
     told = figures.get("prediction") or {}
     return tuple(
@@ -124,13 +115,8 @@ def _unseen(figures: Mapping[str, Any]) -> Facts:
 def people(s: Subject, key: str, title: str) -> Block:
     """Who is in it, and how they were matched."""
     report, run = s.run.report, s.run
-    sizes, job = s.figures.get("alignment") or {}, report.get("job_file") or {}
-    align = job.get("align") or {}
-    keys = [
-        " and ".join(f"{c} ({(align.get('normalise') or {}).get(c, 'text')})" for c in one)
-        for one in align.get("keys") or ()
-    ]
-    facts = [("Matched by", ", else by ".join(keys))] if keys else []
+    sizes = s.figures.get("alignment") or {}
+    facts = [("Matched by", ", else by ".join(found))] if (found := keys(report)) else []
     facts += [(f"Rows of {name}", grids.number(rows)) for name, rows in words.rows_by_party(report).items()]
     named = (
         ("intersection", "Rows that all data parties know"),
@@ -181,7 +167,7 @@ def quality(s: Subject, key: str, title: str) -> Block:
         what = "the average of all members’ models" if words.of_members(run.report) else "the joint model"
         lead = (
             f"“{s.names['joint'].capitalize()}” is {what}. “{s.names['guest_alone'].capitalize()}” is the same kind "
-            f"of model, trained on {run.party}’s own data alone: the simpler alternative."
+            f"of model, trained on {_alone(run)}: the simpler alternative."
         )
     elif run.purpose == "run":
         lead = "Only a party that holds the outcome can measure the model: its pack has the measures."
@@ -191,7 +177,7 @@ def quality(s: Subject, key: str, title: str) -> Block:
             "predict": "Nothing is measured here: the outcome of these rows is not known yet. The pack of the model’s "
             "training has its measures.",
         }[run.purpose]
-    facts = [(label, text) for label, text in _how_measured(s.figures)]
+    facts = [*_held_out(s), *_how_measured(s.figures)]
     over = (s.figures.get("averaging") or {}).get("over_members") or {}
     rows = tuple(
         (
@@ -213,9 +199,43 @@ def quality(s: Subject, key: str, title: str) -> Block:
         grids=(*tables, *means),
         entries=s.about.entries("model.alternatives"),
         charts=strips.calibration(s.figures, s.names, words.outcome_of(run.report)),
-        points=(*_not_drawn(s), *words.cautions(run.report.get("model") or {})),
-        links=(("figures.json", "every number, exactly"), ("commands.json", "the command for each number")),
+        points=(*_not_drawn(s), *_without_interval(s.figures), *words.cautions(run.report.get("model") or {})),
+        links=(("figures.json", "the numbers of the run, unrounded"), ("commands.json", "the command for each number")),
     )
+
+
+def _alone(run: Recorded) -> str:
+    """What the simpler alternative is trained on."""
+    if words.of_members(run.report):
+        return f"{run.party}’s own training rows alone (figures.json calls it guest_alone)"
+    guest = words.party_names(run.report)[0]
+    return f"the same training rows, by the columns of {guest} alone"
+
+
+def _held_out(s: Subject) -> Facts:
+    """How the rows that measure the model were chosen."""
+    split = (s.run.report.get("job_file") or {}).get("split") or {}
+    if s.run.purpose != "run" or not split:
+        return ()
+    by_row = words.of_members(s.run.report) and (s.run.report.get("job_file") or {}).get("privacy")
+    how = "by a hash of each row’s own numbers" if by_row else "the outcome plays no part in the draw"
+    drawn = f"about {grids.percent(split.get('test'))} of the rows, drawn with seed {split.get('seed', 0)}: {how}"
+    found = [drawn] if split.get("test") else []
+    found += [f"all rows on or after {split['out_of_time']}"] if split.get("out_of_time") else []
+    return (("Held out", "; ".join(found)),) if found else ()
+
+
+def _without_interval(figures: Mapping[str, Any]) -> tuple[str, ...]:
+    """Which measures have none."""
+    names = dict[str, None]()
+    for part, models in (figures.get("metrics") or {}).items():
+        sure = ((figures.get("uplift") or {}).get(part) or {}).get("measures") or {}
+        for name in models.get("joint") or {}:
+            if name in words.METRICS and sure and name not in sure and name not in ("n", "base_rate", "mean_observed"):
+                names[words.METRICS[name][0]] = None
+    if not names:
+        return ()
+    return (f"No interval is computed of {listed(list(names), 'and')}.",)
 
 
 def _not_drawn(s: Subject) -> tuple[str, ...]:
@@ -274,6 +294,8 @@ def stable(s: Subject, key: str, title: str) -> Block:
         entries=s.about.entries("fairness.groups", "fairness.findings"),
         points=(
             *_not_of_time(s),
+            *_by_draw(s),
+            *_no_score(s),
             "Groups of people are not compared by this engine, since no column says which groups matter"
             + ("." if run.purpose == "align" else ": the institution compares them with the scores."),
         ),
@@ -305,22 +327,23 @@ def _not_of_time(s: Subject) -> tuple[str, ...]:
     )
 
 
-def person(s: Subject, key: str, title: str) -> Block:
-    """Why a person has a score."""
-    kind, run = str(s.model.get("kind") or ""), s.run
-    tables = grids.explained(s.model, run)
-    if run.purpose == "align":
-        lead = "An alignment gives nobody a score."
-    elif kind == "scorecard":
-        lead = (
-            "A score is the sum of points, one number for each column. With each prediction every party writes, for "
-            "its own rows, the columns that cost most points (reasons.csv); `vfl report` shows the table of points."
-        )
-    elif tables:
-        lead = "What decides a score, as far as this party knows it, is listed below."
-    else:
-        lead = (
-            "No party knows all weights of this model, and this party knows none: a score can be explained only by "
-            "scoring the same person again with another value, as far as the budgets allow."
-        )
-    return Block(key, title, lead, grids=tables, entries=s.about.entries("oversight.explanation", "oversight.human"))
+def _by_draw(s: Subject) -> tuple[str, ...]:
+    """That rows drawn at random moved by chance, where a column is called moved."""
+    lines = (s.figures.get("stability") or {}).get("columns") or ()
+    moved = [str(line["column"]) for line in lines if line.get("mark") not in (None, "stable")]
+    if s.run.purpose != "run" or not moved:
+        return ()
+    return (
+        f"{listed(moved, 'and')}: held-out rows were drawn at random, so that this is no shift over time. It is the "
+        "draw: of twenty columns one is expected to get such a verdict by chance, and among few rows a PSI is large.",
+    )
+
+
+def _no_score(s: Subject) -> tuple[str, ...]:
+    """Why the score itself is not compared."""
+    found = s.figures.get("stability") or {}
+    if s.run.purpose != "run" or s.run.role != "guest" or not found or found.get("score") is not None:
+        return ()
+    if "train" in (s.figures.get("metrics") or {}):
+        return ("The score is not compared: it is not one number for each row.",)
+    return ("The score is not compared: training rows were not scored, so that there is nothing to compare it with.",)

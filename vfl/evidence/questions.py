@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vfl.evidence import after_answers, attack_answer, model_answers, run_answers
+from vfl.evidence import after_answers, attack_answer, model_answers, reasons, run_answers
 from vfl.evidence.blocks import Block
 from vfl.evidence.subject import Subject
 
@@ -26,7 +26,7 @@ ANSWERS = (
     model_answers.people,
     model_answers.quality,
     model_answers.stable,
-    model_answers.person,
+    reasons.person,
     run_answers.received,
     attack_answer.attacks,
     after_answers.budget,

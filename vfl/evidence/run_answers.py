@@ -53,10 +53,18 @@ def again(s: Subject, key: str, title: str) -> Block:
         for name, value in environment.items()
     ]
     facts += [(f"SHA-256 of {name}", str(digest)) for name, digest in (s.figures.get("inputs") or {}).items()]
+    names = {"MODEL": "the model’s folder", "TABLE": "the file of new rows"} if s.run.purpose == "predict" else {}
+    more = "".join(f"{name} {text}, " for name, text in names.items())
     lead = (
         "The same job file, tables and releases give the same numbers, up to rounding, and up to what each run draws "
         "again. These files and tables are the institution’s own, and not in this pack: JOB is the job file, PARTY the "
-        "party file, RUN the folder of the run, MODEL its model, TABLE the new rows, CERT the certificate of the party."
+        f"party file, RUN the folder of the run, OTHER a partner’s, {more}TEXTS the file with the institution’s own "
+        "texts (if there is one), CERT the certificate of the party."
+    )
+    elsewhere = (
+        "commands.json lists the numbers of figures.json. Other numbers stand elsewhere: messages received in "
+        f"ledger/ledger.jsonl{', results of attacks in audit/audit.json' if s.run.audit else ''}, budgets in "
+        "budgets.json."
     )
     return Block(
         key,
@@ -64,7 +72,7 @@ def again(s: Subject, key: str, title: str) -> Block:
         lead,
         tuple(facts),
         grids=(Grid("Commands", ("Number", "Command"), rows),),
-        points=s.differing,
+        points=(elsewhere, *s.differing),
         links=(
             ("commands.json", "the command for each number"),
             ("components.cdx.json", "component list, CycloneDX"),

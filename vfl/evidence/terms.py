@@ -24,7 +24,7 @@ RUN: Facts = (
     ("ledger", "this party's signed record of every message that it sent or received"),
     (
         "alignment, intersection",
-        "finding the common customers (private set intersection, PSI); the customers found",
+        "finding the common customers (private set intersection); the customers found",
     ),
     ("out of time", "rows on or after a day that the job names; they are held out and evaluated separately"),
     ("model part", "what one party keeps of the joint model"),
@@ -39,6 +39,17 @@ RUN: Facts = (
     ),
     ("fine bin, final bin", "the bins of a column before, and after, neighbouring bins are merged by the label"),
     (
+        "predictor, linear predictor",
+        "the number that a model computes for a row before the link turns it into a mean: a weighted sum of columns, "
+        "or a sum of leaves",
+    ),
+    ("residual", "derivative of the loss with respect to the linear predictor: mean minus label"),
+    (
+        "g, h",
+        "first and second derivative of a row's loss with respect to its predictor; sums of them decide the splits of "
+        "trees",
+    ),
+    (
         "link",
         "the function from the linear predictor to the mean (strictly, the inverse link). `exact` is the "
         "logistic function (for counts, the exponential); `taylor` comes from the second-order expansion of "
@@ -51,6 +62,8 @@ RUN: Facts = (
     ),
 )
 MESSAGES: Facts = (
+    ("pinned", "said of a certificate that a party file names: only it is accepted, whoever else has signed another"),
+    ("mutual TLS", "encrypted connections in which both ends prove by a certificate who they are"),
     ("disclosure class", "PUBLIC, SEALED, BLINDED, REVEALED: what a receiver can learn from a message"),
     ("share", "one of two numbers that add up to a secret; each by itself reveals nothing"),
     ("pad", "a uniformly random number that hides one other number and is used once"),
@@ -66,6 +79,11 @@ MESSAGES: Facts = (
     ),
 )
 ATTACKS: Facts = (
+    (
+        "lattice reduction",
+        "a method to find small whole numbers that solve equations; with few enough rows it reads labels from one "
+        "gradient",
+    ),
     (
         "twin",
         "generated tables with the shapes of a run, and a run of the same job on them: there is truth to "

@@ -131,4 +131,6 @@ def text(block: Block) -> str:
         (grid.caption, grid.reading, *grid.head, *(cell for row in grid.rows for cell in row)) for grid in block.grids
     ]
     facts = [cell for fact in block.facts for cell in fact]
-    return "\n".join([block.lead, *facts, *block.points, *(cell for grid in grids for cell in grid)])
+    return "\n".join([block.lead, *facts, *block.points, *(cell for grid in grids for cell in grid)]).replace(
+        "\u00a0", " "
+    )

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from protocols.message import registry
+from tests.unit.vfl.evidence.conftest import RUN, the_report
 from tests.unit.vfl.evidence.subjects import (
     aligned,
     answer,
+    audit_of,
     averaged,
     line,
     page,
@@ -19,9 +21,13 @@ from tests.unit.vfl.evidence.subjects import (
     text,
     trained,
 )
+from vfl.data.normalise import NORMALISERS
 from vfl.evidence.about import About
+from vfl.evidence.figures import figures
 from vfl.evidence.pack import left_open
 from vfl.evidence.resolved import PHRASES, learnt
+from vfl.evidence.terms import GROUPS
+from vfl.evidence.treatment import FORMS
 from vfl.ledger import Signed
 from vfl.run.budget.used import Told
 
@@ -171,3 +177,107 @@ def test_own_columns_without_a_meaning_are_open() -> None:
     assert ("data.columns: limit", "what this own column means") in block.grids[0].rows
     assert "the meanings of 1 of 2 columns" in block.lead
     assert not any("data.columns: age" in row[0] for row in block.grids[0].rows)
+
+
+# -- why one person has a score, treatment, measures, stability, commands
+
+
+@pytest.mark.parametrize("kind", ["sealed", "open"])
+def test_of_trees_counts_of_splits_are_not_called_an_explanation(kind: str) -> None:
+    found = text(answer(subject(trained(kind)), 6))
+    assert "They do not explain the score of one person, and no party alone can" in found
+    assert "What decides a score" not in found
+
+
+def test_of_a_scorecard_weights_are_explained_and_the_table_of_points_is_said_to_be_left_out() -> None:
+    report = trained("scorecard")
+    report["model"] |= {"coefficients": [{"column": "age", "coef": -1.1}]}
+    found = text(answer(subject(report), 6))
+    assert "The table of points is not in this pack" in found
+    assert "A weight above zero runs against the column’s own event rates" in found
+    assert "Weights of bank’s weights of evidence" in found
+    assert "Weights of bank’s weights of evidence" not in text(answer(subject(the_report()), 6))
+
+
+def test_of_an_averaging_a_score_can_be_computed_but_for_the_means() -> None:
+    block = answer(subject(averaged()), 6)
+    assert ("Intercept", "0.3600") in block.facts
+    assert block.grids[0].head == ("Column", "Weight", "Standard deviation")
+    assert block.grids[0].rows[0] == ("age", "0.5000", "8.0000")
+    assert "The means over all members’ rows are in the model’s file" in text(block)
+    numbers = answer(subject(averaged(estimator="linear")), 6)
+    assert numbers.grids[0].head == ("Column", "Weight")  # coef_raw holds the outcome's deviation too
+    assert "intercept" not in figures(the_report() | {"model": the_report()["model"] | {"intercept": 0.5}})["model"]
+
+
+@pytest.mark.parametrize(
+    ("report", "said"),
+    [
+        (trained("scorecard"), ("Fine bins of each column at most\n20", "replaced by its weight of evidence")),
+        (trained("open"), ("Bins of each column at most, at quantiles of its owner’s training rows\n32",)),
+        (trained("network"), ("standard deviation of its training rows",)),
+        (averaged(), ("standard deviation of the training rows of all members",)),
+        (aligned(), ("Key column, and how it was compared\nid (text: case, width",)),
+    ],
+    ids=["scorecard", "trees", "network", "averaging", "alignment"],
+)  # fmt: skip
+def test_how_columns_were_treated_is_said_of_every_kind(report: dict[str, Any], said: tuple[str, ...]) -> None:
+    found = text(answer(subject(report), 2))
+    assert [words for words in said if words not in found] == []
+
+
+def test_layers_of_a_network_are_among_its_parameters() -> None:
+    method = next(
+        block for block in page(subject(trained("network")), "model-documentation").blocks if block.id == "method"
+    )
+    assert ("hidden layer sizes", "4") in method.facts
+
+
+def test_every_normaliser_is_explained() -> None:
+    assert {name.partition(":")[0] for name in NORMALISERS} <= set(FORMS)
+
+
+def test_measures_say_how_rows_were_held_out_and_which_have_no_interval() -> None:
+    found = text(answer(subject(trained("regression")), 4))
+    assert "about 25.0 % of the rows, drawn with seed 7: the outcome" in found
+    assert "by the columns of bank alone" in found
+    assert "No interval is computed of KS and Log-loss" in found
+    members = text(answer(subject(averaged()), 4))
+    assert "north’s own training rows alone (figures.json calls it guest_alone)" in members
+    assert "No interval" not in members
+
+
+def test_stability_says_what_a_draw_does_and_why_the_score_is_not_in_it() -> None:
+    report = trained("regression")
+    assert "training rows were not scored" in text(answer(subject(report), 5))
+    assert "It is the draw" not in text(answer(subject(report), 5))
+    column = report["stability"]["columns"][0]
+    shifted = report | {"stability": {"columns": [column | {"mark": "shifted"}], "score": None}}
+    assert "age: held-out rows were drawn at random" in text(answer(subject(shifted), 5))
+    scored = report | {"stability": {"columns": [column], "score": column | {"column": "score"}}}
+    assert "The score is not compared" not in text(answer(subject(scored), 5))
+
+
+def test_commands_name_what_they_need_and_nothing_else() -> None:
+    found = text(answer(subject(trained("regression")), 12))
+    assert "--about TEXTS" in found
+    assert "MODEL" not in found
+    assert "TABLE" not in found
+    assert "results of attacks" not in found
+    assert "results of attacks in audit/audit.json" in text(
+        answer(subject(trained("regression"), audit=audit_of(1)), 12)
+    )
+    predicted = text(answer(subject(trained("regression") | {"purpose": "predict"}), 12))
+    assert "MODEL the model’s folder, TABLE the file of new rows" in predicted
+
+
+def test_the_entry_page_names_the_run() -> None:
+    assert ("Run", RUN.hex()) in answer(subject(trained("network")), 1).facts
+
+
+def test_no_term_means_two_things() -> None:
+    names = [name.strip() for _, _, facts in GROUPS for key, _ in facts for name in key.split(",")]
+    words = " ".join(value for _, _, facts in GROUPS for _, value in facts)
+    assert len(names) == len(set(names))
+    assert "PSI" not in words
+    assert {"g", "h", "predictor", "residual", "lattice reduction", "pinned", "mutual TLS"} <= set(names)

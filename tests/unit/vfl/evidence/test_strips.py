@@ -16,8 +16,9 @@ from vfl.evidence import strips
 from vfl.evidence.about import About
 from vfl.evidence.archive import unpacked
 from vfl.evidence.figures import figures
-from vfl.evidence.model_answers import person, quality
+from vfl.evidence.model_answers import quality
 from vfl.evidence.pack import pack
+from vfl.evidence.reasons import person
 from vfl.evidence.recorded import recorded
 from vfl.evidence.spent import Budgets
 from vfl.evidence.subject import Subject
