@@ -39,7 +39,8 @@ def layouts(plan: Plan, link: Link, stopping: Stopping | None) -> list[Slots]:
     z_bits = shared.z_bits(plan.gradient_bits + 1 + LIFT) - shared.digits.below
     whole = plan.sgd is None and stopping is None and not plan.settles
     most = MOST_PADS >> plan.rows_log2 if whole else 0
-    return Slots.of_all(plan.plain_bits, z_bits, plan.gradient_bits, plan.passes, shared.digits, most)
+    step_rows = plan.batch_rows[1]
+    return Slots.of_all(plan.plain_bits, z_bits, plan.gradient_bits, plan.passes, shared.digits, most, step_rows)
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,6 +37,7 @@ SPILL = (
 LIFT = 40  # bits of a gradient's modulus above the gradient, so that its shares add up as integers
 WRAP = 60  # the masks of hosts and guest together exceed a plaintext with probability 2^-WRAP
 OPENING = 15  # what a ciphertext of predictors costs, where one of residuals costs 1
+ENCRYPTED = 12  # and a step's weights of one digit, for each row that shares a ciphertext; as of 12 columns
 MULTIPLIED = 0.4  # and a row's products with the numbers of a chunk
 MOST_PADS = 1 << 26  # iterations of a chunk times rows, if its gradients are in several groups
 
@@ -52,10 +53,18 @@ class Slots:
     g_bits: int
     groups: int = 1  # of iterations: each has its own ciphertext of gradients, or of residuals
     digits: Digits = EXACT
+    step_rows: int = 0  # the most rows of a step; 0: many
 
     @classmethod
     def of_all(
-        cls, plain_bits: int, z_bits: int, gradient_bits: int, passes: int, digits: Digits = EXACT, most: int = 0
+        cls,
+        plain_bits: int,
+        z_bits: int,
+        gradient_bits: int,
+        passes: int,
+        digits: Digits = EXACT,
+        most: int = 0,
+        step_rows: int = 0,
     ) -> list[Slots]:
         """The layouts of the chunks of `passes` iterations with gradients below 2^gradient_bits: all as long as the
         first but the last.  most: iterations of a chunk whose gradients do not fit in one plaintext; 0: they do.
@@ -72,18 +81,24 @@ class Slots:
             )
 
         def cost(length: int) -> float:
-            return OPENING / (predictors // length) - (-length // gradients) + MULTIPLIED if length else 0.0
+            if not length:
+                return 0.0
+            return _opened(shared(length), digits, step_rows) - (-length // gradients) + MULTIPLIED
+
+        def shared(length: int) -> int:
+            return _cheapest(predictors // length, digits, step_rows)
 
         length = min(
             range(1, min(passes, predictors, max(gradients, most)) + 1),
             key=lambda k: (passes // k * cost(k) + cost(passes % k), k),
         )
         lengths = [length] * (passes // length) + [passes % length] * (passes % length > 0)
-        return [cls(k, predictors // k, z_bits, g_bits, -(-k // gradients), digits) for k in lengths]
+        return [cls(k, shared(k), z_bits, g_bits, -(-k // gradients), digits, step_rows) for k in lengths]
 
     def of_predictors(self, passes: int) -> Slots:
         """The layout of this number of evaluations, of which predictors alone are prepared, under the same key."""
-        return replace(self, passes=passes, rows=max(1, self.rows * self.passes // passes))
+        fit = max(1, self.rows * self.passes // passes)
+        return replace(self, passes=passes, rows=_cheapest(fit, self.digits, self.step_rows))
 
     @property
     def group_sizes(self) -> list[int]:
@@ -169,6 +184,18 @@ class Slots:
             for one, numbers in zip(found, cuts, strict=True):
                 one.add(numbers.slice(start, start + len(part)), keep)
         return found
+
+
+def _opened(rows: int, digits: Digits, step_rows: int) -> float:
+    """What ciphertexts of predictors cost per row, of which so many share one, with the weights that they are made
+    with."""
+    return OPENING / rows + (ENCRYPTED * digits.count * rows / step_rows if step_rows else 0.0)
+
+
+def _cheapest(fit: int, digits: Digits, step_rows: int) -> int:
+    """How many rows share a ciphertext, of at most `fit`: each has encrypted weights of its own, which few rows of a
+    step do not pay for."""
+    return min(range(1, fit + 1), key=lambda rows: (_opened(rows, digits, step_rows), rows))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -164,3 +164,14 @@ def test_the_usual_chunks() -> None:
     assert Slots.of_all(3031, 32, 61, 100, COARSE, 27)[0].passes == 24  # a long table has no room for longer ones
     with pytest.raises(ConfigError, match="too small to prepare"):
         Slots.of_all(150, 48, 61, 60)
+
+
+def test_few_rows_of_a_step_share_few_ciphertexts() -> None:
+    """Each row that shares a ciphertext has encrypted weights of its own: with few rows these cost more than
+    ciphertexts of predictors."""
+    by_rows = [Slots.of_all(2007, 32, 61, 5, COARSE, step_rows=rows)[0].rows for rows in (1, 20, 32, 80, 569, 0)]
+    assert by_rows == [1, 3, 4, 6, 9, 9]
+    assert Slots.of_all(2007, 32, 61, 16, COARSE, step_rows=569)[0].rows == 3
+    few, many = (Slots.of_all(2007, 32, 61, 16, COARSE, step_rows=rows)[0] for rows in (32, 1 << 14))
+    assert (few.of_predictors(2).rows, many.of_predictors(2).rows) == (4, 24)
+    assert few.of_predictors(16).rows == few.rows
