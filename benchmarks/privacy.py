@@ -35,7 +35,7 @@ from vfl.attacks.attack import SEEDS, Attack, Tried
 from vfl.attacks.audit import attacked, one_thread, recorded
 from vfl.attacks.page import figure, interval
 from vfl.attacks.registry import ATTACKS
-from vfl.attacks.scene import SHORT, Run
+from vfl.attacks.scene import SHORT, Run, Scene
 from vfl.screen.sentences import listed
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -178,9 +178,10 @@ def result(attack: Attack, scene: Any, of: tuple[str, str], done: dict[str, Any]
     done["results"][name][kind][str(attack.number)] = found | {"code": code()} | keys
 
 
-def key_bits(scene: Any) -> int:
+def key_bits(run: Run) -> int:
     """Of the keys that a training has made; 0 where it made none."""
-    return max((modulus.bit_length() for modulus in getattr(scene, "keys", {}).values()), default=0)
+    moduli = run.keys.values() if isinstance(run, Scene) else ()
+    return max((modulus.bit_length() for modulus in moduli), default=0)
 
 
 def smallest(attack: Attack, scene: Any, of: tuple[str, str], done: dict[str, Any]) -> None:
@@ -215,7 +216,8 @@ attack 11 reads the others, and so `vfl run` refuses such a host unless the job 
 Each section names the commit of its results. Those before 2026-12-01 13:03 have the factors of ciphertexts before
 [ADR 48](adr/0048-covered-randomness.md) and [51](adr/0051-one-factor.md), attack 13 as it was before
 [ADR 49](adr/0049-repetitions.md), and three repetitions where the section says so. The factors make ciphertexts random,
-and change no number that is opened.
+and change no number that is opened. Alignments and most attacks on the regression of breast cancer were measured before
+and after these changes, and agree: each interval overlaps with the one before.
 """
 
 

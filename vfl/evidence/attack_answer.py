@@ -85,7 +85,9 @@ def tables(audit: Content) -> tuple[Grid, ...]:
         for one in tried
     )
     head = ("Attack", "Result", "Times made", "A guess gets", "Bound", "Control", "Textbook protocol", "Holds")
-    found = [Grid("Attacks that were tried", head, rows, 0, tuple(map(strips.attacked, tried)), strips.ATTACKED)]
+    cut = any(" of " in row[2] for row in rows)
+    reading = strips.ATTACKED + " Where it was made less often than asked, the time was up." * cut
+    found = [Grid("Attacks that were tried", head, rows, 0, tuple(map(strips.attacked, tried)), reading)]
     who = tuple((_name(one), str(one["who"]), str(one["measure"])) for one in tried)
     found.append(Grid("As whom, and what a result is", ("Attack", "As whom", "What the result is"), who))
     checks = tuple(
@@ -160,4 +162,4 @@ def _result(estimate: Content) -> str:
 def _times(one: Content) -> str:
     """How often an attack was made, and how often it was to be made where the time was up before."""
     made, asked = int(one["product"]["seeds"]), int(one.get("asked", 0))
-    return f"{made} of {asked}: time was up" if made < asked else str(made)
+    return f"{made} of {asked}" if made < asked else str(made)
