@@ -187,7 +187,7 @@ class Slots:
 
 
 def _opened(rows: int, digits: Digits, step_rows: int) -> float:
-    """What ciphertexts of predictors cost per row, of which so many share one, with the weights that they are made
+    """What ciphertexts of predictors cost per row, where `rows` share one, with the weights that they are made
     with."""
     return OPENING / rows + (ENCRYPTED * digits.count * rows / step_rows if step_rows else 0.0)
 
