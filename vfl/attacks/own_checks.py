@@ -69,8 +69,8 @@ def in_clear(transcript: Transcript, job: Agreement) -> Check:
     holds = all(permit in job.disclosure.allow for permit in found.values())
     names = ", ".join(f"{message} ({permit})" for message, permit in sorted(found.items()))
     return {
-        "check": "No numbers in the clear, for several rows, weights or ids, but those that the job permits",
-        "found": f"numbers that are not packed: {names or 'none'}",
+        "check": "No unpacked numbers in the clear, for several rows, weights or ids, but those that the job permits",
+        "found": names or "none",
         "holds": holds,
     }
 

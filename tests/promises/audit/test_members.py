@@ -68,7 +68,7 @@ def test_members_and_their_averaging_are_audited() -> None:
     found = vfl.audit(members, vfl.Averaging(rounds=2), seeds=2)
     assert [one.attack.number for one in found.tried] == [18]
     assert len(found.untried) == len(ATTACKS) - 1
-    assert set(found.untried.values()) == {Averaged.without}
+    assert set(found.untried.values()) == {Averaged.without, *Averaged.reasons.values()}
     assert "averaging on 80 rows; columns: a 1" in render(found.as_dict())
     with pytest.raises(ConfigError, match="an averaging takes no split"):
         vfl.audit(members, vfl.Averaging(rounds=2), split=vfl.Split(test=0.5))
