@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.binning.quantile import Binner, Bins, KeptBins
+from protocols.binning.quantile import UNSEEN, Binner, Bins, KeptBins
 from protocols.errors import DataError
 from protocols.kept import Keep
 from vfl.data import Table
@@ -51,20 +51,30 @@ def columns_of(table: Table) -> tuple[str, ...]:
 
 
 def check_columns(table: Table, before: TreesPart) -> None:
-    """Raises DataError unless the table has the columns of the model to continue."""
+    """Raises DataError unless the table has the columns of the model to continue, and every cell a bin there."""
     if before.columns != columns_of(table):
         raise DataError(
             f"{table.party}: the table's columns are not those of the model to continue",
             remedy="Give the same columns, in the same order",
             party=table.party,
         )
-    for name in before.columns:
+    for k, name in enumerate(before.columns):
         types = before.schema.types[name], table.schema.types[name]
         if (types[0] == "number") != (types[1] == "number"):
             held = ("categories", "numbers") if types[1] == "number" else ("numbers", "categories")
             raise DataError(
                 f"{table.party}: feature column '{name}' holds {held[1]}, and held {held[0]} in the model to continue",
                 remedy="Give it as it was, or train a new model",
+                party=table.party,
+            )
+        texts = before.names[k]
+        if texts is None:
+            continue
+        if (before.binner.bins_of(k, coded_column(table.column(name), texts)) == UNSEEN).any():
+            raise DataError(
+                f"{table.party}: feature column '{name}' has a category, or a missing value, that the model to "
+                "continue has not seen",
+                remedy="Leave such rows out, replace the value by one that it has seen, or train a new model",
                 party=table.party,
             )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -286,6 +288,27 @@ def test_a_model_is_continued_with_other_rows(membership: str) -> None:
         federation(slice(0, 200), y=np.where(z[:200] > 1, "yes", "no")).fit(trees(), init_model=first)
     with pytest.raises(ConfigError, match="cannot continue"):
         federation(slice(0, 200)).fit(vfl.LogisticRegression(), init_model=first)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("membership", ["open", "sealed"])
+@pytest.mark.parametrize("new", ["a new one", None])
+def test_a_category_that_has_no_bin_in_the_model_to_continue_is_refused(membership: str, new: str | None) -> None:
+    """A row without a bin would be counted with another node's rows."""
+    guest, host, z = drawn()
+    guest, areas = guest.assign(y=z > 1), np.resize(["north", "south", "west"], len(guest))
+    trees = {"max_depth": 3, "min_bin_rows": 3, "membership": membership}
+
+    def federation(rows: slice, area: Any) -> vfl.Federation:
+        own = host[rows].assign(area=area[rows])
+        return vfl.Federation.local(guest[rows], {"shop": own}, on="id", label="y", cipher=Identity())
+
+    first = federation(slice(0, 200), areas).fit(vfl.BoostedTrees(n_estimators=2, **trees))  # type: ignore[arg-type]
+    again = vfl.BoostedTrees(n_estimators=4, **trees)  # type: ignore[arg-type]
+    assert federation(slice(200, 400), areas).fit(again, init_model=first).best_iteration == 3
+    changed = areas.astype(object)
+    changed[260] = new
+    with pytest.raises(DataError, match="shop: feature column 'area' has a category, or a missing value, that"):
+        federation(slice(200, 400), changed).fit(again, init_model=first)
 
 
 def test_policy_keeps_samples_of_rows_from_leaving(small_tables: Tables) -> None:
