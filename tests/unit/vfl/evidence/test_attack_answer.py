@@ -119,7 +119,7 @@ def test_the_value_of_a_guess_and_what_a_control_needs_stand_in_the_table() -> N
     assert "its result, a mean, is at most its bound" in block.lead
 
 
-@pytest.mark.parametrize("attack", [one for one in ATTACKS if one.number in (9, 10)], ids=str)
+@pytest.mark.parametrize("attack", [one for one in ATTACKS if one.number in (9, 10)], ids=lambda one: str(one.number))
 def test_bounds_of_sealed_trees_are_not_explained_by_what_open_trees_do_not_do(attack: Attack) -> None:
     def scene(membership: str) -> Any:
         return SimpleNamespace(asked=SimpleNamespace(estimator=BoostedTrees(membership=membership)))
