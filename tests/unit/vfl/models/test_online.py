@@ -29,7 +29,7 @@ def asked(model: Any, frames: dict[str, Any], count: int) -> Any:
     """The scores of the guest's first rows, asked online."""
     guest, *hosts = model.roles.data_parties
     kind, parts, kept = model._kind, model.parts, model._kept
-    rows_of = {p: model._learned.reader.read(frames[p], kind, part).table for p, part in parts.items()}
+    rows_of = {p: model._learned.reader.read(frames[p], kind, part, {}).table for p, part in parts.items()}
     form = kind.online(parts[guest])
     held = {} if kept is None else kept.shares
 
@@ -81,7 +81,7 @@ def walked(model: Any, frames: dict[str, Any], count: int) -> Any:
     """The same of sealed trees."""
     guest, *hosts = model.roles.data_parties
     kind, parts, kept = model._kind, model.parts, model._kept
-    rows_of = {p: model._learned.reader.read(frames[p], kind, part).table for p, part in parts.items()}
+    rows_of = {p: model._learned.reader.read(frames[p], kind, part, {}).table for p, part in parts.items()}
     for party, part in parts.items():
         kind.check_online(part, None if party == guest else len(rows_of[party]))
 

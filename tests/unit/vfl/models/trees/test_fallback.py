@@ -24,7 +24,7 @@ def saved(tmp_path: Path) -> Any:
     """A folder with the fallback of a small model, whose trees are those of the guest alone; and the guest's part."""
     model = fitted(NAME)
     part, (guest, _) = model.parts["guest"], tables(CASES[NAME].label, CASES[NAME].texts)
-    features = model._learned.reader.read(guest, model._kind, part).table.features
+    features = model._learned.reader.read(guest, model._kind, part, {}).table.features
     own = part.trees.own
     kept = TreesFallback.of(part.model_id, own)
     kept.save(tmp_path)

@@ -98,7 +98,7 @@ def test_an_answer_of_the_partners(queries: Queries, known: bool, why: str | Non
 def test_sealed_trees_answer_by_partners_or_by_the_guests_own_trees(queries: Queries, known: bool) -> None:
     model, (table, _) = fitted("sealed trees"), tables("binary", True)
     part, kind = model.parts["guest"], model._kind
-    row = model._learned.reader.read(table, kind, part).table.features.iloc[[3]]
+    row = model._learned.reader.read(table, kind, part, {}).table.features.iloc[[3]]
 
     class OneRow(Readers):
         def row(self, features: Any) -> pd.DataFrame:
